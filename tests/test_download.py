@@ -13,7 +13,7 @@ import pytest
 from training.download import (
     MNIST_SHA256,
     SPEECH_COMMANDS_SHA256,
-    DownloadFailed,
+    DownloadError,
     fetch,
     fetch_mnist,
     fetch_speech_commands,
@@ -123,14 +123,14 @@ def test_a_broken_connection_is_resumed_where_it_broke(site: Site, tmp_path: Pat
 
 def test_a_silent_server_is_not_waited_for(site: Site, tmp_path: Path) -> None:
     site.faults = ["stall"]
-    with pytest.raises(DownloadFailed, match=r"timed out \(try 1 of 1\)"):
+    with pytest.raises(DownloadError, match=r"timed out \(try 1 of 1\)"):
         get(site, tmp_path / "file", tries=1, timeout=0.2)
 
 
 def test_a_later_call_resumes_the_part_that_an_earlier_one_left(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "file"
     site.faults = ["break", "break"]
-    with pytest.raises(DownloadFailed, match=rf"expected {len(BODY)} bytes, got {2 * CUT} \(try 2 of 2\)"):
+    with pytest.raises(DownloadError, match=rf"expected {len(BODY)} bytes, got {2 * CUT} \(try 2 of 2\)"):
         get(site, path, tries=2)
     assert not path.exists()
     assert part_of(path).read_bytes() == BODY[: 2 * CUT]
@@ -161,7 +161,7 @@ def test_wrong_bytes_are_refused_and_removed(site: Site, tmp_path: Path, fault: 
     path = tmp_path / "file"
     site.faults = [fault]
     got = sha256(BODY[:-1] + b"\0" if fault == "corrupt" else BODY[:CUT])
-    with pytest.raises(DownloadFailed, match=f"expected SHA-256 {sha256(BODY)}, got {got}; removed .*file.part"):
+    with pytest.raises(DownloadError, match=f"expected SHA-256 {sha256(BODY)}, got {got}; removed .*file.part"):
         get(site, path)
     assert list(tmp_path.iterdir()) == []
     assert get(site, path).read_bytes() == BODY
@@ -171,7 +171,7 @@ def test_wrong_bytes_are_refused_and_removed(site: Site, tmp_path: Path, fault: 
 def test_a_part_of_another_file_is_refused_and_removed(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "file"
     part_of(path).write_bytes(b"x" * (len(BODY) + 1))
-    with pytest.raises(DownloadFailed, match=f"expected SHA-256 {sha256(BODY)}"):
+    with pytest.raises(DownloadError, match=f"expected SHA-256 {sha256(BODY)}"):
         get(site, path)
     assert list(tmp_path.iterdir()) == []
 
@@ -180,7 +180,7 @@ def test_a_range_that_was_not_asked_for_is_refused_and_the_part_kept(site: Site,
     path = tmp_path / "file"
     part_of(path).write_bytes(BODY[:10])
     site.faults = ["wrong range"]
-    with pytest.raises(DownloadFailed, match=f"expected Content-Range bytes 10-, got 'bytes 11-{len(BODY) - 1}/"):
+    with pytest.raises(DownloadError, match=f"expected Content-Range bytes 10-, got 'bytes 11-{len(BODY) - 1}/"):
         get(site, path)
     assert part_of(path).read_bytes() == BODY[:10]
     assert site.ranges == ["bytes=10-"]
@@ -193,7 +193,7 @@ def test_a_busy_server_is_asked_again(site: Site, tmp_path: Path) -> None:
 
 
 def test_a_missing_file_is_not_asked_for_again(site: Site, tmp_path: Path) -> None:
-    with pytest.raises(DownloadFailed, match=r"/nothing: HTTP Error 404: Not Found \(try 1 of 5\)"):
+    with pytest.raises(DownloadError, match=r"/nothing: HTTP Error 404: Not Found \(try 1 of 5\)"):
         fetch(site.url + "/nothing", tmp_path / "file", sha256(BODY))
     assert site.ranges == [None]
     assert list(tmp_path.iterdir()) == []
@@ -203,7 +203,7 @@ def test_waits_double(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     waits: list[float] = []
     monkeypatch.setattr("training.download.time.sleep", waits.append)
     site.faults = ["503"] * 4
-    with pytest.raises(DownloadFailed, match="try 4 of 4"):
+    with pytest.raises(DownloadError, match="try 4 of 4"):
         fetch(site.url + "/file", tmp_path / "file", sha256(BODY), tries=4, backoff=0.5)
     assert waits == [0.5, 1.0, 2.0]
 
@@ -212,7 +212,7 @@ def test_a_file_that_is_there_is_verified_without_a_request(site: Site, tmp_path
     path = get(site, tmp_path / "file")
     assert get(site, path) == path
     path.write_bytes(b"mine")
-    with pytest.raises(DownloadFailed, match=f"expected SHA-256 {sha256(BODY)}, got {sha256(b'mine')}; move it away"):
+    with pytest.raises(DownloadError, match=f"expected SHA-256 {sha256(BODY)}, got {sha256(b'mine')}; move it away"):
         get(site, path)
     assert path.read_bytes() == b"mine"
     assert site.ranges == [None]
@@ -280,7 +280,7 @@ def test_mnist_is_four_verified_files_fetched_once(site: Site, tmp_path: Path) -
 def test_the_real_checksums_are_asked_for_by_default(site: Site, tmp_path: Path) -> None:
     name, expected = next(iter(MNIST_SHA256.items()))
     site.files = {f"/{name}": b"another", "/words.tar.gz": b"another"}
-    with pytest.raises(DownloadFailed, match=f"{name}: expected SHA-256 {expected}, got {sha256(b'another')}"):
+    with pytest.raises(DownloadError, match=f"{name}: expected SHA-256 {expected}, got {sha256(b'another')}"):
         fetch_mnist(tmp_path, site.url + "/")
-    with pytest.raises(DownloadFailed, match=f"expected SHA-256 {SPEECH_COMMANDS_SHA256}, got {sha256(b'another')}"):
+    with pytest.raises(DownloadError, match=f"expected SHA-256 {SPEECH_COMMANDS_SHA256}, got {sha256(b'another')}"):
         fetch_speech_commands(tmp_path, site.url + "/words.tar.gz")

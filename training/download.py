@@ -30,7 +30,7 @@ PASSING = (urllib.error.URLError, http.client.HTTPException, ConnectionError, Ti
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all (None where the server does not say)
 
 
-class DownloadFailed(RuntimeError):
+class DownloadError(RuntimeError):
     """The file could not be had, or is not the one expected; the message says which and why."""
 
 
@@ -49,7 +49,7 @@ def fetch(
         raise ValueError(f"url: expected http:// or https://, got {url!r}")
     if path.exists():
         if (got := _sha256(path)) != sha256:
-            raise DownloadFailed(f"{path} is another file: expected SHA-256 {sha256}, got {got}; move it away first")
+            raise DownloadError(f"{path} is another file: expected SHA-256 {sha256}, got {got}; move it away first")
         return path
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_name(path.name + ".part")
@@ -59,11 +59,11 @@ def fetch(
             break
         except PASSING as error:
             if done == tries or not _worth_another_try(error):
-                raise DownloadFailed(f"{url}: {error} (try {done} of {tries})") from error
+                raise DownloadError(f"{url}: {error} (try {done} of {tries})") from error
         time.sleep(backoff * 2 ** (done - 1))
     if (got := _sha256(part)) != sha256:
         part.unlink()
-        raise DownloadFailed(f"{url}: expected SHA-256 {sha256}, got {got}; removed {part}")
+        raise DownloadError(f"{url}: expected SHA-256 {sha256}, got {got}; removed {part}")
     return part.replace(path)
 
 
@@ -113,7 +113,7 @@ def _download_rest(url: str, part: Path, progress: Progress | None, timeout: flo
             have = 0
             file.truncate(have)
         elif not (came := response.headers.get("Content-Range", "")).startswith(f"bytes {have}-"):
-            raise DownloadFailed(f"{url}: expected Content-Range bytes {have}-, got {came!r}")
+            raise DownloadError(f"{url}: expected Content-Range bytes {have}-, got {came!r}")
         total = None if response.length is None else have + response.length
         while block := response.read1(BLOCK):  # not read(): it would lose a half-filled block to a time-out
             file.write(block)
