@@ -1,0 +1,51 @@
+# Needs Python 3.11 or newer and make, nothing else; all else goes into $(VENV).
+PYTHON ?= python3
+VENV ?= .venv
+CONSTRAINTS ?= constraints.txt
+
+BIN := $(VENV)/bin
+BASE := $(VENV)/.installed-base
+ALL := $(VENV)/.installed-test
+INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
+
+.PHONY: help demo serve test lint clean
+
+help:
+	@echo "make demo   hear the bundled recording through a server of its own"
+	@echo "make serve  leave a server running on http://127.0.0.1:8000"
+	@echo "make test   lint, types and tests"
+	@echo "make lint   lint and types"
+	@echo "make clean  remove $(VENV)"
+
+demo: $(BASE)
+	@$(BIN)/python -m clients.demo
+
+serve: $(BASE)
+	$(BIN)/rc-serve
+
+test: lint
+	$(BIN)/python -m pytest
+
+lint: $(ALL)
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV)
+
+# The base install: what serving and rc-stream need, no torch.
+$(BASE): pyproject.toml $(CONSTRAINTS)
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	{ echo "make: expected Python 3.11 or newer as $(PYTHON), got $$($(PYTHON) --version 2>&1)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+	{ echo "make: expected $(PYTHON) with venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
+	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
+	@echo "installing what serving needs into $(VENV)"
+	@$(INSTALL) --editable .
+	@touch $@
+
+# What training and the tests need besides.
+$(ALL): $(BASE)
+	@echo "installing what training and tests need into $(VENV)"
+	@$(INSTALL) --editable '.[test]'
+	@touch $@
