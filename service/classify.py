@@ -1,0 +1,109 @@
+"""Whole files to labels: the sessions of a batch of files, scored together.
+
+A file is a stream that is pushed at once and flushed, so its label and frame are those of the same audio streamed live.
+"""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+from service.audio import BadAudio, Samples
+from service.model import DEFAULT_SPEED, Model
+from service.protocol import Detection, Event, StreamConfig, parse_config
+from service.session import Session
+
+BATCH = 64  # files scored together
+CHUNK = 25  # frames a run: files that have their answer leave the batch after each
+
+Result = dict[str, Any]
+
+
+def classify(
+    model: Model,
+    files: Sequence[tuple[str, Samples]],
+    thresholds: Mapping[str, float] | float | str | None = None,
+    *,
+    speed: str = DEFAULT_SPEED,
+    trace: bool = False,
+) -> list[Result]:
+    """Classify files, each (name, float32 [samples] at the model's rate, not empty); results in the same order.
+
+    A result has `file, label, score, crossed, frame, decision_time_s, duration_s`; with `trace` also `trace`,
+    label -> score of every frame. `thresholds` (a number, or label -> number) override those of `speed`.
+    Raises ProtocolError for a threshold, label or speed that the model does not have, BadAudio for no samples.
+    """
+    settings = {"mode": "utterance", "sample_rate": model.metadata.sample_rate, "speed": speed, "threshold": thresholds}
+    config, _ = parse_config(settings)
+    config.resolved(model.metadata)  # a wrong setting is told even when there is no file
+    results: dict[int, Result] = {}
+    by_length = sorted(range(len(files)), key=lambda index: len(files[index][1]))
+    for start in range(0, len(files), BATCH):
+        indices = by_length[start : start + BATCH]
+        batch = [_File(model, *files[index], config, trace) for index in indices]
+        _run(model, batch)
+        results |= {index: file.result() for index, file in zip(indices, batch, strict=True)}
+    return [results[index] for index in range(len(files))]
+
+
+def _run(model: Model, files: list["_File"]) -> None:
+    """Score the files side by side, CHUNK frames at a time; silence fills the end of the shorter ones."""
+    hop = model.metadata.hop
+    state = model.initial_state(len(files))
+    for start in range(0, max(file.frames for file in files), CHUNK):
+        frames = min(CHUNK, max(file.frames for file in files) - start)
+        audio = np.zeros((len(files), frames * hop), np.float32)
+        for row, file in zip(audio, files, strict=True):
+            piece = file.hops[start * hop : (start + frames) * hop]
+            row[: len(piece)] = piece
+        scores, state = model.run(audio, state)
+        for row, file in zip(scores, files, strict=True):
+            file.take(row[: file.frames - start])
+        waiting = [index for index, file in enumerate(files) if not file.done]
+        files = [files[index] for index in waiting]
+        if not files:
+            return
+        state = {name: array[waiting] for name, array in state.items()}
+
+
+class _File:
+    """One file on its way: its stream, the hops to score, and the answer when there is one."""
+
+    def __init__(self, model: Model, name: str, samples: Samples, config: StreamConfig, trace: bool) -> None:
+        self.name, self._samples = name, samples
+        self._session = Session(model.metadata, config)
+        self.hops = np.concatenate([self._session.push_samples(samples), self._session.flush()])
+        self.frames = len(self.hops) // model.metadata.hop
+        self.answer: Detection | None = None
+        self._labels, self._rate = model.metadata.labels, model.metadata.sample_rate
+        self._trace: list[Samples] | None = [] if trace else None
+
+    def take(self, scores: Samples) -> None:
+        if self._trace is not None:
+            self._trace.append(scores)
+        self._decide(self._session.scored(scores))
+        if self._session.outstanding == 0:
+            self._decide(self._session.finish())
+
+    @property
+    def done(self) -> bool:
+        return self._session.outstanding == 0 or (self.answer is not None and self._trace is None)
+
+    def result(self) -> Result:
+        if self.answer is None:  # only an utterance without a frame has none
+            raise BadAudio(f"{self.name}: expected audio, got no samples")
+        result: Result = {
+            "file": self.name,
+            "label": self.answer.label,
+            "score": self.answer.score,
+            "crossed": self.answer.crossed,
+            "frame": self.answer.frame,
+            "decision_time_s": self.answer.audio_time_s,
+            "duration_s": len(self._samples) / self._rate,
+        }
+        if self._trace is not None:
+            result["trace"] = dict(zip(self._labels, np.concatenate(self._trace).T.tolist(), strict=True))
+        return result
+
+    def _decide(self, events: Sequence[Event]) -> None:
+        self.answer = next((event for event in events if isinstance(event, Detection)), self.answer)

@@ -1,0 +1,121 @@
+"""Scores to labels, counted in frames: the two rules. Pure; however the frames are cut, the hits are the same."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+REARM = 0.5  # a label may be heard again once its score has been below this part of its threshold
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a decision is made by; every array has one entry a label."""
+
+    thresholds: NDArray[np.float32]
+    allowed: NDArray[np.bool_]  # the labels that may be an answer
+    rest: int | None = None  # utterance: the label that stands for all that is not allowed ("_unknown_")
+    refractory: int = 0  # continuous: frames after a hit without another
+
+
+@dataclass(frozen=True)
+class Hit:
+    frame: int  # counted from the last reset
+    label: int
+    score: float
+    crossed: bool
+
+
+class Utterance:
+    """Rank coding: the first label to reach its threshold is the answer, once, until `reset`."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.reset()
+
+    def reset(self) -> None:
+        self.answered = False
+        self._frames = 0
+        self._last: NDArray[np.float32] | None = None
+
+    def push(self, scores: NDArray[np.float32]) -> list[Hit]:
+        """Decide on `scores` [frames, labels]; of labels that cross in the same frame the highest score wins."""
+        start = self._frames
+        self._frames += len(scores)
+        if self.answered or not len(scores):
+            return []
+        scores = self._admit(scores)
+        self._last = scores[-1]
+        crossed = (scores >= self.rule.thresholds).any(axis=1)
+        if not crossed.any():
+            return []
+        frame = int(crossed.argmax())
+        label = int(np.where(scores[frame] >= self.rule.thresholds, scores[frame], -1).argmax())
+        return [self._answer(start + frame, label, scores[frame], True)]
+
+    def finish(self) -> list[Hit]:
+        """The audio is over: without a crossing, the best label at its end is the answer."""
+        if self.answered or self._last is None:
+            return []
+        return [self._answer(self._frames - 1, int(self._last.argmax()), self._last, False)]
+
+    def _admit(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+        """A label that may not be the answer leaves its probability to the label that stands for the rest."""
+        if self.rule.allowed.all():
+            return scores
+        admitted = np.where(self.rule.allowed, scores, -1)
+        if self.rule.rest is not None:
+            admitted[:, self.rule.rest] += scores[:, ~self.rule.allowed].sum(axis=1)
+        return admitted
+
+    def _answer(self, frame: int, label: int, scores: NDArray[np.float32], crossed: bool) -> Hit:
+        self.answered = True
+        return Hit(frame, label, float(scores[label]), crossed)
+
+
+class Continuous:
+    """An endless stream: a label is heard when its score reaches its threshold.
+
+    It is not heard again before its score has fallen below REARM times the threshold. After any hit `refractory`
+    frames pass without another; a label that still stands above its threshold when they are over is heard then.
+    """
+
+    answered = False  # never done
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.reset()
+
+    def reset(self) -> None:
+        self._frames = 0
+        self._quiet_until = 0
+        self._armed = np.ones(len(self.rule.allowed), np.bool_)
+
+    def push(self, scores: NDArray[np.float32]) -> list[Hit]:
+        """Decide on `scores` [frames, labels]; one frame makes at most one hit, that of the highest score."""
+        start = self._frames
+        self._frames += len(scores)
+        above = (scores >= self.rule.thresholds) & self.rule.allowed
+        if self._armed.all() and not above.any():  # nearly always
+            return []
+        below = scores < REARM * self.rule.thresholds
+        hits = (self._step(start + i, scores[i], above[i], below[i]) for i in range(len(scores)))
+        return [hit for hit in hits if hit]
+
+    def finish(self) -> list[Hit]:
+        return []
+
+    def _step(
+        self, frame: int, scores: NDArray[np.float32], above: NDArray[np.bool_], below: NDArray[np.bool_]
+    ) -> Hit | None:
+        self._armed |= below
+        candidates = above & self._armed
+        if frame < self._quiet_until or not candidates.any():
+            return None
+        label = int(np.where(candidates, scores, -1).argmax())
+        self._armed[label] = False
+        self._quiet_until = frame + 1 + self.rule.refractory
+        return Hit(frame, label, float(scores[label]), True)
+
+
+Decision = Utterance | Continuous
