@@ -16,6 +16,7 @@ Samples = NDArray[np.float32]
 
 MIN_RATE, MAX_RATE = 8000, 48000  # Hz
 MAX_CHANNELS = 2
+MAX_S = 3600.0  # of a file, unless the caller says otherwise
 MAX_PEAK = 8.0  # full scales; above it the numbers are no float audio (integers sent as floats, NaN, infinities)
 FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")  # as libsndfile calls them; OGG holds Opus or Vorbis
 UNKNOWN_SIZE = 0xFFFFFFFF  # what a program that writes WAV to a pipe puts for a length
@@ -54,7 +55,7 @@ class Resampler:
             self._stream.clear()
 
 
-def read_audio(source: bytes | str | Path, rate: int = 16000, max_s: float = 3600.0) -> Samples:
+def read_audio(source: bytes | str | Path, rate: int = 16000, max_s: float = MAX_S) -> Samples:
     """Read a WAV, FLAC, OGG or MP3 (its bytes or its path) to float32 mono [samples] at `rate` Hz.
 
     Raises BadAudio, naming what was expected and what came.

@@ -4,11 +4,12 @@ A file is a stream that is pushed at once and flushed, so its label and frame ar
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from service.audio import BadAudio, Samples
+from service.audio import MAX_S, BadAudio, Samples, read_audio
 from service.model import DEFAULT_SPEED, Model
 from service.protocol import Detection, Event, StreamConfig, parse_config
 from service.session import Session
@@ -44,6 +45,36 @@ def classify(
         _run(model, batch)
         results |= {index: file.result() for index, file in zip(indices, batch, strict=True)}
     return [results[index] for index in range(len(files))]
+
+
+def classify_encoded(
+    model: Model,
+    files: Sequence[tuple[str, bytes | Path]],
+    threshold: Mapping[str, float] | float | str | None = None,
+    *,
+    speed: str = DEFAULT_SPEED,
+    trace: bool = False,
+    max_s: float = MAX_S,
+) -> list[Result]:
+    """The same for files as they lie on a disk; one that is no audio gets `file, error` and spoils no other."""
+    results: list[Result] = []
+    for start in range(0, len(files), BATCH):
+        decoded = [(name, _decode(model, file, max_s)) for name, file in files[start : start + BATCH]]
+        good = [(name, audio) for name, audio in decoded if not isinstance(audio, BadAudio)]
+        answers = iter(classify(model, good, threshold, speed=speed, trace=trace))
+        results += [_refusal(name, audio) if isinstance(audio, BadAudio) else next(answers) for name, audio in decoded]
+    return results
+
+
+def _decode(model: Model, file: bytes | Path, max_s: float) -> Samples | BadAudio:
+    try:
+        return read_audio(file, model.metadata.sample_rate, max_s)
+    except BadAudio as error:
+        return error
+
+
+def _refusal(name: str, error: BadAudio) -> Result:
+    return {"file": name, "error": {"code": "bad_audio", "message": str(error)}}
 
 
 def _run(model: Model, files: list["_File"]) -> None:

@@ -1,7 +1,7 @@
 """One stream from bytes to events, without I/O: whoever owns it scores the hops it hands out and gives the scores back.
 
-    hops = session.push(data)
-    events = session.scored(scores of these hops)
+hops = session.push(data)
+events = session.scored(scores of these hops)
 """
 
 from collections.abc import Mapping
@@ -30,6 +30,16 @@ class Session:
         self._decision: Decision = Utterance(self._rule) if config.mode == "utterance" else Continuous(self._rule)
         self._detections = 0  # of the whole stream: the ids
         self._start()
+
+    def _start(self) -> None:
+        self._rest = NOTHING  # samples of a hop that is not whole yet
+        self._heard = 0  # samples received, at the stream's own rate
+        self._heard_at_flush = 0  # the same at the last flush
+        self._sent = 0  # frames handed out
+        self._scored = 0  # frames whose scores came back
+        self._silence = 0  # samples of silence that earlier flushes put in
+        self._silence_of_flush = 0  # and the flush under way
+        self._detections_before = self._detections
 
     def push(self, data: bytes) -> Samples:
         """PCM bytes in, whole hops for the model out, [samples]. Raises BadAudio for numbers that are no audio."""
@@ -95,6 +105,11 @@ class Session:
         return self._sent
 
     @property
+    def frames_scored(self) -> int:
+        """Frames whose scores have come back since the last reset."""
+        return self._scored
+
+    @property
     def outstanding(self) -> int:
         """Frames handed out whose scores have not come back."""
         return self._sent - self._scored
@@ -103,16 +118,6 @@ class Session:
     def waiting_bytes(self) -> int:
         """Bytes that wait for the rest of their sample."""
         return self._decoder.waiting
-
-    def _start(self) -> None:
-        self._rest = NOTHING  # samples of a hop that is not whole yet
-        self._heard = 0  # samples received, at the stream's own rate
-        self._heard_at_flush = 0  # the same at the last flush
-        self._sent = 0  # frames handed out
-        self._scored = 0  # frames whose scores came back
-        self._silence = 0  # samples of silence that earlier flushes put in
-        self._silence_of_flush = 0  # and the flush under way
-        self._detections_before = self._detections
 
     def _configure(self, config: StreamConfig) -> None:
         self.config = config.resolved(self._model)

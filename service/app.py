@@ -1,0 +1,159 @@
+"""The app: routes and what they answer. Streams are in stream.py; files are classified on a thread of their own."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+from functools import partial
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI, Request, WebSocket
+from fastapi.responses import FileResponse, JSONResponse, Response
+from prometheus_client import CONTENT_TYPE_LATEST
+from starlette.datastructures import FormData, UploadFile
+from starlette.exceptions import HTTPException
+from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+
+from service import stream
+from service.backend import Backend
+from service.classify import classify_encoded
+from service.protocol import Message, ProtocolError
+from service.settings import Settings
+
+WEB = Path(__file__).with_name("web")
+OPTIONS = ("model", "speed", "threshold", "trace")  # of /v1/classify, in the query or the form
+CLASSIFY_FORM = {
+    "type": "object",
+    "required": ["files"],
+    "properties": {
+        "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
+        "model": {"type": "string"},
+        "speed": {"type": "string"},
+        "threshold": {"type": "string", "description": "a number, or a JSON object of numbers per label"},
+        "trace": {"type": "string", "enum": ["true", "false"]},
+    },
+}
+CLASSIFY_DOCS = {"requestBody": {"content": {"multipart/form-data": {"schema": CLASSIFY_FORM}}}}
+
+router = APIRouter()
+
+
+def create_app(settings: Settings | None = None) -> FastAPI:
+    """The server as an ASGI app. Raises BadModel when there is no model to serve, or a bad one."""
+    settings = settings or Settings()
+    app = FastAPI(title="Keyword spotting", version="1", lifespan=_lifespan, redoc_url=None)
+    app.state.backend = Backend(settings)
+    app.state.uploads = asyncio.Semaphore(settings.max_uploads)
+    app.include_router(router)
+    app.add_exception_handler(ProtocolError, _wrong_value)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_upload_bytes)
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    """Engines run from start to end; one thread classifies files, so that streams have the rest of the machine."""
+    app.state.backend.start()
+    with ThreadPoolExecutor(1, "classify") as thread:
+        app.state.files_thread = thread
+        yield
+    app.state.backend.close()
+
+
+@router.get("/healthz")
+async def healthz() -> Message:
+    return {"alive": True}
+
+
+@router.get("/readyz")
+async def readyz(request: Request) -> Response:
+    ready = _backend(request).ready
+    return JSONResponse({"ready": ready}, 200 if ready else 503)
+
+
+@router.get("/metrics")
+async def metrics(request: Request) -> Response:
+    return Response(_backend(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
+
+
+@router.get("/v1/models")
+async def models(request: Request) -> Message:
+    return {"models": _backend(request).describe()}
+
+
+@router.get("/v1/models/{name}")
+async def model(request: Request, name: str) -> Message:
+    return _backend(request).describe_one(name)
+
+
+@router.post("/v1/classify", openapi_extra=CLASSIFY_DOCS)
+async def classify(request: Request) -> Message:
+    """Classify audio files, one result each; a bad file gets an `error` in place of a label."""
+    backend, uploads = _backend(request), request.app.state.uploads
+    limits = backend.settings
+    if uploads.locked():
+        retry = {"Retry-After": str(limits.retry_after_s)}
+        raise HTTPException(503, f"expected at most {limits.max_uploads} uploads at once", retry)
+    async with uploads:
+        async with request.form(max_files=limits.max_files, max_fields=len(OPTIONS)) as form:
+            options, warnings = _options(request, form)
+            files = await _files(form)
+        served = backend.pick(options.pop("model", None))
+        work = partial(classify_encoded, served.model, files, max_s=limits.max_file_s, **options)
+        results = await asyncio.get_running_loop().run_in_executor(request.app.state.files_thread, work)
+    backend.metrics.classified(results)
+    answer = {"model": served.model.metadata.name, "results": results}
+    return {**answer, "warnings": warnings} if warnings else answer
+
+
+@router.websocket("/v1/stream")
+async def stream_audio(socket: WebSocket) -> None:
+    await stream.serve(socket, socket.app.state.backend)
+
+
+@router.get("/", include_in_schema=False)
+async def page() -> Response:
+    return FileResponse(WEB / "index.html")
+
+
+def _backend(request: Request) -> Backend:
+    backend: Backend = request.app.state.backend
+    return backend
+
+
+def _options(request: Request, form: FormData) -> tuple[dict[str, Any], list[Message]]:
+    """The options in the query and the form, and a warning for each unknown one."""
+    fields = {key: value for key, value in form.multi_items() if key != "files"}
+    given = {**request.query_params, **fields}
+    warnings = [{"code": "unknown_key", "key": key} for key in given if key not in OPTIONS]
+    options = {key: value for key, value in given.items() if key in OPTIONS}
+    if (trace := options.pop("trace", "false")) not in ("true", "false"):
+        raise ProtocolError("bad_value", f"trace: expected true or false, got {trace!r}")
+    return {**options, "trace": trace == "true"}, warnings
+
+
+async def _files(form: FormData) -> list[tuple[str, bytes]]:
+    """Every uploaded file, its name and its bytes."""
+    files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
+    if not files:
+        raise ProtocolError("bad_value", "files: expected at least one file, got none")
+    return [(file.filename or "", await file.read()) for file in files]
+
+
+async def _wrong_value(_: Request, error: Exception) -> Response:
+    code = error.code if isinstance(error, ProtocolError) else "bad_value"
+    return _error(404 if code == "unknown_model" else 400, code, str(error))
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    if not isinstance(error, HTTPException):
+        raise error
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
+    return _error(error.status_code, code, error.detail, error.headers)
+
+
+def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
+    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)

@@ -1,0 +1,77 @@
+"""rc-serve: run the server. The flags are those of settings.py that an operator sets first; RC_* sets the rest."""
+
+import argparse
+import sys
+from functools import partial
+from pathlib import Path
+
+import uvicorn
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from uvicorn.supervisors import Multiprocess
+
+from service.app import create_app
+from service.model import BadModel
+from service.protocol import DRAINING
+from service.settings import Settings
+
+
+class DrainingProtocol(WebSocketsSansIOProtocol):
+    """uvicorn would close a stream at once on shutdown; this tells the app, which says its summary and closes."""
+
+    def shutdown(self) -> None:
+        if self.handshake_complete and not self.close_sent:
+            self.queue.put_nowait({"type": "websocket.disconnect", "code": DRAINING})
+        else:
+            super().shutdown()
+
+
+def server_config(settings: Settings) -> uvicorn.Config:
+    """How uvicorn runs the app: one process, or `settings.workers` of them."""
+    return uvicorn.Config(
+        partial(create_app, settings),
+        factory=True,
+        host=settings.host,
+        port=settings.port,
+        workers=settings.workers,
+        ws=DrainingProtocol,
+        ws_max_size=2 * settings.max_message_bytes,  # the app refuses what is a little too big with a reason
+        ws_per_message_deflate=False,  # audio does not deflate
+        timeout_graceful_shutdown=settings.drain_timeout_s,
+        access_log=False,
+    )
+
+
+def parse(argv: list[str] | None) -> Settings:
+    """The command line over the environment over the defaults."""
+    parser = argparse.ArgumentParser(prog="rc-serve", description="Serve keyword spotting over WebSocket and HTTP.")
+    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
+    parser.add_argument("--port", type=int, help="port to listen on, 0 for any (default: 8000)")
+    parser.add_argument("--models", dest="models_dir", type=Path, metavar="DIR", help="serve DIR/NAME/model.onnx")
+    parser.add_argument("--model", dest="default_model", metavar="NAME", help="the model of clients that name none")
+    parser.add_argument("--workers", type=int, help="processes behind the port, one a core (default: 1)")
+    given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    try:
+        return Settings(**given)
+    except ValueError as error:
+        parser.error(str(error))
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Serve until told to stop; exit status 0, or 1 when the server cannot start."""
+    settings = parse(argv)
+    config = server_config(settings)
+    if settings.workers > 1:
+        Multiprocess(config, [config.bind_socket()]).run()
+        return 0
+    try:
+        config.load()
+    except BadModel as error:
+        print(f"rc-serve: {error}", file=sys.stderr)
+        return 1
+    server = uvicorn.Server(config)
+    server.run()
+    return 0 if server.started else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,276 @@
+"""One WebSocket stream: its socket, its session and its place in the engine. Messages in, events out, limits held."""
+
+import asyncio
+import json
+import logging
+import secrets
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from time import perf_counter
+from typing import Any
+
+from starlette.responses import PlainTextResponse
+from starlette.websockets import WebSocket, WebSocketDisconnect
+
+from service import protocol
+from service.audio import BadAudio, Samples
+from service.backend import Backend
+from service.engine import EngineStream, Run
+from service.ledger import Ledger
+from service.protocol import Detection, Event, Message, ProtocolError
+from service.session import Session
+
+log = logging.getLogger("uvicorn.error")
+
+Outgoing = Callable[[], Message]  # makes a message at its hand-over to the socket
+
+
+async def serve(socket: WebSocket, backend: Backend) -> None:
+    """The route: 503 before the handshake when full or not ready, else the stream to its end."""
+    full = backend.streams >= backend.settings.max_connections
+    if full or not backend.ready:
+        reason = "too_many_streams" if full else "not_ready"
+        backend.metrics.rejected.labels(reason).inc()
+        retry = {"Retry-After": str(backend.settings.retry_after_s)}
+        await socket.send_denial_response(PlainTextResponse(reason, 503, retry))
+        return
+    with backend.stream():
+        await _Connection(socket, backend).run()
+
+
+class _Connection:
+    """The client is heard and told at once; the first of these to end, or a failure, ends the stream."""
+
+    _begun = False  # the settings are known, and with them:
+    _session: Session
+    _stream: EngineStream
+    _ledger: Ledger
+    _model: Message
+    _run: Run  # the latest
+
+    def __init__(self, socket: WebSocket, backend: Backend) -> None:
+        self._socket, self._backend = socket, backend
+        self._limits, self._metrics = backend.settings, backend.metrics
+        self._outgoing: asyncio.Queue[Outgoing | None] = asyncio.Queue()
+        self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        self._progress = asyncio.Event()  # scores came back
+        self._heard_at = perf_counter()
+
+    async def run(self) -> None:
+        await self._socket.accept()
+        telling = asyncio.create_task(self._tell())
+        ends: list[asyncio.Future[Any]] = [asyncio.create_task(self._hear()), telling, self._failed]
+        ends.append(asyncio.create_task(self._idle()))
+        try:
+            done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
+            await self._leave(*_outcome(done.pop()), telling)
+        finally:
+            if self._begun:
+                self._stream.close()
+            for end in ends:
+                end.cancel()
+            await asyncio.gather(*ends, return_exceptions=True)
+
+    async def _leave(self, code: int | None, error: ProtocolError | None, telling: "asyncio.Task[None]") -> None:
+        """Tell what is still to be told, then why the stream ends, and close."""
+        if code is None:
+            return
+        if error is not None:
+            self._error(error.code, str(error), fatal=True)
+        self._outgoing.put_nowait(None)
+        with suppress(TimeoutError, WebSocketDisconnect):
+            async with asyncio.timeout(self._limits.close_timeout_s):
+                await telling
+                await self._socket.close(code, error.code if error else "")
+
+    # Hearing the client
+
+    async def _hear(self) -> int | None:
+        """Returns the code to close with; None when the client has gone."""
+        try:
+            settings: Mapping[str, Any] = self._socket.query_params
+            message = None if settings else await self._next()
+            if message and (configure := _configure(message)) is not None:
+                settings, message = configure, None
+            self._begin(settings)
+            while await self._take(message or await self._next()):
+                message = None
+            return protocol.NORMAL
+        except WebSocketDisconnect as gone:
+            if gone.code != protocol.DRAINING:
+                return None
+            if self._begun:
+                await self._scored_but(0)
+                self._summary()
+            return protocol.DRAINING
+
+    async def _next(self) -> Message:
+        message = dict(await self._socket.receive())
+        self._heard_at = perf_counter()
+        if message["type"] == "websocket.disconnect":
+            raise WebSocketDisconnect(message["code"])
+        size, limit = len(message.get("bytes") or message.get("text") or ""), self._limits.max_message_bytes
+        if size > limit:
+            raise ProtocolError("too_big", f"message: expected at most {limit} bytes, got {size}", protocol.TOO_BIG)
+        return message
+
+    def _begin(self, settings: Mapping[str, Any]) -> None:
+        config, warnings = protocol.parse_config(settings)
+        served = self._backend.pick(config.model)
+        metadata = served.model.metadata
+        self._session = Session(metadata, config)
+        self._stream = served.engine.open(self._on_scores, self._on_fault)
+        self._ledger = Ledger(metadata.algorithmic_ms)
+        self._model = protocol.model_message(metadata, served.model.sha256)
+        self._max_backlog = self._limits.max_backlog_s * 1000 / metadata.frame_ms  # frames
+        self._id = secrets.token_hex(8)
+        self._begun = True
+        self._ready(warnings)
+
+    async def _take(self, message: Message) -> bool:
+        """Act on one message; False when it is the last."""
+        data = message.get("bytes")
+        if data is None:
+            return await self._control(protocol.parse_control(message["text"]))
+        self._score(self._session.push(data))
+        await self._scored_but(self._max_backlog)  # until there is room, TCP holds the client back
+        return True
+
+    async def _control(self, message: Message) -> bool:
+        kind: str = message.pop("type")
+        if kind == "configure":
+            raise ProtocolError("bad_message", "configure: expected only as the first message, without a query string")
+        if kind == "update":
+            await self._scored_but(0)  # what was sent before is decided on as it was
+            self._ready(self._session.update(message))
+        if kind == "reset":
+            self._session.reset()
+            self._ledger.forget()
+            self._stream.reset()
+        if kind in ("flush", "close"):
+            await self._flush()
+        return kind != "close"
+
+    async def _flush(self) -> None:
+        if spare := self._session.waiting_bytes:
+            self._error("odd_bytes", f"expected whole samples, got {spare} bytes more; they are dropped", fatal=False)
+        self._score(self._session.flush())
+        await self._scored_but(0)
+        for event in self._session.finish():
+            self._event(event)
+        self._summary()
+
+    async def _scored_but(self, frames: float) -> None:
+        """Wait until no more than so many frames wait for their scores."""
+        if self._session.outstanding <= frames:
+            return
+        try:
+            async with asyncio.timeout(self._limits.max_backlog_s):
+                while self._session.outstanding > frames:
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            raise self._overloaded() from None
+
+    async def _idle(self) -> None:
+        limit = self._limits.idle_timeout_s
+        while (left := self._heard_at + limit - perf_counter()) > 0:
+            await asyncio.sleep(left)
+        raise ProtocolError("idle_timeout", f"expected a message within {limit:g} s, got none")
+
+    # Scores from the engine
+
+    def _score(self, hops: Samples) -> None:
+        if len(hops):
+            self._ledger.arrived(self._session.sent, self._heard_at)
+            self._stream.push(hops)
+
+    def _on_scores(self, scores: Samples, run: Run) -> None:
+        self._run = run
+        for event in self._session.scored(scores):
+            self._event(event)
+        arrived = self._ledger.arrival(self._session.frames_scored - 1)
+        took = perf_counter() - arrived
+        self._ledger.decided(took)
+        self._metrics.queue.observe(run.began - arrived)
+        self._metrics.decide.observe(took)
+        self._progress.set()
+        if took > self._limits.max_backlog_s:
+            self._fail(self._overloaded())
+
+    def _on_fault(self, error: Exception) -> None:
+        log.error("stream %s: the model failed", self._id, exc_info=error)
+        self._fail(_fault())
+
+    def _fail(self, error: ProtocolError) -> None:
+        if not self._failed.done():
+            self._failed.set_exception(error)
+
+    def _overloaded(self) -> ProtocolError:
+        limit = self._limits.max_backlog_s
+        return ProtocolError(
+            "overloaded", f"expected to decide on audio within {limit:g} s, it took longer", protocol.OVERLOADED
+        )
+
+    # Telling the client
+
+    async def _tell(self) -> None:
+        while (make := await self._outgoing.get()) is not None:
+            await self._socket.send_text(json.dumps(make(), separators=(",", ":")))
+
+    def _say(self, make: Outgoing) -> None:
+        limit = self._limits.max_outgoing
+        if self._outgoing.qsize() < limit:
+            self._outgoing.put_nowait(make)
+        else:
+            self._fail(ProtocolError("slow_reader", f"expected messages to be read, got {limit} that are not"))
+
+    def _ready(self, warnings: list[Message]) -> None:
+        limits = self._limits.model_dump(include={"max_message_bytes", "max_backlog_s", "idle_timeout_s"})
+        ready = protocol.ready_message(self._id, self._model, self._session.config, warnings, limits)
+        self._say(lambda: ready)
+
+    def _event(self, event: Event) -> None:
+        if not isinstance(event, Detection):
+            return self._say(lambda: protocol.event_message(event))
+        self._metrics.detections.labels(event.label).inc()
+        arrived, run = self._ledger.arrival(event.frame), self._run
+        latency = self._ledger.latency
+        self._say(lambda: protocol.event_message(event, latency=latency(arrived, run, perf_counter())))
+        return None
+
+    def _summary(self) -> None:
+        summary = protocol.event_message(self._session.summary(), latency=self._ledger.percentiles())
+        self._say(lambda: summary)
+
+    def _error(self, code: str, message: str, fatal: bool) -> None:
+        self._metrics.errors.labels(code).inc()
+        error = protocol.error_message(code, message, fatal)
+        self._say(lambda: error)
+
+
+def _configure(message: Message) -> Message | None:
+    """The settings in a first message that is a `configure`."""
+    if message.get("text") is None:
+        return None
+    control = protocol.parse_control(message["text"])
+    return control if control.pop("type") == "configure" else None
+
+
+def _fault() -> ProtocolError:
+    return ProtocolError("server_fault", "the server failed; this stream cannot go on", protocol.FAULT)
+
+
+def _outcome(end: "asyncio.Future[int | None]") -> tuple[int | None, ProtocolError | None]:
+    """The code to close with (None: the client has gone) and the error to tell."""
+    try:
+        return end.result(), None
+    except ProtocolError as error:
+        return error.close, error
+    except BadAudio as error:
+        return protocol.WRONG_DATA, ProtocolError("bad_audio", str(error), protocol.WRONG_DATA)
+    except WebSocketDisconnect:
+        return None, None
+    except Exception:
+        log.exception("a stream failed")
+        return protocol.FAULT, _fault()
