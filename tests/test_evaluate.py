@@ -1,0 +1,73 @@
+"""Figures against the ones worked out by hand, from the service's own answers."""
+
+import numpy as np
+import pytest
+
+from service.classify import classify
+from service.model import Model
+from tests.conftest import say
+from training import evaluate as ev
+
+WORDS = ("yes", "no", "yes", "no")
+
+
+def clips() -> list[np.ndarray]:
+    return [say(word, seed=i) for i, word in enumerate(WORDS)]
+
+
+def test_answers_are_those_of_the_service(model: Model) -> None:
+    heard = ev.hear(model, clips(), WORDS)
+    answers = ev.decide(model, heard, model.metadata.speeds["balanced"])
+    served = classify(model, [(str(i), clip) for i, clip in enumerate(clips())], speed="balanced")
+    assert [tuple(answer) for answer in answers] == [
+        (result["label"], result["decision_time_s"], result["crossed"]) for result in served
+    ]
+    assert [answer.label for answer in answers] == list(WORDS)
+
+
+def test_measure_counts_and_averages() -> None:
+    heard = [ev.Heard("yes", np.zeros((1, 4), np.float32), 1.0)] * 4
+    answers = [ev.Answer("yes", 0.2, True), ev.Answer("no", 0.4, True), ev.Answer("yes", 0.6, True),
+               ev.Answer("yes", 1.0, False)]  # fmt: skip
+    found = ev.measure(heard, answers)
+    assert found["clips"] == 4
+    assert found["accuracy"] == 0.75
+    assert found["crossed"] == 0.75
+    assert found["decision_time_s"]["mean"] == 0.55
+    assert found["decision_time_s"]["p50"] == 0.5
+    assert ev.confusion(heard, answers) == {"yes": {"yes": 3, "no": 1}}
+    assert ev.per_label(heard, answers)["yes"] == {
+        "clips": 4, "recall": 0.75, "precision": 1.0, "decision_time_p50_s": 0.5,
+    }  # fmt: skip
+
+
+def test_the_curve_gets_slower_with_the_threshold(model: Model) -> None:
+    points = ev.curve(model, ev.hear(model, clips(), WORDS))
+    times = [point["decision_time_s"] for point in points]
+    assert times == sorted(times)
+    assert times[0] < times[-1]
+
+
+def test_speeds_are_the_most_accurate_points_within_their_time() -> None:
+    points = [
+        {"threshold": threshold, "decision_time_s": time, "accuracy": accuracy}
+        for threshold, time, accuracy in ((0.3, 0.3, 0.5), (0.5, 0.5, 0.8), (0.7, 0.65, 0.9), (0.9, 0.8, 0.95))
+    ]
+    speeds = ev.choose_speeds(points, ["a"])
+    assert {speed: thresholds["a"] for speed, thresholds in speeds.items()} == {
+        "fast": 0.5, "balanced": 0.7, "accurate": 0.9,
+    }  # fmt: skip
+
+
+def test_accuracy_between_points_of_a_curve() -> None:
+    points = [{"decision_time_s": 0.4, "accuracy": 0.6}, {"decision_time_s": 0.6, "accuracy": 0.8}]
+    assert ev.accuracy_at(points, [0.4, 0.5, 0.6]) == pytest.approx([0.6, 0.7, 0.8])
+
+
+def test_words_that_are_no_keyword_and_silence_are_counted_apart(model: Model) -> None:
+    words = ["yes", "no", "on"]
+    report = ev.evaluate(model, [say(word) for word in ("yes", "no", "yes")], words, [np.zeros(8000, np.float32)])
+    assert report["speeds"]["balanced"]["clips"] == 2
+    assert report["speeds"]["balanced"]["accuracy"] == 1.0
+    assert report["apart"]["on, off"] == {"_unknown_": {"yes": 1}}
+    assert sum(report["apart"]["silence"]["_silence_"].values()) == 1

@@ -1,0 +1,77 @@
+"""An export is torch's scores in onnxruntime, or it is not written."""
+
+from pathlib import Path
+
+import numpy as np
+import onnx
+import pytest
+import torch
+
+from service.model import Metadata, Model
+from tests.conftest import METADATA
+from training.export import ExportMismatch, Spotter, describe, export, write_graph
+from training.frontend import FrontEndSettings, LogMel
+from training.network import Network, NetworkSettings
+
+NETWORKS = {
+    "paper": NetworkSettings(labels=4),
+    "conv": NetworkSettings(4, channels=(4, 6), stride=2, inputs=16, hidden=24, dense=8, dropout=0.2),
+}
+
+
+def spotter_and_metadata(name: str) -> tuple[Spotter, Metadata]:
+    torch.manual_seed(0)
+    spotter = Spotter(LogMel(FrontEndSettings()), Network(NETWORKS[name]))
+    with torch.no_grad():
+        spotter.network.output.weight *= 5
+    return spotter, Metadata(**{**vars(METADATA), "hop": 160 * NETWORKS[name].stride, "window": 400})
+
+
+def noise(count: int = 3) -> list[np.ndarray]:
+    rng = np.random.default_rng(0)
+    return [(0.1 * rng.standard_normal(16_000 + 37 * i)).astype(np.float32) for i in range(count)]
+
+
+@pytest.mark.parametrize("name", NETWORKS)
+def test_an_export_scores_as_torch_does(name: str, tmp_path: Path) -> None:
+    spotter, metadata = spotter_and_metadata(name)
+    export(spotter, metadata, noise(), tmp_path / "m" / "model.onnx")
+    model = Model(tmp_path / "m")
+    assert model.metadata == metadata
+    audio = np.stack([clip[:16_000] for clip in noise()])
+    with torch.no_grad():
+        expected = spotter(torch.from_numpy(audio), *spotter.initial_state(3))[0].numpy()
+    scores, _ = model.run(audio, model.initial_state(3))
+    np.testing.assert_allclose(scores, expected, atol=2e-4)
+    assert np.ptp(scores, axis=1).max() > 0.1
+
+
+def test_nothing_is_written_when_scores_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spotter, metadata = spotter_and_metadata("paper")
+
+    def write_another(spotter: Spotter, hop: int, path: Path) -> None:
+        other = Spotter(spotter.front_end, Network(NETWORKS["paper"])).eval()
+        write_graph(other, hop, path)
+
+    monkeypatch.setattr("training.export.write_graph", write_another)
+    with pytest.raises(ExportMismatch, match=r"whole: expected scores within 0.0002 of torch, got 0\.\d+"):
+        export(spotter, metadata, noise(), tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_state_that_is_not_carried_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    spotter, metadata = spotter_and_metadata("conv")
+
+    def describe_and_break(path: Path, metadata: Metadata) -> None:
+        model = onnx.load(path)
+        outputs = {name: name.replace("next_state_h", "swap").replace("next_state_c", "next_state_h") for name in
+                   ("next_state_h", "next_state_c")}  # fmt: skip
+        for node in model.graph.node:
+            node.output[:] = [outputs.get(name, name).replace("swap", "next_state_c") for name in node.output]
+        onnx.save(model, path)
+        describe(path, metadata)
+
+    monkeypatch.setattr("training.export.describe", describe_and_break)
+    with pytest.raises(ExportMismatch, match="by frames: expected scores within"):
+        export(spotter, metadata, noise(), tmp_path / "model.onnx")
+    assert list(tmp_path.iterdir()) == []

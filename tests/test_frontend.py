@@ -1,0 +1,61 @@
+"""The front-end against librosa, and under any cut of its input."""
+
+import librosa
+import numpy as np
+import pytest
+import torch
+
+from training.frontend import ENERGY_FLOOR, SAMPLE_RATE, FrontEndSettings, LogMel
+
+HOP = 160
+
+
+def sweep(seconds: float = 1.0) -> torch.Tensor:
+    """A rising tone in faint noise, [1, samples]."""
+    time = np.arange(int(seconds * SAMPLE_RATE)) / SAMPLE_RATE
+    noise = np.random.default_rng(0).standard_normal(len(time))
+    return torch.tensor(0.3 * np.sin(2 * np.pi * (200 + 3000 * time) * time) + 0.01 * noise, dtype=torch.float32)[None]
+
+
+@pytest.mark.parametrize("settings", [FrontEndSettings(), FrontEndSettings(bands=40), FrontEndSettings(window=480)])
+def test_equals_librosa(settings: FrontEndSettings) -> None:
+    audio = sweep()
+    front_end = LogMel(settings)
+    features, _ = front_end(audio, front_end.initial_state(1))
+    before = np.zeros(settings.window - settings.hop, np.float32)
+    reference = librosa.feature.melspectrogram(
+        y=np.concatenate([before, audio[0].numpy()]), sr=SAMPLE_RATE, n_fft=settings.window, hop_length=settings.hop,
+        win_length=settings.window, window="hamming", center=False, power=2.0, n_mels=settings.bands,
+        fmin=settings.low_hz, fmax=settings.high_hz, htk=True, norm=None,
+    )  # fmt: skip
+    assert features.shape == (1, 100, settings.bands)
+    np.testing.assert_allclose(features[0].numpy(), np.log(reference.T + ENERGY_FLOOR), atol=2e-3)
+
+
+@pytest.mark.parametrize("frames", [1, 3, 10, 50])
+def test_chunks_equal_the_whole(frames: int) -> None:
+    audio, front_end = sweep(), LogMel(FrontEndSettings())
+    whole, _ = front_end(audio, front_end.initial_state(1))
+    state, parts = front_end.initial_state(1), []
+    for piece in audio.split(frames * HOP, dim=1):
+        features, state = front_end(piece, state)
+        parts.append(features)
+    torch.testing.assert_close(torch.cat(parts, dim=1), whole, atol=1e-4, rtol=0)
+
+
+def test_later_audio_never_changes_earlier_frames() -> None:
+    audio, front_end = sweep(), LogMel(FrontEndSettings())
+    other = audio.clone()
+    other[:, 40 * HOP :] = 0
+    first, _ = front_end(audio, front_end.initial_state(1))
+    second, _ = front_end(other, front_end.initial_state(1))
+    torch.testing.assert_close(first[:, :40], second[:, :40], atol=0, rtol=0)
+    assert not torch.allclose(first[:, 40:], second[:, 40:])
+
+
+def test_normalised_features_have_mean_0_and_deviation_1() -> None:
+    audio, front_end = sweep(), LogMel(FrontEndSettings())
+    front_end.normalise(front_end(audio, front_end.initial_state(1))[0])
+    features, _ = front_end(audio, front_end.initial_state(1))
+    torch.testing.assert_close(features.mean(dim=(0, 1)), torch.zeros(20), atol=1e-4, rtol=0)
+    torch.testing.assert_close(features.std(dim=1)[0], torch.ones(20), atol=1e-3, rtol=0)

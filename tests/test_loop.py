@@ -1,0 +1,76 @@
+"""The training loop on a tiny data set: it learns, answers early, stops, and goes on where it stood."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from tests.words import write_words
+from training.augment import AugmentSettings
+from training.frontend import FrontEndSettings
+from training.loop import Data, RunSettings, train
+from training.network import NetworkSettings
+from training.speech import load_data
+from training.speech_commands import labels_for
+
+LABELS = labels_for(["up", "down"])
+SETTINGS = RunSettings(
+    LABELS,
+    NetworkSettings(len(LABELS), bands=20, channels=(4, 8), stride=2, inputs=24, hidden=32, dense=16),
+    FrontEndSettings(bands=20),
+    augment=AugmentSettings().at(0.1),
+    beta=0.0,
+    epochs=15,
+    batch=8,
+    learning_rate=4e-3,
+)
+CPU = torch.device("cpu")
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+    return load_data(write_words(tmp_path_factory.mktemp("words")), LABELS, [], [])
+
+
+def test_rank_coding_learns_and_answers_earlier_than_the_last_step(data: Data, tmp_path: Path) -> None:
+    rc = train(SETTINGS, data, tmp_path / "rc", CPU).history[-1]
+    eos = train(replace(SETTINGS, method="eos"), data, tmp_path / "eos", CPU).history[-1]
+    assert rc["validation_accuracy"] > 0.9
+    assert eos["validation_end_accuracy"] > 0.9
+    assert rc["spike_s"] < 0.85
+    assert eos["spike_s"] == 1.0
+
+
+def test_a_resumed_run_equals_one_that_was_never_stopped(data: Data, tmp_path: Path) -> None:
+    through = train(replace(SETTINGS, epochs=3), data, tmp_path / "through", CPU)
+    stopped = replace(SETTINGS, epochs=3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("training.loop.still_learning", lambda run, settings: run.epoch < 1)
+        train(stopped, data, tmp_path / "resumed", CPU)
+    resumed = train(stopped, data, tmp_path / "resumed", CPU, resume=tmp_path / "resumed" / "last.pt")
+    assert [row["loss"] for row in resumed.history] == [row["loss"] for row in through.history]
+    for name, value in through.network.state_dict().items():
+        torch.testing.assert_close(resumed.network.state_dict()[name], value, atol=0, rtol=0)
+
+
+def test_a_run_of_other_settings_is_not_gone_on_with(data: Data, tmp_path: Path) -> None:
+    train(replace(SETTINGS, epochs=1), data, tmp_path, CPU)
+    with pytest.raises(ValueError, match="expected the settings of the run to go on with, got other beta"):
+        train(replace(SETTINGS, epochs=1, beta=0.5), data, tmp_path, CPU, resume=tmp_path / "last.pt")
+
+
+def test_a_run_stops_when_validation_no_longer_improves(data: Data, tmp_path: Path) -> None:
+    run = train(replace(SETTINGS, learning_rate=0.0, patience=2, epochs=20), data, tmp_path, CPU)
+    assert (run.epoch, run.best_epoch) == (3, 1)
+
+
+def test_every_epoch_and_checkpoint_leaves_its_facts(data: Data, tmp_path: Path) -> None:
+    train(replace(SETTINGS, epochs=2), data, tmp_path, CPU)
+    rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
+    assert [row["epoch"] for row in rows] == [1, 2]
+    facts = json.loads((tmp_path / "best.json").read_text())
+    assert facts["settings"]["labels"] == list(LABELS)
+    assert facts["validation_accuracy"] == max(row["validation_accuracy"] for row in rows)
+    assert "120 train clips by 30 speakers" in facts["data"]

@@ -1,0 +1,114 @@
+"""Algorithm 1 and equation 7, against a literal transcription of the paper's page."""
+
+import math
+
+import pytest
+import torch
+from torch import Tensor
+
+from training.network import Network, NetworkSettings, State
+from training.rank_coding import answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
+
+THETA = 0.5
+SETTINGS = NetworkSettings(labels=4, bands=5, context=1, hidden=16, dense=8)
+
+
+def build(steps: int = 23, batch: int = 12) -> tuple[Network, Tensor, Tensor]:
+    """A random network, loud enough that some sequences cross THETA at various steps and some never."""
+    torch.manual_seed(3)
+    network = Network(SETTINGS)
+    with torch.no_grad():
+        network.output.weight *= 6
+    return network, torch.randn(batch, steps, 5), torch.randint(4, (batch,))
+
+
+def algorithm_1(network: Network, sequence: Tensor) -> tuple[Tensor, int, bool]:
+    """Lines 3 to 13 for one sequence [steps, bands]: logits at the first spike, its step, whether there was one."""
+    state = network.initial_state(1)
+    for t in range(len(sequence)):
+        logits, state = network(sequence[None, t : t + 1], state)
+        if (logits[0, 0].softmax(0) >= THETA).any():
+            return logits[0, 0], t, True
+    return logits[0, 0], len(sequence) - 1, False
+
+
+def test_first_crossing_is_the_first_step_of_any_output() -> None:
+    probabilities = torch.tensor([[[0.6, 0.4], [0.1, 0.9], [0.95, 0.05]], [[0.5, 0.5], [0.6, 0.4], [0.5, 0.5]]])
+    step, crossed = first_crossing(probabilities, 0.9)
+    assert step.tolist() == [1, 2]
+    assert crossed.tolist() == [True, False]
+
+
+@pytest.mark.parametrize("chunk", [1, 4, 23, 50])
+def test_batch_equals_algorithm_1(chunk: int) -> None:
+    network, inputs, targets = build()
+    answers = answer_at_first_spike(network, inputs, network.initial_state(len(inputs)), THETA, chunk)
+    rank_coding_loss(answers.logits, targets, 0.2).backward()
+    gradients = [parameter.grad.clone() for parameter in network.parameters()]
+    network.zero_grad()
+    reference = [algorithm_1(network, sequence) for sequence in inputs]
+    rank_coding_loss(torch.stack([logits for logits, _, _ in reference]), targets, 0.2).backward()
+
+    assert answers.step.tolist() == [step for _, step, _ in reference]
+    assert answers.crossed.tolist() == [crossed for _, _, crossed in reference]
+    assert len(set(answers.step.tolist())) > 4
+    assert 0 < answers.crossed.sum() < len(inputs)
+    for mine, parameter in zip(gradients, network.parameters(), strict=True):
+        torch.testing.assert_close(mine, parameter.grad, atol=1e-5, rtol=1e-4)
+
+
+def test_nothing_after_the_spike_is_learnt_from() -> None:
+    network, inputs, targets = build()
+    inputs.requires_grad_()
+    answers = answer_at_first_spike(network, inputs, network.initial_state(len(inputs)), THETA, 4)
+    rank_coding_loss(answers.logits, targets, 0.0).backward()
+    assert inputs.grad is not None
+    for gradient, step in zip(inputs.grad, answers.step, strict=True):
+        assert gradient[step].abs().sum() > 0
+        assert gradient[step + 1 :].abs().sum() == 0
+
+
+def test_sequences_leave_the_batch_at_their_spike() -> None:
+    network, inputs, _ = build()
+    rows: list[int] = []
+
+    def counting(features: Tensor, state: State) -> tuple[Tensor, State]:
+        rows.append(len(features) * features.shape[1])
+        return network(features, state)
+
+    answers = answer_at_first_spike(counting, inputs, network.initial_state(len(inputs)), THETA, 4)
+    needed = [min(23, (step // 4 + 1) * 4) for step in answers.step.tolist()]
+    assert sum(rows) == sum(needed) < inputs.shape[0] * inputs.shape[1]
+
+
+def test_state_after_an_answer_is_that_of_its_own_sequence() -> None:
+    network, inputs, _ = build()
+    answers = answer_at_first_spike(network, inputs, network.initial_state(len(inputs)), THETA, 1)
+    for i, step in enumerate(answers.step.tolist()):
+        _, alone = network(inputs[i : i + 1, : step + 1], network.initial_state(1))
+        torch.testing.assert_close(answers.state["h"][i], alone["h"][0], atol=1e-5, rtol=1e-5)
+
+
+def test_end_of_sequence_answers_at_the_last_step() -> None:
+    network, inputs, _ = build()
+    answers = answer_at_end(network, inputs, network.initial_state(len(inputs)))
+    expected, _ = network(inputs, network.initial_state(len(inputs)))
+    torch.testing.assert_close(answers.logits, expected[:, -1])
+    assert answers.step.unique().tolist() == [22]
+
+
+def test_equation_7() -> None:
+    logits, target = torch.log(torch.tensor([[0.7, 0.2, 0.1]])), torch.tensor([0])
+    entropy = -sum(p * math.log(p) for p in (0.7, 0.2, 0.1))
+    for beta in (0.0, 0.3):
+        assert rank_coding_loss(logits, target, beta).item() == pytest.approx(-math.log(0.7) - beta * entropy, abs=1e-6)
+
+
+def test_the_entropy_term_rewards_doubt() -> None:
+    """With beta the best answer is less sure than without: the gradient at a sure answer turns round."""
+    logits = torch.tensor([[6.0, 0.0, 0.0]], requires_grad=True)
+    slopes = []
+    for beta in (0.0, 0.5):
+        (slope,) = torch.autograd.grad(rank_coding_loss(logits, torch.tensor([0]), beta), logits)
+        slopes.append(slope[0, 0].item())
+    assert slopes[0] < 0 < slopes[1]

@@ -1,0 +1,75 @@
+"""rc-train from the command line, end to end on a tiny data set."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from service.model import Model
+from tests.words import write_words
+from training.cli import main
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folder of the data and folder of a run of one epoch."""
+    data = write_words(tmp_path_factory.mktemp("data") / "words")
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    assert main(["speech", "--data-dir", str(data), "--keywords", "up,down", "--epochs", "1", "--out", str(out)]) == 0
+    return data, out
+
+
+def test_speech_leaves_a_model_that_says_what_it_is(run: tuple[Path, Path]) -> None:
+    model = Model(run[1])
+    assert model.metadata.name == "tiny"
+    assert model.metadata.labels == ("up", "down", "_unknown_", "_silence_")
+    assert model.metadata.keywords == ("up", "down")
+    assert set(model.metadata.speeds) == {"fast", "balanced", "accurate"}
+    assert model.metadata.data.startswith("words: 120 train clips by 30 speakers, 24 validation clips by 6 speakers")
+
+
+def test_evaluate_writes_card_report_and_plot(run: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = run
+    command = ["evaluate", "--model", str(out), "--data-dir", str(data), "--split", "test", "--json", "--card"]
+    assert main(command) == 0
+    printed = json.loads(capsys.readouterr().out)
+    report = json.loads((out / "report.json").read_text())
+    assert printed == report
+    assert report["data"] | {"refused": []} == {
+        "name": "words", "split": "test", "clips": 24, "speakers": 6, "refused": [],
+    }  # fmt: skip
+    assert report["measured"]["command"] == " ".join(["rc-train", *command])
+    card = (out / "README.md").read_text()
+    assert f"| balanced | {report['speeds']['balanced']['threshold']} |" in card
+    assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert Model(out).report == report
+
+
+def test_export_again_gives_the_same_model(run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, out = run
+    again = tmp_path / "tiny"
+    assert main(["export", "--data-dir", str(data), "--checkpoint", str(out / "best.pt"), "--out", str(again)]) == 0
+    assert Model(again).metadata == Model(out).metadata
+
+
+def test_compare_writes_both_curves(run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, out = run
+    assert main(["compare", "--rc", str(out), "--eos", str(out), "--data-dir", str(data), "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "compare.json").read_text())
+    assert found["curves"]["rc"] == found["curves"]["eos"]
+    assert "| 300 ms |" in (tmp_path / "compare.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["speech", "--data-dir", "DATA", "--keywords", "up,nowhere", "--out", "x"], "found none of ['nowhere']"),
+        (["evaluate", "--model", "nowhere", "--data-dir", "DATA"], "expected a model.onnx, got no such file"),
+        (["export", "--checkpoint", "nowhere.pt", "--data-dir", "DATA", "--out", "x"], "expected the checkpoint"),
+    ],
+)
+def test_errors_say_what_was_expected(
+    arguments: list[str], message: str, run: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(run[0]) if word == "DATA" else word for word in arguments]) == 1
+    assert message in capsys.readouterr().err

@@ -1,0 +1,125 @@
+"""rc-train: the commands of training. Thin; each hands over to the module that does the work."""
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
+
+from service.audio import BadAudio
+from service.model import BadModel, Model
+from training import compare, evaluate, report, speech
+from training import speech_commands as sc
+from training.download import DownloadError, fetch_speech_commands
+from training.export import ExportMismatch
+
+KEYWORDS = "yes,no,up,down,left,right,go,stop"
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns the exit status: 0, or 1 with a message for bad data, models or downloads."""
+    args = parser().parse_args(argv)
+    args.command_line = shlex.join(["rc-train", *(sys.argv[1:] if argv is None else argv)])
+    try:
+        args.run(args)
+    except (sc.BadData, BadAudio, BadModel, ExportMismatch, DownloadError, ValueError) as error:
+        print(f"rc-train: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(prog="rc-train", description="Train, export and measure rank-coded keyword spotters.")
+    commands = top.add_subparsers(required=True, metavar="COMMAND")
+    add_speech(commands.add_parser("speech", help="train a model from folders of recordings and export it"))
+    add_export(commands.add_parser("export", help="export a checkpoint to ONNX, speeds chosen on validation"))
+    add_evaluate(commands.add_parser("evaluate", help="measure an exported model on a split"))
+    add_compare(commands.add_parser("compare", help="accuracy against decision time of RC runs beside EOS runs"))
+    add_download(commands.add_parser("download", help="fetch Speech Commands v0.02 from its official address"))
+    return top
+
+
+def add_data(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--data-dir", type=Path, required=True, help="a folder of recordings for each word")
+
+
+def add_speech(command: argparse.ArgumentParser) -> None:
+    add_data(command)
+    command.add_argument("--keywords", default=KEYWORDS, help="words to spot, with commas; all others are _unknown_")
+    command.add_argument("--noise", type=Path, nargs="*", default=[], help="folders of background recordings")
+    command.add_argument("--rooms", type=Path, nargs="*", default=[], help="folders of room impulse responses")
+    command.add_argument("--network", choices=sorted(speech.PRESETS), default="conv", help="paper: LSTM 128, dense 32")
+    command.add_argument("--method", choices=("rc", "eos"), default="rc", help="eos: back-propagate from the last step")
+    command.add_argument("--beta", type=float, default=0.05, help="weight of the entropy term, equation 7")
+    command.add_argument(
+        "--threshold", dest="theta", type=float, default=0.95, help="an output that reaches it is a spike"
+    )
+    command.add_argument("--epochs", type=int, default=60)
+    command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    command.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
+    command.add_argument("--out", type=Path, required=True, help="folder of the run; its name is the model's")
+    command.set_defaults(run=run_speech)
+
+
+def run_speech(args: argparse.Namespace) -> None:
+    speech.train_and_export(
+        folder=args.data_dir, keywords=args.keywords.split(","), noise=args.noise, rooms=args.rooms,
+        settings={name: getattr(args, name) for name in ("method", "beta", "theta", "epochs", "seed")},
+        preset=args.network, device=args.device, resume=args.resume, out=args.out,
+    )  # fmt: skip
+
+
+def add_export(command: argparse.ArgumentParser) -> None:
+    add_data(command)
+    command.add_argument("--checkpoint", type=Path, required=True, help="best.pt of a run")
+    command.add_argument("--out", type=Path, required=True, help="folder for model.onnx; its name is the model's")
+    command.set_defaults(run=lambda args: print(speech.export_run(args.checkpoint, args.data_dir, args.out).speeds))
+
+
+def add_evaluate(command: argparse.ArgumentParser) -> None:
+    add_data(command)
+    command.add_argument("--model", type=Path, required=True, help="folder of an exported model")
+    command.add_argument("--split", choices=("validation", "test"), default="validation")
+    command.add_argument("--json", action="store_true", help="print the whole report as JSON")
+    command.add_argument("--card", action="store_true", help="write report.json, README.md, curve.png beside the model")
+    command.set_defaults(run=run_evaluate)
+
+
+def run_evaluate(args: argparse.Namespace) -> None:
+    model = Model(args.model)
+    found = evaluate.evaluate_folder(model, args.data_dir, args.split)
+    found["measured"] = report.facts(args.command_line, model.metadata.seed)
+    if args.card:
+        report.write_model_files(model.metadata, found, args.model)
+    print(json.dumps(found, indent=1) if args.json else "\n".join(report.card_figures(found)))
+
+
+def add_compare(command: argparse.ArgumentParser) -> None:
+    add_data(command)
+    command.add_argument("--rc", type=Path, nargs="+", required=True, help="runs trained with --method rc")
+    command.add_argument("--eos", type=Path, nargs="+", required=True, help="the same with --method eos")
+    command.add_argument("--split", choices=("validation", "test"), default="validation")
+    command.add_argument("--out", type=Path, required=True, help="folder for compare.json, compare.md, compare.png")
+    command.set_defaults(run=run_compare)
+
+
+def run_compare(args: argparse.Namespace) -> None:
+    found = compare.compare(args.rc, args.eos, args.data_dir, args.split)
+    found["measured"] = report.facts(args.command_line, 0)
+    compare.write(found, args.out)
+    print((args.out / "compare.md").read_text())
+
+
+def add_download(command: argparse.ArgumentParser) -> None:
+    command.add_argument("folder", type=Path, help="where to put it; 2.4 GB are fetched, an interrupted fetch goes on")
+    command.set_defaults(run=run_download)
+
+
+def run_download(args: argparse.Namespace) -> None:
+    with Progress(*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn()) as bars:
+        task = bars.add_task("speech_commands_v0.02")
+        fetch_speech_commands(args.folder, progress=lambda done, total: bars.update(task, completed=done, total=total))

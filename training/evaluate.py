@@ -1,0 +1,176 @@
+"""Accuracy and decision time of an exported model on clips, through the service's own code.
+
+Every figure comes from `service.classify` and `service.decision`; nothing here scores audio or decides by itself.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.classify import classify
+from service.decision import Rule, Utterance
+from service.model import Model
+from training import speech_commands as sc
+
+Floats = NDArray[np.float32]
+THRESHOLDS = tuple(round(float(x), 4) for x in [*np.arange(0.2, 0.9, 0.05), *np.arange(0.9, 0.99, 0.01), 0.995, 0.999])
+FASTEST, SLOWEST = 0.3, 0.9  # seconds: the range of mean decision times in which methods are compared
+SPEED_LIMITS_S = {"fast": 0.55, "balanced": 0.66, "accurate": 1.0}  # mean decision time a speed may take, validation
+
+
+class Heard(NamedTuple):
+    """One clip as the model heard it."""
+
+    target: str
+    scores: Floats  # [frames, labels]
+    duration_s: float
+
+
+class Answer(NamedTuple):
+    label: str
+    decision_time_s: float
+    crossed: bool
+
+
+def hear(model: Model, clips: Sequence[Floats], targets: Sequence[str]) -> list[Heard]:
+    """Scores of every frame of every clip [samples at 16 kHz], each from a fresh stream."""
+    results = classify(model, [(str(i), clip) for i, clip in enumerate(clips)], trace=True)
+    return [
+        Heard(target, np.array(list(result["trace"].values()), np.float32).T, result["duration_s"])
+        for target, result in zip(targets, results, strict=True)
+    ]
+
+
+def decide(model: Model, heard: Sequence[Heard], thresholds: dict[str, float] | float) -> list[Answer]:
+    """What the service answers on each clip at some thresholds, in utterance mode."""
+    meta = model.metadata
+    each = thresholds if isinstance(thresholds, dict) else dict.fromkeys(meta.labels, thresholds)
+    rule = Rule(np.array([each[label] for label in meta.labels], np.float32), np.ones(len(meta.labels), np.bool_))
+    answers = []
+    for clip in heard:
+        decision = Utterance(rule)
+        hit = (decision.push(clip.scores) or decision.finish())[0]
+        seconds = min((hit.frame + 1) * meta.hop / meta.sample_rate, clip.duration_s)
+        answers.append(Answer(meta.labels[hit.label], seconds, hit.crossed))
+    return answers
+
+
+def measure(heard: Sequence[Heard], answers: Sequence[Answer]) -> dict[str, Any]:
+    """Accuracy, decision time (look-ahead included) and share crossed of some answers."""
+    times = np.array([answer.decision_time_s for answer in answers])
+    right = np.mean([answer.label == clip.target for answer, clip in zip(answers, heard, strict=True)])
+    percentiles = {f"p{p}": round(float(np.percentile(times, p)), 3) for p in (10, 50, 90)}
+    return {
+        "clips": len(heard),
+        "accuracy": round(float(right), 4),
+        "decision_time_s": {"mean": round(float(times.mean()), 4), **percentiles},
+        "crossed": round(float(np.mean([answer.crossed for answer in answers])), 4),
+    }
+
+
+def curve(model: Model, heard: Sequence[Heard]) -> list[dict[str, float]]:
+    """Accuracy against mean decision time, one point a threshold, fastest first."""
+    points = []
+    for threshold in THRESHOLDS:
+        found = measure(heard, decide(model, heard, threshold))
+        time = found["decision_time_s"]["mean"]
+        points.append({"threshold": threshold, "decision_time_s": time, "accuracy": found["accuracy"]})
+    return points
+
+
+def choose_speeds(points: Sequence[dict[str, float]], labels: Sequence[str]) -> dict[str, dict[str, float]]:
+    """For each speed the threshold that is most accurate within the speed's mean decision time."""
+    speeds = {}
+    for speed, limit in SPEED_LIMITS_S.items():
+        within = [point for point in points if point["decision_time_s"] <= limit] or [points[0]]
+        best = max(within, key=lambda point: point["accuracy"])
+        speeds[speed] = dict.fromkeys(labels, best["threshold"])
+    return speeds
+
+
+def confusion(heard: Sequence[Heard], answers: Sequence[Answer]) -> dict[str, dict[str, int]]:
+    """target → answered label → clips."""
+    table: dict[str, dict[str, int]] = {}
+    for clip, answer in zip(heard, answers, strict=True):
+        row = table.setdefault(clip.target, {})
+        row[answer.label] = row.get(answer.label, 0) + 1
+    return table
+
+
+def per_label(heard: Sequence[Heard], answers: Sequence[Answer]) -> dict[str, dict[str, float]]:
+    """Clips, recall, precision and median decision time of each target."""
+    found = {}
+    for label in dict.fromkeys(clip.target for clip in heard):
+        said = [answer for answer in answers if answer.label == label]
+        own = [answer for clip, answer in zip(heard, answers, strict=True) if clip.target == label]
+        hits = sum(answer.label == label for answer in own)
+        found[label] = {
+            "clips": len(own),
+            "recall": round(hits / len(own), 4),
+            "precision": round(hits / max(1, len(said)), 4),
+            "decision_time_p50_s": round(float(np.median([answer.decision_time_s for answer in own])), 3),
+        }
+    return found
+
+
+def evaluate_folder(model: Model, folder: Path, split: str) -> dict[str, Any]:
+    """Figures of a model on a split of a folder in the data set's layout, with what was measured on."""
+    clips, samples, refused = sc.read_clips(sc.find_clips(folder, split))
+    background = sc.read_recordings([folder / sc.BACKGROUND])
+    noise = [piece for recording in background for piece in whole_clips(recording)]
+    return {
+        "model": model.metadata.name,
+        "sha256": model.sha256,
+        "data": {
+            "name": folder.name,
+            "split": split,
+            "clips": len(clips),
+            "speakers": len({clip.speaker for clip in clips}),
+            "refused": refused,
+        },
+        **evaluate(model, samples, [clip.word for clip in clips], noise),
+    }
+
+
+def whole_clips(recording: Floats) -> list[Floats]:
+    """A long recording cut into clips of one second."""
+    return [recording[i : i + sc.CLIP] for i in range(0, len(recording) - sc.CLIP + 1, sc.CLIP)]
+
+
+def evaluate(model: Model, clips: Sequence[Floats], words: Sequence[str], noise: Sequence[Floats]) -> dict[str, Any]:
+    """All figures of a model on the clips of a split; `on` and `off` and silence are counted apart.
+
+    `noise`: clips [samples] without speech. on and off are apart because this data has too few for a keyword.
+    """
+    keywords = model.metadata.keywords
+    apart = {"on", "off"} - set(keywords)
+    targets = [word if word in keywords else sc.UNKNOWN for word in words]
+    everything = hear(model, clips, targets)
+    heard = [clip for clip, word in zip(everything, words, strict=True) if word not in apart]
+    report: dict[str, Any] = {"speeds": {}}
+    for speed, thresholds in model.metadata.speeds.items():
+        answers = decide(model, heard, thresholds)
+        report["speeds"][speed] = {"threshold": max(thresholds.values()), **measure(heard, answers)}
+        if speed == "balanced":
+            report |= {"labels": per_label(heard, answers), "confusion": confusion(heard, answers)}
+    report["curve"] = curve(model, heard)
+    balanced = model.metadata.speeds["balanced"]
+    report["apart"] = {
+        name: confusion(some, decide(model, some, balanced))
+        for name, some in {
+            "on, off": [clip for clip, word in zip(everything, words, strict=True) if word in apart],
+            "silence": hear(model, noise, [sc.SILENCE] * len(noise)),
+        }.items()
+        if some
+    }
+    return report
+
+
+def accuracy_at(points: Sequence[dict[str, float]], seconds: Sequence[float]) -> list[float]:
+    """Accuracy of a curve at given mean decision times, between its points by straight lines."""
+    ordered = sorted(points, key=lambda point: point["decision_time_s"])
+    times, values = ([point[key] for point in ordered] for key in ("decision_time_s", "accuracy"))
+    return [float(value) for value in np.interp(seconds, times, values)]

@@ -1,0 +1,287 @@
+"""The training loop: batches → augmented features → answers → equation 7 → step; validate, keep the best, go on.
+
+Owns checkpoints and the metrics file of a run. Knows nothing of where clips come from or how models are exported.
+"""
+
+import json
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from rich.progress import Progress
+from torch import Generator, Tensor
+from torch.optim.swa_utils import AveragedModel
+
+from training.augment import Augmenter, AugmentSettings
+from training.frontend import SAMPLE_RATE, FrontEndSettings, LogMel
+from training.network import Network, NetworkSettings, State
+from training.rank_coding import Answers, answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
+
+CHUNK = 5  # steps that are run between two looks for spikes
+SILENCE_SHARE = 0.08  # of each batch
+CARRY_SHARE = 0.5  # of sequences that begin in the state in which an earlier one ended, as in a stream
+RAMP = 0.4  # share of the epochs over which augmentation grows to full strength: clean clips teach faster
+EMA_DECAY = 0.998
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that, with the data, decides a run."""
+
+    labels: tuple[str, ...]
+    network: NetworkSettings
+    front_end: FrontEndSettings = FrontEndSettings()
+    augment: AugmentSettings = AugmentSettings()
+    method: str = "rc"  # or "eos": back-propagate from the end of the sequence
+    theta: float = 0.95
+    beta: float = 0.1
+    epochs: int = 40
+    batch: int = 64
+    learning_rate: float = 1e-3
+    clip_norm: float = 0.25
+    patience: int = 15  # epochs without a better validation before a run stops
+    seed: int = 0
+
+
+class ClipSet(NamedTuple):
+    """Clips of one split: int16 samples [clips, samples], label indices [clips]."""
+
+    samples: Tensor
+    targets: Tensor
+
+
+class Data(NamedTuple):
+    about: str  # what it is, for facts and model cards
+    train: ClipSet
+    validation: ClipSet
+    noise: Tensor  # float16 samples [n]
+    rooms: Tensor  # impulse responses [rooms, taps]
+
+
+@dataclass
+class Run:
+    """All that changes while a run goes on, and so all that a checkpoint holds."""
+
+    front_end: LogMel
+    network: Network
+    average: AveragedModel
+    optimiser: torch.optim.Optimizer
+    generator: Generator
+    data: str
+    epoch: int = 0
+    best: float = -math.inf
+    best_epoch: int = 0
+    history: list[dict[str, float]] = field(default_factory=list)
+
+
+def train(settings: RunSettings, data: Data, out: Path, device: torch.device, resume: Path | None = None) -> Run:
+    """Train until the epochs or the patience are used up; `out` gets best.pt, last.pt, facts and metrics.jsonl."""
+    out.mkdir(parents=True, exist_ok=True)
+    run = start(settings, data, device)
+    if resume:
+        load(run, settings, resume)
+    augmenter = Augmenter(settings.augment, data.noise.to(device), data.rooms.to(device), run.generator)
+    steps_an_epoch = len(data.train.targets) // settings.batch
+    with Progress(transient=True) as progress:
+        bar = progress.add_task("", total=settings.epochs * steps_an_epoch, completed=run.epoch * steps_an_epoch)
+        while still_learning(run, settings):
+            began, tally = time.perf_counter(), Tally()
+            carried: State | None = None
+            run.network.train()
+            augmenter.settings = settings.augment.at(min(1.0, 0.2 + run.epoch / (RAMP * settings.epochs)))
+            for i, rows in enumerate(shuffled(len(data.train.targets), settings.batch, run.generator)):
+                set_learning_rate(run, settings, run.epoch + i / steps_an_epoch)
+                features, targets = batch_features(settings, data.train, rows, augmenter, run.front_end)
+                state = starting_state(run.network, carried, len(targets), run.generator)
+                answers = answer(settings, run.network, features, state)
+                loss = rank_coding_loss(answers.logits, targets, settings.beta)
+                run.optimiser.zero_grad()
+                loss.backward()
+                torch.nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip_norm)
+                run.optimiser.step()
+                run.average.update_parameters(run.network)
+                carried = {name: value.detach() for name, value in answers.state.items()}
+                tally.add(loss, answers, targets)
+                progress.update(bar, advance=1, description=f"epoch {run.epoch + 1} {tally}")
+            run.epoch += 1
+            seconds = time.perf_counter() - began
+            finish_epoch(run, settings, data.validation, out, {"seconds": seconds, **tally.means(settings)}, progress)
+    return run
+
+
+def still_learning(run: Run, settings: RunSettings) -> bool:
+    """Whether epochs are left and one of the last `patience` was the best so far."""
+    return run.epoch < settings.epochs and run.epoch - run.best_epoch < settings.patience
+
+
+def start(settings: RunSettings, data: Data, device: torch.device) -> Run:
+    """A run before its first step: seeded weights, and features normalised on training clips."""
+    torch.manual_seed(settings.seed)
+    generator = Generator(device).manual_seed(settings.seed)
+    front_end = LogMel(settings.front_end).to(device)
+    sample = data.train.samples[:: max(1, len(data.train.samples) // 1000)].to(device).float() / 32768
+    front_end.normalise(front_end(sample, front_end.initial_state(len(sample)))[0])
+    network = Network(settings.network).to(device)
+    average = AveragedModel(network, multi_avg_fn=moving_average)
+    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    return Run(front_end, network, average, optimiser, generator, data.about)
+
+
+def moving_average(average: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int) -> None:
+    """Exponential average of the weights, over fewer steps while a run is young."""
+    decay = min(EMA_DECAY, (1 + int(count)) / (10 + int(count)))
+    torch._foreach_lerp_(list(average), list(new), 1 - decay)
+
+
+def batch_features(
+    settings: RunSettings, clips: ClipSet, rows: Tensor, augmenter: Augmenter, front_end: LogMel
+) -> tuple[Tensor, Tensor]:
+    """Augmented features [batch, frames, bands] and targets [batch] of some clips and some generated silence."""
+    device = augmenter.noise.device
+    samples = clips.samples[rows].to(device).float() / 32768
+    silence = augmenter.silence(round(len(rows) * SILENCE_SHARE), samples.shape[1])
+    quiet = torch.full((len(silence),), len(settings.labels) - 1)
+    targets = torch.cat([clips.targets[rows], quiet]).to(device)
+    with torch.no_grad():
+        samples = torch.cat([augmenter.samples(samples), silence])
+        features, _ = front_end(samples, front_end.initial_state(len(samples)))
+        return augmenter.features(features), targets
+
+
+def starting_state(network: Network, carried: State | None, batch: int, generator: Generator) -> State:
+    """Zeros, or for a share of the sequences the state in which a random one of the batch before ended."""
+    fresh = network.initial_state(batch)
+    if carried is None:
+        return fresh
+    device = carried["h"].device
+    take = torch.rand(batch, generator=generator, device=device) < CARRY_SHARE
+    rows = torch.randint(len(carried["h"]), (batch,), generator=generator, device=device)
+    return {
+        name: torch.where(take.view(-1, *[1] * (zero.dim() - 1)), carried[name][rows], zero)
+        for name, zero in fresh.items()
+    }
+
+
+def answer(settings: RunSettings, network: Network, features: Tensor, state: State) -> Answers:
+    if settings.method == "eos":
+        return answer_at_end(network, features, state)
+    return answer_at_first_spike(network, features, state, settings.theta, CHUNK, settings.network.stride)
+
+
+def set_learning_rate(run: Run, settings: RunSettings, epoch: float) -> None:
+    """One epoch of warm-up, then half a cosine down to a fiftieth."""
+    share = min(1.0, 0.1 + epoch) * (0.51 + 0.49 * math.cos(math.pi * epoch / settings.epochs))
+    for group in run.optimiser.param_groups:
+        group["lr"] = settings.learning_rate * share
+
+
+def finish_epoch(
+    run: Run, settings: RunSettings, clips: ClipSet, out: Path, means: dict[str, float], progress: Progress
+) -> None:
+    """Validate the averaged weights, write metrics and checkpoints, say how it went."""
+    means |= validate(run, settings, clips)
+    run.history.append({"epoch": run.epoch, **means})
+    with (out / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(run.history[-1]) + "\n")
+    if means["validation_accuracy"] > run.best:
+        run.best, run.best_epoch = means["validation_accuracy"], run.epoch
+        save(run, settings, out / "best.pt")
+    save(run, settings, out / "last.pt")
+    progress.console.print(
+        f"epoch {run.epoch:3d}  loss {means['loss']:.3f}  train {means['accuracy']:.1%} at {means['spike_s']:.3f} s  "
+        f"validation {means['validation_accuracy']:.2%} at {means['validation_spike_s']:.3f} s  "
+        f"end {means['validation_end_accuracy']:.2%}  {means['seconds']:.0f} s",
+        highlight=False,
+        soft_wrap=True,
+    )
+
+
+def validate(run: Run, settings: RunSettings, clips: ClipSet) -> dict[str, float]:
+    """Accuracy at the first spike and at the end, and mean spike time, of the averaged weights."""
+    probabilities = posteriors(run.front_end, run.average.module, clips.samples)
+    targets = clips.targets.to(probabilities.device)
+    step, _ = first_crossing(probabilities, settings.theta)
+    guess = probabilities[torch.arange(len(step)), step].argmax(dim=1)
+    return {
+        "validation_accuracy": (guess == targets).float().mean().item(),
+        "validation_spike_s": step_seconds(step, settings),
+        "validation_end_accuracy": (probabilities[:, -1].argmax(dim=1) == targets).float().mean().item(),
+    }
+
+
+@torch.no_grad()
+def posteriors(front_end: LogMel, network: Any, samples: Tensor, batch: int = 500) -> Tensor:
+    """Label probabilities [clips, steps, labels] for int16 clips [clips, samples], from a fresh state each."""
+    network.eval()
+    device, parts = front_end.mel.device, []
+    for piece in samples.split(batch):
+        audio = piece.to(device).float() / 32768
+        features, _ = front_end(audio, front_end.initial_state(len(audio)))
+        parts.append(network(features, network.initial_state(len(audio)))[0].softmax(dim=2))
+    return torch.cat(parts)
+
+
+def step_seconds(step: Tensor, settings: RunSettings) -> float:
+    """Mean seconds of audio heard when these steps (0-based) answered."""
+    hop = settings.front_end.hop * settings.network.stride
+    return (step.float() + 1).mean().item() * hop / SAMPLE_RATE
+
+
+def shuffled(count: int, batch: int, generator: Generator) -> tuple[Tensor, ...]:
+    """Row numbers in random order, cut into whole batches."""
+    order = torch.randperm(count, generator=generator, device=generator.device).cpu()
+    return order[: count // batch * batch].split(batch)
+
+
+class Tally:
+    """Running means of an epoch."""
+
+    def __init__(self) -> None:
+        self.batches, self.loss, self.right, self.step = 0, 0.0, 0.0, 0.0
+
+    def add(self, loss: Tensor, answers: Answers, targets: Tensor) -> None:
+        self.batches += 1
+        self.loss += loss.item()
+        self.right += (answers.logits.argmax(dim=1) == targets).float().mean().item()
+        self.step += answers.step.float().mean().item()
+
+    def means(self, settings: RunSettings) -> dict[str, float]:
+        loss, right, step = (value / self.batches for value in (self.loss, self.right, self.step))
+        return {"loss": loss, "accuracy": right, "spike_s": step_seconds(torch.tensor(step), settings)}
+
+    def __str__(self) -> str:
+        return f"loss {self.loss / self.batches:.3f}, right {self.right / self.batches:.1%}"
+
+
+def save(run: Run, settings: RunSettings, path: Path) -> None:
+    """Checkpoint, and beside it a JSON of facts that is readable without torch."""
+    state = {name: getattr(run, name).state_dict() for name in ("front_end", "network", "average", "optimiser")}
+    facts = {
+        "data": run.data,
+        "epoch": run.epoch,
+        "best": run.best,
+        "best_epoch": run.best_epoch,
+        "settings": asdict(settings),
+    }
+    partial = path.with_suffix(".partial")
+    torch.save({**state, **facts, "history": run.history, "generator": run.generator.get_state()}, partial)
+    partial.replace(path)
+    path.with_suffix(".json").write_text(json.dumps({**facts, **run.history[-1]}, indent=1) + "\n")
+
+
+def load(run: Run, settings: RunSettings, path: Path) -> None:
+    """Continue `run` where the checkpoint stood. Raises ValueError when it is of other settings."""
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    if saved["settings"] != asdict(settings):
+        changed = [name for name, value in asdict(settings).items() if saved["settings"].get(name) != value]
+        raise ValueError(f"{path}: expected the settings of the run to go on with, got other {', '.join(changed)}")
+    for name in ("front_end", "network", "average", "optimiser"):
+        getattr(run, name).load_state_dict(saved[name])
+    run.generator.set_state(saved["generator"])
+    run.epoch, run.best, run.best_epoch, run.history = (
+        saved[name] for name in ("epoch", "best", "best_epoch", "history")
+    )

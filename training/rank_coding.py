@@ -1,0 +1,90 @@
+"""Rank coding: Algorithm 1 and equation 7 of Jeffares et al., ICLR 2022 (arXiv 2110.02865).
+
+Owns when a sequence answers and what the answer costs. Knows nothing of data, optimisers or audio.
+"""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import cross_entropy
+
+from training.network import State
+
+Step = Callable[[Tensor, State], tuple[Tensor, State]]
+
+
+class Answers(NamedTuple):
+    """What each sequence of a batch answered: its logits [batch, labels] at its spike, the step [batch], and more."""
+
+    logits: Tensor
+    step: Tensor  # 0-based index of the step that answered
+    crossed: Tensor  # bool [batch]; False: no output reached the threshold, the last step answered
+    state: State  # after the chunk in which each sequence answered
+
+
+def first_crossing(probabilities: Tensor, threshold: float | Tensor) -> tuple[Tensor, Tensor]:
+    """First step [batch] at which any output of [batch, steps, labels] reaches its threshold, and whether one does.
+
+    Equation 1. Without a crossing the step is the last one (Algorithm 1, line 4).
+    """
+    over = (probabilities >= threshold).any(dim=2)
+    crossed = over.any(dim=1)
+    last = torch.full_like(crossed, over.shape[1] - 1, dtype=torch.long)
+    return torch.where(crossed, over.int().argmax(dim=1), last), crossed
+
+
+def answer_at_first_spike(
+    network: Step, inputs: Tensor, state: State, theta: float, chunk: int, stride: int = 1
+) -> Answers:
+    """Algorithm 1 for a batch: run `chunk` steps at a time, and take each sequence out once an output reached `theta`.
+
+    `inputs` [batch, stride * steps, ...]. Only the spike's logits are returned, so that a loss on them
+    back-propagates from the spike alone, and neither pass touches a sequence after the chunk of its spike.
+    """
+    alive = torch.arange(len(inputs), device=inputs.device)
+    order, parts = [], []
+    for start in range(0, inputs.shape[1], chunk * stride):
+        piece = inputs[:, start : start + chunk * stride]
+        logits, state = network(piece[alive], state)
+        step, crossed = first_crossing(logits.detach().softmax(dim=2), theta)
+        at_end = start + piece.shape[1] == inputs.shape[1]
+        done = torch.ones_like(crossed) if at_end else crossed
+        rows = done.nonzero().squeeze(1)
+        spikes = logits[rows, step[rows]]
+        order.append(alive[rows])
+        parts.append(Answers(spikes, step[rows] + start // stride, crossed[rows], select(state, rows)))
+        if len(rows) == len(alive):
+            break
+        if len(rows):
+            rest = (~done).nonzero().squeeze(1)
+            alive, state = alive[rest], select(state, rest)
+    return in_order(parts, torch.cat(order))
+
+
+def answer_at_end(network: Step, inputs: Tensor, state: State) -> Answers:
+    """Conventional training: every sequence answers at its last step, whatever its outputs did before."""
+    logits, state = network(inputs, state)
+    last = logits.new_full((len(logits),), logits.shape[1] - 1, dtype=torch.long)
+    return Answers(logits[:, -1], last, torch.zeros_like(last, dtype=torch.bool), state)
+
+
+def rank_coding_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:
+    """Equation 7: mean cross-entropy of the answers minus `beta` times their mean entropy (nats)."""
+    log_p = logits.log_softmax(dim=1)
+    entropy = -(log_p.exp() * log_p).sum(dim=1).mean()
+    return cross_entropy(logits, targets) - beta * entropy
+
+
+def in_order(parts: list[Answers], order: Tensor) -> Answers:
+    """Answers gathered as the sequences left, put back where `order` [batch] says they stood."""
+    back = order.argsort()
+    columns = ([p.logits for p in parts], [p.step for p in parts], [p.crossed for p in parts])
+    logits, step, crossed = (torch.cat(column)[back] for column in columns)
+    state = {name: torch.cat([part.state[name] for part in parts])[back] for name in parts[0].state}
+    return Answers(logits, step, crossed, state)
+
+
+def select(state: State, rows: Tensor) -> State:
+    return {name: value[rows] for name, value in state.items()}

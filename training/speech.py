@@ -1,0 +1,167 @@
+"""Keyword models from folders of recordings: read, train, calibrate on validation, export.
+
+The glue between data, loop, evaluation and export; owns no method of its own.
+"""
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from service.model import Metadata, Model
+from training import speech_commands as sc
+from training.evaluate import SPEED_LIMITS_S, choose_speeds, curve, hear
+from training.export import Spotter, commit, export
+from training.frontend import SAMPLE_RATE, FrontEndSettings, LogMel
+from training.loop import ClipSet, Data, RunSettings, train
+from training.network import Network, NetworkSettings
+
+ROOM_S = 0.5  # of an impulse response that is used
+REFRACTORY_S = 0.5
+COMPARED_CLIPS = 20  # clips on which torch and onnxruntime must agree before an export is written
+
+Samples = NDArray[np.float32]
+PRESETS = {
+    # the paper's, section 3.4 and A.4
+    "paper": (FrontEndSettings(), NetworkSettings(labels=0)),
+    # convolutions see small shifts of pitch and formants as small; 20 ms a step halves the cost
+    "conv": (
+        FrontEndSettings(bands=40),
+        NetworkSettings(
+            0, bands=40, channels=(16, 32, 64), stride=2, inputs=128, hidden=192, dense=64, dropout=0.2
+        ),
+    ),
+}  # fmt: skip
+
+
+def load_data(folder: Path, labels: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path]) -> Data:
+    """Training and validation clips of a folder, noise and rooms, as tensors. Prints what was refused."""
+    recordings = sc.read_recordings([folder / sc.BACKGROUND, *noise])
+    responses = [direct_sound_first(response) for response in sc.read_recordings(rooms)]
+    (train, about_train), (validation, about_validation) = (
+        clip_set(folder, labels, split) for split in ("train", "validation")
+    )
+    about = f"{folder.name}: {about_train}, {about_validation}, "
+    about += f"{len(recordings)} background recordings, {len(responses)} room responses"
+    print(about)
+    return Data(
+        about,
+        train,
+        validation,
+        torch.from_numpy(np.concatenate(recordings or [np.zeros(sc.CLIP + 1, np.float32)])).half(),
+        torch.from_numpy(np.stack(responses or [direct_sound_first(np.ones(1, np.float32))])),
+    )
+
+
+def clip_set(folder: Path, labels: Sequence[str], split: str) -> tuple[ClipSet, str]:
+    """Clips of a split as tensors, and a few words on them. Raises BadData for a keyword without clips."""
+    clips, samples, refused = sc.read_clips(sc.find_clips(folder, split))
+    for line in refused:
+        print("refused", line)
+    targets = torch.tensor([sc.label_of(clip.word, labels) for clip in clips])
+    if missing := [word for i, word in enumerate(labels[:-2]) if not (targets == i).any()]:
+        raise sc.BadData(f"{folder}: expected recordings of every keyword, found none of {missing} for {split}")
+    about = f"{len(clips)} {split} clips by {len({clip.speaker for clip in clips})} speakers"
+    return ClipSet(as_int16(sc.padded(samples)), targets), about
+
+
+def as_int16(samples: Samples) -> Tensor:
+    return torch.from_numpy((samples.clip(-1, 1) * 32767).round().astype(np.int16))
+
+
+def direct_sound_first(response: Samples) -> Samples:
+    """A room's impulse response from its direct sound on, ROOM_S long, with energy 1."""
+    start = max(0, int(np.abs(response).argmax()) - 8)
+    size = int(ROOM_S * SAMPLE_RATE)
+    response = response[start : start + size]
+    return np.pad(response, (0, size - len(response))) / np.sqrt(np.square(response).sum())
+
+
+def train_and_export(
+    folder: Path, keywords: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path], settings: dict[str, Any],
+    preset: str, device: str, resume: bool, out: Path,
+) -> None:  # fmt: skip
+    """`rc-train speech`: a run in `out`, then its best checkpoint as `out`/model.onnx."""
+    labels = sc.labels_for(keywords)
+    front_end, network = PRESETS[preset]
+    run = RunSettings(labels, replace(network, labels=len(labels)), front_end, **settings)
+    data = load_data(folder, labels, noise, rooms)
+    train(run, data, out, pick_device(device), resume=out / "last.pt" if resume else None)
+    export_run(out / "best.pt", folder, out)
+
+
+def pick_device(name: str) -> torch.device:
+    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+
+
+def export_run(checkpoint: Path, folder: Path, out: Path) -> Metadata:
+    """Export the checkpoint of a run to `out`/model.onnx, its speeds chosen on the validation clips of `folder`."""
+    saved = load_checkpoint(checkpoint)
+    labels = saved["settings"]["labels"]
+    clips, samples, _ = sc.read_clips(sc.find_clips(folder, "validation"))
+    with tempfile.TemporaryDirectory() as draft:
+        model = Model(export_uncalibrated(saved, samples, Path(draft) / out.name))
+    targets = [labels[sc.label_of(clip.word, labels)] for clip in clips]
+    points = curve(model, hear(model, samples, targets))
+    metadata = replace(model.metadata, speeds=choose_speeds(points, labels), curve=points)
+    export(spotter_of(saved), metadata, samples[:: max(1, len(samples) // COMPARED_CLIPS)], out / "model.onnx")
+    return metadata
+
+
+def export_uncalibrated(saved: dict[str, Any], samples: Sequence[Samples], folder: Path) -> Path:
+    """Export a checkpoint with its training threshold for every speed; returns the file."""
+    labels, theta = saved["settings"]["labels"], saved["settings"]["theta"]
+    metadata = describe(saved, folder.name, dict.fromkeys(SPEED_LIMITS_S, dict.fromkeys(labels, theta)))
+    export(spotter_of(saved), metadata, samples[:: max(1, len(samples) // COMPARED_CLIPS)], folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise sc.BadData(f"{path}: expected the checkpoint of a run, best.pt or last.pt")
+    return torch.load(path, map_location="cpu", weights_only=True)
+
+
+def spotter_of(saved: dict[str, Any]) -> Spotter:
+    """Front-end and averaged network of a checkpoint."""
+    settings = saved["settings"]
+    front_end = LogMel(FrontEndSettings(**settings["front_end"]))
+    front_end.load_state_dict(saved["front_end"])
+    network = Network(NetworkSettings(**settings["network"]))
+    prefix = "module."
+    averaged = {k.removeprefix(prefix): v for k, v in saved["average"].items() if k.startswith(prefix)}
+    network.load_state_dict(averaged)
+    return Spotter(front_end, network)
+
+
+def describe(saved: dict[str, Any], name: str, speeds: dict[str, dict[str, float]]) -> Metadata:
+    """The metadata of an export; its curve is still empty."""
+    settings = saved["settings"]
+    front_end, network = settings["front_end"], settings["network"]
+    return Metadata(
+        format_version=1,
+        name=name,
+        version=f"{date.today():%Y.%m.%d}",
+        labels=tuple(settings["labels"]),
+        keywords=tuple(settings["labels"][:-2]),
+        sample_rate=SAMPLE_RATE,
+        hop=front_end["hop"] * network["stride"],
+        window=front_end["window"],
+        look_ahead=front_end["hop"] * Network(NetworkSettings(**network)).look_ahead,
+        method=settings["method"],
+        theta=settings["theta"],
+        beta=settings["beta"],
+        speeds=speeds,
+        refractory_s=REFRACTORY_S,
+        curve=[],
+        data=saved["data"],
+        seed=settings["seed"],
+        commit=commit(),
+    )

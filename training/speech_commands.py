@@ -1,0 +1,105 @@
+"""Speech Commands, and any data in its layout: a folder a word, files named SPEAKER_nohash_TAKE.
+
+Owns the official split by speaker, labels and the reading of clips, noise and rooms. Knows nothing of training.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.audio import BadAudio, read_audio
+from training.frontend import SAMPLE_RATE
+
+UNKNOWN, SILENCE, BACKGROUND = "_unknown_", "_silence_", "_background_noise_"
+SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
+CLIP = SAMPLE_RATE  # samples: the data set's clips last at most one second
+SHORTEST_S = 0.2
+VALIDATION, TESTING = 10.0, 10.0  # percent of speakers
+MOST_SPEAKERS = 2**27 - 1  # of the data set's own split
+
+
+@dataclass(frozen=True)
+class Clip:
+    path: Path
+    word: str
+    speaker: str
+
+
+class BadData(ValueError):
+    """The data are not as training needs them; the message names the folder or file, what was expected, what came."""
+
+
+def split_of(name: str) -> str:
+    """`train`, `validation` or `test` by the speaker in a file name (Warden 2018, section 7; SHA-1 of the speaker)."""
+    speaker = re.sub(r"_nohash_.*$", "", Path(name).name)
+    digest = int(hashlib.sha1(speaker.encode(), usedforsecurity=False).hexdigest(), 16)
+    percent = digest % (MOST_SPEAKERS + 1) * (100.0 / MOST_SPEAKERS)
+    if percent < VALIDATION:
+        return "validation"
+    return "test" if percent < VALIDATION + TESTING else "train"
+
+
+def find_clips(folder: Path, split: str) -> list[Clip]:
+    """Every clip of a split, sorted by word and name. Raises BadData for a folder that has none."""
+    if not folder.is_dir():
+        raise BadData(f"{folder}: expected a folder with a folder of recordings for each word")
+    words = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith(("_", ".")))
+    clips = [
+        Clip(path, word.name, path.name.split("_nohash_")[0])
+        for word in words
+        for path in sorted(word.iterdir())
+        if path.suffix.lower() in SUFFIXES and split_of(path.name) == split
+    ]
+    if not clips:
+        raise BadData(f"{folder}: expected WORD/SPEAKER_nohash_TAKE with {sorted(SUFFIXES)}, found none for {split}")
+    return clips
+
+
+def labels_for(keywords: Sequence[str]) -> tuple[str, ...]:
+    return (*keywords, UNKNOWN, SILENCE)
+
+
+def label_of(word: str, labels: Sequence[str]) -> int:
+    """Index of a word's label; every word that is no keyword is `_unknown_`."""
+    return labels.index(word if word in labels else UNKNOWN)
+
+
+def read_clips(clips: Sequence[Clip]) -> tuple[list[Clip], list[NDArray[np.float32]], list[str]]:
+    """The readable clips, their samples at 16 kHz, at most one second each, and a line for every clip refused."""
+    with ThreadPoolExecutor() as pool:
+        read = list(pool.map(read_or_reason, clips))
+    kept = [(clip, value) for clip, value in zip(clips, read, strict=True) if not isinstance(value, str)]
+    return [clip for clip, _ in kept], [value for _, value in kept], [value for value in read if isinstance(value, str)]
+
+
+def read_or_reason(clip: Clip) -> NDArray[np.float32] | str:
+    try:
+        samples = read_audio(clip.path)
+    except BadAudio as error:
+        return f"{clip.path}: {error}"
+    if len(samples) < SHORTEST_S * SAMPLE_RATE:
+        return f"{clip.path}: expected at least {SHORTEST_S} s, got {len(samples) / SAMPLE_RATE:.2f} s"
+    return middle(samples, CLIP)
+
+
+def middle(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
+    start = max(0, (len(samples) - length) // 2)
+    return samples[start : start + length]
+
+
+def padded(samples: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+    """Clips as rows [clips, CLIP], zeros after the end of the shorter ones."""
+    return np.stack([np.pad(clip, (0, CLIP - len(clip))) for clip in samples])
+
+
+def read_recordings(folders: Iterable[Path]) -> list[NDArray[np.float32]]:
+    """Every recording below some folders, whole, at 16 kHz: background noise, music or room responses."""
+    paths = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(read_audio, paths))
