@@ -42,7 +42,9 @@ def test_first_crossing_is_the_first_step_of_any_output() -> None:
 @pytest.mark.parametrize("chunk", [1, 4, 23, 50])
 def test_batch_equals_algorithm_1(chunk: int) -> None:
     network, inputs, targets = build()
-    answers = answer_at_first_spike(network, inputs, network.initial_state(len(inputs)), THETA, chunk)
+    answers = answer_at_first_spike(
+        network, inputs, network.initial_state(len(inputs)), torch.full((len(inputs),), THETA), chunk
+    )
     rank_coding_loss(answers.logits, targets, 0.2).backward()
     gradients = [parameter.grad.clone() for parameter in network.parameters()]
     network.zero_grad()
@@ -60,7 +62,9 @@ def test_batch_equals_algorithm_1(chunk: int) -> None:
 def test_nothing_after_the_spike_is_learnt_from() -> None:
     network, inputs, targets = build()
     inputs.requires_grad_()
-    answers = answer_at_first_spike(network, inputs, network.initial_state(len(inputs)), THETA, 4)
+    answers = answer_at_first_spike(
+        network, inputs, network.initial_state(len(inputs)), torch.full((len(inputs),), THETA), 4
+    )
     rank_coding_loss(answers.logits, targets, 0.0).backward()
     assert inputs.grad is not None
     for gradient, step in zip(inputs.grad, answers.step, strict=True):
@@ -76,14 +80,18 @@ def test_sequences_leave_the_batch_at_their_spike() -> None:
         rows.append(len(features) * features.shape[1])
         return network(features, state)
 
-    answers = answer_at_first_spike(counting, inputs, network.initial_state(len(inputs)), THETA, 4)
+    answers = answer_at_first_spike(
+        counting, inputs, network.initial_state(len(inputs)), torch.full((len(inputs),), THETA), 4
+    )
     needed = [min(23, (step // 4 + 1) * 4) for step in answers.step.tolist()]
     assert sum(rows) == sum(needed) < inputs.shape[0] * inputs.shape[1]
 
 
 def test_state_after_an_answer_is_that_of_its_own_sequence() -> None:
     network, inputs, _ = build()
-    answers = answer_at_first_spike(network, inputs, network.initial_state(len(inputs)), THETA, 1)
+    answers = answer_at_first_spike(
+        network, inputs, network.initial_state(len(inputs)), torch.full((len(inputs),), THETA), 1
+    )
     for i, step in enumerate(answers.step.tolist()):
         _, alone = network(inputs[i : i + 1, : step + 1], network.initial_state(1))
         torch.testing.assert_close(answers.state["h"][i], alone["h"][0], atol=1e-5, rtol=1e-5)

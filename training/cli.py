@@ -11,10 +11,11 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from service.audio import BadAudio
 from service.model import BadModel, Model
-from training import compare, evaluate, report, speech
+from training import compare, cost, evaluate, report, speech
 from training import speech_commands as sc
 from training.download import DownloadError, fetch_speech_commands
 from training.export import ExportMismatch
+from training.loop import RunSettings
 
 KEYWORDS = "yes,no,up,down,left,right,go,stop"
 
@@ -38,6 +39,7 @@ def parser() -> argparse.ArgumentParser:
     add_export(commands.add_parser("export", help="export a checkpoint to ONNX, speeds chosen on validation"))
     add_evaluate(commands.add_parser("evaluate", help="measure an exported model on a split"))
     add_compare(commands.add_parser("compare", help="accuracy against decision time of RC runs beside EOS runs"))
+    add_cost(commands.add_parser("cost", help="CPU time of an RC epoch beside an EOS epoch"))
     add_download(commands.add_parser("download", help="fetch Speech Commands v0.02 from its official address"))
     return top
 
@@ -57,6 +59,7 @@ def add_speech(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--threshold", dest="theta", type=float, default=0.95, help="an output that reaches it is a spike"
     )
+    command.add_argument("--threshold-low", dest="theta_low", type=float, help="draw each threshold from here up")
     command.add_argument("--epochs", type=int, default=60)
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
@@ -66,9 +69,11 @@ def add_speech(command: argparse.ArgumentParser) -> None:
 
 
 def run_speech(args: argparse.Namespace) -> None:
+    if args.theta_low is None:
+        args.theta_low = args.theta
     speech.train_and_export(
         folder=args.data_dir, keywords=args.keywords.split(","), noise=args.noise, rooms=args.rooms,
-        settings={name: getattr(args, name) for name in ("method", "beta", "theta", "epochs", "seed")},
+        settings={name: getattr(args, name) for name in ("method", "beta", "theta", "theta_low", "epochs", "seed")},
         preset=args.network, device=args.device, resume=args.resume, out=args.out,
     )  # fmt: skip
 
@@ -112,6 +117,19 @@ def run_compare(args: argparse.Namespace) -> None:
     found["measured"] = report.facts(args.command_line, 0)
     compare.write(found, args.out)
     print((args.out / "compare.md").read_text())
+
+
+def add_cost(command: argparse.ArgumentParser) -> None:
+    add_data(command)
+    command.add_argument("--checkpoint", type=Path, required=True, help="last.pt of a run with --method rc")
+    command.add_argument("--batches", type=int, default=60, help="how many batches are measured by each method")
+    command.set_defaults(run=run_cost)
+
+
+def run_cost(args: argparse.Namespace) -> None:
+    settings = RunSettings.from_dict(speech.load_checkpoint(args.checkpoint)["settings"])
+    data = speech.load_data(args.data_dir, settings.labels, [], [])
+    print(json.dumps(cost.cost(settings, args.checkpoint, data, args.batches), indent=1))
 
 
 def add_download(command: argparse.ArgumentParser) -> None:

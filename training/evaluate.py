@@ -16,7 +16,7 @@ from service.model import Model
 from training import speech_commands as sc
 
 Floats = NDArray[np.float32]
-THRESHOLDS = tuple(round(float(x), 4) for x in [*np.arange(0.2, 0.9, 0.05), *np.arange(0.9, 0.99, 0.01), 0.995, 0.999])
+THRESHOLDS = tuple(round(float(x), 3) for x in [*np.arange(0.2, 0.7, 0.05), *np.arange(0.7, 0.995, 0.01), 0.995, 0.999])
 FASTEST, SLOWEST = 0.3, 0.9  # seconds: the range of mean decision times in which methods are compared
 SPEED_LIMITS_S = {"fast": 0.55, "balanced": 0.66, "accurate": 1.0}  # mean decision time a speed may take, validation
 

@@ -37,7 +37,8 @@ class RunSettings:
     front_end: FrontEndSettings = FrontEndSettings()
     augment: AugmentSettings = AugmentSettings()
     method: str = "rc"  # or "eos": back-propagate from the end of the sequence
-    theta: float = 0.95
+    theta: float = 0.95  # an output that reaches it is a spike
+    theta_low: float = 0.95  # below theta: each sequence draws its own threshold between the two
     beta: float = 0.1
     epochs: int = 40
     batch: int = 64
@@ -45,6 +46,12 @@ class RunSettings:
     clip_norm: float = 0.25
     patience: int = 15  # epochs without a better validation before a run stops
     seed: int = 0
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> "RunSettings":
+        """The settings of a checkpoint, as `asdict` put them there."""
+        parts = {"network": NetworkSettings, "front_end": FrontEndSettings, "augment": AugmentSettings}
+        return cls(**{name: parts[name](**value) if name in parts else value for name, value in values.items()})
 
 
 class ClipSet(NamedTuple):
@@ -97,12 +104,7 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
                 set_learning_rate(run, settings, run.epoch + i / steps_an_epoch)
                 features, targets = batch_features(settings, data.train, rows, augmenter, run.front_end)
                 state = starting_state(run.network, carried, len(targets), run.generator)
-                answers = answer(settings, run.network, features, state)
-                loss = rank_coding_loss(answers.logits, targets, settings.beta)
-                run.optimiser.zero_grad()
-                loss.backward()
-                torch.nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip_norm)
-                run.optimiser.step()
+                loss, answers = learn(settings, run, features, targets, state)
                 run.average.update_parameters(run.network)
                 carried = {name: value.detach() for name, value in answers.state.items()}
                 tally.add(loss, answers, targets)
@@ -111,6 +113,18 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
             seconds = time.perf_counter() - began
             finish_epoch(run, settings, data.validation, out, {"seconds": seconds, **tally.means(settings)}, progress)
     return run
+
+
+def learn(settings: RunSettings, run: Run, features: Tensor, targets: Tensor, state: State) -> tuple[Tensor, Answers]:
+    """One step of the optimiser: forward to the answers, equation 7, backward from them."""
+    theta = thresholds(settings, len(targets), run.generator)
+    answers = answer(settings, run.network, features, state, theta)
+    loss = rank_coding_loss(answers.logits, targets, settings.beta)
+    run.optimiser.zero_grad()
+    loss.backward()
+    torch.nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip_norm)
+    run.optimiser.step()
+    return loss, answers
 
 
 def still_learning(run: Run, settings: RunSettings) -> bool:
@@ -166,10 +180,16 @@ def starting_state(network: Network, carried: State | None, batch: int, generato
     }
 
 
-def answer(settings: RunSettings, network: Network, features: Tensor, state: State) -> Answers:
+def thresholds(settings: RunSettings, batch: int, generator: Generator) -> Tensor:
+    """A threshold for every sequence of a batch, between `theta_low` and `theta`."""
+    share = torch.rand(batch, generator=generator, device=generator.device)
+    return settings.theta_low + (settings.theta - settings.theta_low) * share
+
+
+def answer(settings: RunSettings, network: Network, features: Tensor, state: State, theta: Tensor) -> Answers:
     if settings.method == "eos":
         return answer_at_end(network, features, state)
-    return answer_at_first_spike(network, features, state, settings.theta, CHUNK, settings.network.stride)
+    return answer_at_first_spike(network, features, state, theta, CHUNK, settings.network.stride)
 
 
 def set_learning_rate(run: Run, settings: RunSettings, epoch: float) -> None:

@@ -25,9 +25,9 @@ class Answers(NamedTuple):
 
 
 def first_crossing(probabilities: Tensor, threshold: float | Tensor) -> tuple[Tensor, Tensor]:
-    """First step [batch] at which any output of [batch, steps, labels] reaches its threshold, and whether one does.
+    """First step [batch] at which any output of [batch, steps, labels] reaches the threshold, and whether one does.
 
-    Equation 1. Without a crossing the step is the last one (Algorithm 1, line 4).
+    Equation 1; the threshold is one number or [batch, 1, 1]. Without a crossing the step is the last one (line 4).
     """
     over = (probabilities >= threshold).any(dim=2)
     crossed = over.any(dim=1)
@@ -36,11 +36,11 @@ def first_crossing(probabilities: Tensor, threshold: float | Tensor) -> tuple[Te
 
 
 def answer_at_first_spike(
-    network: Step, inputs: Tensor, state: State, theta: float, chunk: int, stride: int = 1
+    network: Step, inputs: Tensor, state: State, theta: Tensor, chunk: int, stride: int = 1
 ) -> Answers:
     """Algorithm 1 for a batch: run `chunk` steps at a time, and take each sequence out once an output reached `theta`.
 
-    `inputs` [batch, stride * steps, ...]. Only the spike's logits are returned, so that a loss on them
+    `inputs` [batch, stride * steps, ...], `theta` [batch]. Only the spike's logits are returned, so that a loss on them
     back-propagates from the spike alone, and neither pass touches a sequence after the chunk of its spike.
     """
     alive = torch.arange(len(inputs), device=inputs.device)
@@ -48,7 +48,7 @@ def answer_at_first_spike(
     for start in range(0, inputs.shape[1], chunk * stride):
         piece = inputs[:, start : start + chunk * stride]
         logits, state = network(piece[alive], state)
-        step, crossed = first_crossing(logits.detach().softmax(dim=2), theta)
+        step, crossed = first_crossing(logits.detach().softmax(dim=2), theta[alive, None, None])
         at_end = start + piece.shape[1] == inputs.shape[1]
         done = torch.ones_like(crossed) if at_end else crossed
         rows = done.nonzero().squeeze(1)

@@ -131,10 +131,10 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def spotter_of(saved: dict[str, Any]) -> Spotter:
     """Front-end and averaged network of a checkpoint."""
-    settings = saved["settings"]
-    front_end = LogMel(FrontEndSettings(**settings["front_end"]))
+    settings = RunSettings.from_dict(saved["settings"])
+    front_end = LogMel(settings.front_end)
     front_end.load_state_dict(saved["front_end"])
-    network = Network(NetworkSettings(**settings["network"]))
+    network = Network(settings.network)
     prefix = "module."
     averaged = {k.removeprefix(prefix): v for k, v in saved["average"].items() if k.startswith(prefix)}
     network.load_state_dict(averaged)
@@ -143,25 +143,24 @@ def spotter_of(saved: dict[str, Any]) -> Spotter:
 
 def describe(saved: dict[str, Any], name: str, speeds: dict[str, dict[str, float]]) -> Metadata:
     """The metadata of an export; its curve is still empty."""
-    settings = saved["settings"]
-    front_end, network = settings["front_end"], settings["network"]
+    settings = RunSettings.from_dict(saved["settings"])
     return Metadata(
         format_version=1,
         name=name,
         version=f"{date.today():%Y.%m.%d}",
-        labels=tuple(settings["labels"]),
-        keywords=tuple(settings["labels"][:-2]),
+        labels=settings.labels,
+        keywords=settings.labels[:-2],
         sample_rate=SAMPLE_RATE,
-        hop=front_end["hop"] * network["stride"],
-        window=front_end["window"],
-        look_ahead=front_end["hop"] * Network(NetworkSettings(**network)).look_ahead,
-        method=settings["method"],
-        theta=settings["theta"],
-        beta=settings["beta"],
+        hop=settings.front_end.hop * settings.network.stride,
+        window=settings.front_end.window,
+        look_ahead=settings.front_end.hop * Network(settings.network).look_ahead,
+        method=settings.method,
+        theta=settings.theta,
+        beta=settings.beta,
         speeds=speeds,
         refractory_s=REFRACTORY_S,
         curve=[],
         data=saved["data"],
-        seed=settings["seed"],
+        seed=settings.seed,
         commit=commit(),
     )
