@@ -1,16 +1,30 @@
 """A tiny model with real state, and speech for it: a label is a tone, and its score grows while the tone lasts."""
 
-from collections.abc import Callable
-from dataclasses import replace
+import asyncio
+import json
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
 
 import numpy as np
 import onnx
 import pytest
+import uvicorn
+from fastapi import FastAPI
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
+from websockets.asyncio.client import ClientConnection, connect
+from websockets.exceptions import ConnectionClosed
 
+from service.app import create_app
+from service.cli import server_config
 from service.model import Metadata, Model
+from service.settings import Settings
 
 RATE, HOP, DELAY = 16000, 160, 3  # DELAY: frames of look-ahead
 LABELS = ("yes", "no", "_unknown_", "_silence_")
@@ -39,8 +53,6 @@ METADATA = Metadata(
     seed=0,
     commit="none",
 )
-
-Sound = Callable[..., NDArray[np.float32]]
 
 
 def tone_model(metadata: Metadata = METADATA) -> onnx.ModelProto:
@@ -151,3 +163,104 @@ def pcm(samples: NDArray[np.float32]) -> bytes:
 def heard(data: bytes) -> NDArray[np.float32]:
     """What a stream of pcm_s16le carries, as float32."""
     return np.frombuffer(data, "<i2").astype(np.float32) / 32768
+
+
+@dataclass(frozen=True)
+class Running:
+    """A real server on a port of its own."""
+
+    server: uvicorn.Server
+    app: FastAPI
+    address: str
+
+    @property
+    def http(self) -> str:
+        return f"http://{self.address}"
+
+    def ws(self, **settings: object) -> str:
+        query = urlencode(
+            {key: json.dumps(value) if isinstance(value, dict) else value for key, value in settings.items()}
+        )
+        return f"ws://{self.address}/v1/stream" + (f"?{query}" if query else "")
+
+
+@contextmanager
+def serving(models_dir: Path, **settings: object) -> Iterator[Running]:
+    """Run a server in a thread until the block ends."""
+    chosen = Settings(models_dir=models_dir, default_model="tones", port=0, **settings)
+    app = create_app(chosen)
+    config = server_config(chosen)
+    config.app, config.factory = app, False
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    port = server.servers[0].sockets[0].getsockname()[1]
+    try:
+        yield Running(server, app, f"127.0.0.1:{port}")
+    finally:
+        server.should_exit = True
+        thread.join()
+
+
+@pytest.fixture(scope="session")
+def server(models_dir: Path) -> Iterator[Running]:
+    with serving(models_dir) as running:
+        yield running
+
+
+class Client:
+    """A WebSocket client that keeps everything it is told."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        self.socket = socket
+        self.heard: list[dict[str, Any]] = []
+
+    async def send(self, data: bytes, chunk: int) -> None:
+        for start in range(0, len(data), chunk):
+            await self.socket.send(data[start : start + chunk])
+
+    async def ask(self, kind: str, **fields: object) -> None:
+        await self.socket.send(json.dumps({"type": kind, **fields}))
+
+    async def until(self, kind: str) -> dict[str, Any]:
+        """Hear messages up to one of this type."""
+        while True:
+            message = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            self.heard.append(message)
+            if message["type"] == kind:
+                return message
+
+    async def closed(self) -> tuple[int | None, dict[str, Any]]:
+        """Hear to the end: the close code and the last message."""
+        with suppress(ConnectionClosed):
+            while True:
+                self.heard.append(json.loads(await asyncio.wait_for(self.socket.recv(), 10)))
+        return self.socket.close_code, self.heard[-1] if self.heard else {}
+
+    @property
+    def detections(self) -> list[dict[str, Any]]:
+        return [message for message in self.heard if message["type"] == "detection"]
+
+
+@asynccontextmanager
+async def client(url: str) -> AsyncIterator[Client]:
+    async with connect(url, compression=None) as socket:
+        yield Client(socket)
+
+
+async def stream(url: str, data: bytes, chunk: int = 1280) -> Client:
+    """Send it all, flush, close; returns the client with all it heard."""
+    async with client(url) as one:
+        await one.send(data, chunk)
+        await one.ask("close")
+        code, last = await one.closed()
+    assert (code, last["type"]) == (1000, "summary"), one.heard
+    return one
+
+
+def facts(event: Any) -> tuple[Any, ...]:
+    """What must be the same of an event on the wire, of one in process, and of a file's result."""
+    fields = event if isinstance(event, dict) else asdict(event)
+    return fields["label"], fields["frame"], fields["crossed"], round(fields["score"], 4)

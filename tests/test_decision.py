@@ -1,0 +1,114 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from service.decision import REARM, Continuous, Hit, Rule, Utterance
+
+THRESHOLDS = np.array([0.8, 0.6, 0.7], np.float32)  # "a", "b" and "_unknown_"
+ALL = np.array([True, True, True])
+WORDS = np.array([True, True, False])
+
+
+def frames(*rows: tuple[float, float, float]) -> NDArray[np.float32]:
+    return np.array(rows, np.float32)
+
+
+A, B, U, LOW = (0.9, 0.05, 0.05), (0.05, 0.9, 0.05), (0.05, 0.05, 0.9), (0.1, 0.1, 0.1)
+HALF = (0.5, 0.05, 0.05)  # below a's threshold, above REARM times it
+
+
+def said(hits: list[Hit]) -> list[tuple[int, int]]:
+    return [(hit.frame, hit.label) for hit in hits]
+
+
+def test_utterance_answers_with_the_first_to_cross_and_only_once() -> None:
+    rule = Utterance(Rule(THRESHOLDS, ALL))
+    assert said(rule.push(frames(LOW, LOW, U, A))) == [(2, 2)]
+    assert rule.push(frames(A, B)) == [] == rule.finish()
+    rule.reset()
+    assert rule.push(frames(LOW, B)) == [Hit(1, 1, pytest.approx(0.9), True)]
+
+
+def test_utterance_takes_the_highest_of_those_that_cross_together() -> None:
+    rule = Utterance(Rule(np.full(3, 0.3, np.float32), ALL))
+    assert said(rule.push(frames(LOW, (0.31, 0.35, 0.32)))) == [(1, 1)]
+
+
+def test_utterance_takes_only_those_that_crossed() -> None:
+    """`a` scores higher but is still below its own threshold."""
+    assert said(Utterance(Rule(THRESHOLDS, ALL)).push(frames((0.79, 0.61, 0.0)))) == [(0, 1)]
+
+
+def test_a_score_at_its_threshold_has_reached_it() -> None:
+    assert said(Utterance(Rule(THRESHOLDS, ALL)).push(frames((0.8, 0, 0)))) == [(0, 0)]
+    assert said(Continuous(Rule(THRESHOLDS, WORDS)).push(frames((0.8, 0, 0)))) == [(0, 0)]
+
+
+def test_utterance_without_a_crossing_answers_with_the_best_at_the_end() -> None:
+    rule = Utterance(Rule(THRESHOLDS, ALL))
+    assert rule.push(frames((0.1, 0.5, 0.2), (0.5, 0.1, 0.2))) == []
+    assert rule.finish() == [Hit(1, 0, 0.5, False)]
+    assert rule.finish() == []
+
+
+def test_utterance_of_no_frames_has_no_answer() -> None:
+    assert Utterance(Rule(THRESHOLDS, ALL)).finish() == []
+
+
+def test_utterance_gives_the_probability_of_excluded_labels_to_the_rest() -> None:
+    """Who asked for `b` only and hears "a" is told `_unknown_`, as soon as that is sure."""
+    rule = Rule(THRESHOLDS, np.array([False, True, True]), rest=2)
+    assert Utterance(rule).push(frames(LOW, (0.65, 0.1, 0.1))) == [Hit(1, 2, pytest.approx(0.75), True)]
+    assert said(Utterance(rule).push(frames(LOW, B))) == [(1, 1)]
+
+
+def test_utterance_never_answers_with_an_excluded_label_even_where_nothing_stands_for_the_rest() -> None:
+    rule = Utterance(Rule(THRESHOLDS, np.array([False, True, True])))
+    assert rule.push(frames(A)) == []
+    assert said(rule.finish()) == [(0, 1)]
+
+
+def test_continuous_hears_each_crossing_once_and_no_other_class() -> None:
+    rule = Continuous(Rule(THRESHOLDS, WORDS))
+    assert said(rule.push(frames(LOW, A, A, A, LOW, U, B, LOW, A))) == [(1, 0), (6, 1), (8, 0)]
+
+
+def test_continuous_needs_a_fall_below_the_lower_level_before_the_same_label() -> None:
+    assert 0.5 > REARM * THRESHOLDS[0] > LOW[0]
+    rule = Continuous(Rule(THRESHOLDS, WORDS))
+    assert said(rule.push(frames(A, HALF, A, LOW, A))) == [(0, 0), (4, 0)]
+
+
+@pytest.mark.parametrize(("quiet", "heard"), [(0, [0, 2, 4]), (1, [0, 2, 4]), (2, [0, 4]), (3, [0, 4]), (4, [0])])
+def test_continuous_keeps_quiet_for_the_refractory_time(quiet: int, heard: list[int]) -> None:
+    rule = Continuous(Rule(THRESHOLDS, WORDS, refractory=quiet))
+    hits = rule.push(frames(A, LOW, B, LOW, A, LOW))
+    assert [hit.frame for hit in hits] == heard
+
+
+def test_continuous_hears_a_word_that_still_stands_when_the_quiet_is_over() -> None:
+    rule = Continuous(Rule(THRESHOLDS, WORDS, refractory=2))
+    assert said(rule.push(frames(A, B, B, B, B))) == [(0, 0), (3, 1)]
+
+
+def test_a_reset_ends_the_quiet() -> None:
+    rule = Continuous(Rule(THRESHOLDS, WORDS, refractory=5))
+    rule.push(frames(A))
+    rule.reset()
+    assert said(rule.push(frames(A))) == [(0, 0)]
+
+
+@pytest.mark.parametrize("kind", [Utterance, Continuous])
+@pytest.mark.parametrize("seed", range(5))
+def test_cutting_the_frames_elsewhere_changes_nothing(kind: type[Utterance] | type[Continuous], seed: int) -> None:
+    rng = np.random.default_rng(seed)
+    scores = np.repeat(rng.dirichlet([0.2] * 3, size=60), 4, axis=0).astype(np.float32)
+    rule = replace(Rule(THRESHOLDS, WORDS, refractory=7), allowed=ALL if kind is Utterance else WORDS)
+    whole, pieces = kind(rule), kind(rule)
+    expected = whole.push(scores) + whole.finish()
+    cuts = np.sort(rng.integers(0, len(scores), size=30))
+    got = [hit for piece in np.split(scores, cuts) for hit in pieces.push(piece)] + pieces.finish()
+    assert got == expected
+    assert len(expected) == 1 if kind is Utterance else len(expected) > 5
