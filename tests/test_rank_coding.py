@@ -22,12 +22,12 @@ def build(steps: int = 23, batch: int = 12) -> tuple[Network, Tensor, Tensor]:
     return network, torch.randn(batch, steps, 5), torch.randint(4, (batch,))
 
 
-def algorithm_1(network: Network, sequence: Tensor) -> tuple[Tensor, int, bool]:
+def algorithm_1(network: Network, sequence: Tensor, theta: float) -> tuple[Tensor, int, bool]:
     """Lines 3 to 13 for one sequence [steps, bands]: logits at the first spike, its step, whether there was one."""
     state = network.initial_state(1)
     for t in range(len(sequence)):
         logits, state = network(sequence[None, t : t + 1], state)
-        if (logits[0, 0].softmax(0) >= THETA).any():
+        if (logits[0, 0].softmax(0) >= theta).any():
             return logits[0, 0], t, True
     return logits[0, 0], len(sequence) - 1, False
 
@@ -40,15 +40,16 @@ def test_first_crossing_is_the_first_step_of_any_output() -> None:
 
 
 @pytest.mark.parametrize("chunk", [1, 4, 23, 50])
-def test_batch_equals_algorithm_1(chunk: int) -> None:
+@pytest.mark.parametrize("low", [THETA, 0.4])
+def test_batch_equals_algorithm_1(chunk: int, low: float) -> None:
+    """With one threshold as published, and with each sequence its own."""
     network, inputs, targets = build()
-    answers = answer_at_first_spike(
-        network, inputs, network.initial_state(len(inputs)), torch.full((len(inputs),), THETA), chunk
-    )
+    theta = torch.linspace(low, THETA, len(inputs))
+    answers = answer_at_first_spike(network, inputs, network.initial_state(len(inputs)), theta, chunk)
     rank_coding_loss(answers.logits, targets, 0.2).backward()
     gradients = [parameter.grad.clone() for parameter in network.parameters()]
     network.zero_grad()
-    reference = [algorithm_1(network, sequence) for sequence in inputs]
+    reference = [algorithm_1(network, sequence, bound) for sequence, bound in zip(inputs, theta.tolist(), strict=True)]
     rank_coding_loss(torch.stack([logits for logits, _, _ in reference]), targets, 0.2).backward()
 
     assert answers.step.tolist() == [step for _, step, _ in reference]

@@ -16,14 +16,14 @@ from training.frontend import SAMPLE_RATE
 class AugmentSettings:
     """Ranges that a random choice is made from, a clip at a time."""
 
-    speed: float = 0.12  # playback rate 1 ± speed: pitch, formants and tempo together
+    speed: float = 0.15  # playback rate 1 ± speed: pitch, formants and tempo together
     shift_s: float = 0.1
-    room: float = 0.25  # share of clips played in a room
+    room: float = 0.3  # share of clips played in a room
     colour_db: float = 6.0  # largest gain of the microphone's curve at any of a few frequencies
     noise: float = 0.75  # share of clips with noise
     snr_db: tuple[float, float] = (0.0, 30.0)
     gain_db: tuple[float, float] = (-20.0, 8.0)
-    warp: float = 0.08  # shift of the mel axis: other vocal tracts at the same pitch
+    warp: float = 0.1  # shift of the mel axis: other vocal tracts at the same pitch
     band_mask: float = 6.0  # widest mask in bands
     time_mask: float = 8.0  # widest mask in frames
 

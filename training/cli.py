@@ -59,8 +59,14 @@ def add_speech(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--threshold", dest="theta", type=float, default=0.95, help="an output that reaches it is a spike"
     )
-    command.add_argument("--threshold-low", dest="theta_low", type=float, help="draw each threshold from here up")
-    command.add_argument("--epochs", type=int, default=60)
+    command.add_argument(
+        "--threshold-low",
+        dest="theta_low",
+        type=float,
+        default=0.5,
+        help="each sequence draws its threshold from here up; equal to --threshold: Algorithm 1 as published",
+    )
+    command.add_argument("--epochs", type=int, default=55)
     command.add_argument("--seed", type=int, default=0)
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
@@ -69,8 +75,6 @@ def add_speech(command: argparse.ArgumentParser) -> None:
 
 
 def run_speech(args: argparse.Namespace) -> None:
-    if args.theta_low is None:
-        args.theta_low = args.theta
     speech.train_and_export(
         folder=args.data_dir, keywords=args.keywords.split(","), noise=args.noise, rooms=args.rooms,
         settings={name: getattr(args, name) for name in ("method", "beta", "theta", "theta_low", "epochs", "seed")},

@@ -38,9 +38,9 @@ class RunSettings:
     augment: AugmentSettings = AugmentSettings()
     method: str = "rc"  # or "eos": back-propagate from the end of the sequence
     theta: float = 0.95  # an output that reaches it is a spike
-    theta_low: float = 0.95  # below theta: each sequence draws its own threshold between the two
-    beta: float = 0.1
-    epochs: int = 40
+    theta_low: float = 0.5  # each sequence draws its threshold from here to theta; Algorithm 1 has one, so theta
+    beta: float = 0.05
+    epochs: int = 55
     batch: int = 64
     learning_rate: float = 1e-3
     clip_norm: float = 0.25
