@@ -75,6 +75,10 @@ class Connection:
         """Flush, and have the server close; the last events and a `summary` follow, then the iteration ends."""
         await self._request("close")
 
+    async def leave(self) -> None:
+        """Close the socket now; what the server has not told yet is lost."""
+        await self._socket.close()
+
     def __aiter__(self) -> Self:
         return self
 
@@ -97,7 +101,7 @@ class Connection:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        await self._socket.close()
+        await self.leave()
 
     async def _request(self, kind: str, **fields: object) -> None:
         await self._send(json.dumps({"type": kind, **fields}))
@@ -122,7 +126,7 @@ async def connect(url: str, **config: object) -> Connection:
     except StopAsyncIteration:
         raise ServerError("closed", "expected a ready message, got a closed connection") from None
     except BaseException:
-        await connection._socket.close()
+        await connection.leave()
         raise
     return connection
 

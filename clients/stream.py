@@ -1,92 +1,49 @@
-"""rc-stream: send sound files as a microphone would and print each event as it comes.
+"""rc-stream: send sound files to a server as a microphone would, or faster, and print each event as it comes.
 
-A file goes up as pcm_f32le at its own rate and channels, one connection a file, and is flushed at its end, so
-the decisions equal those of POST /v1/classify. Prints one line an event; with --json one object a line.
+A file goes up as pcm_f32le at its own rate and channels and is flushed at its end, so the decisions equal those of
+POST /v1/classify. Prints one line an event, errors to stderr; with --json one object a line.
 """
 
 import argparse
 import asyncio
 import json
 import sys
-from collections.abc import AsyncIterator, Callable
-from contextlib import suppress
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 
-from clients.connection import Connection, ConnectionLost, Event, ServerError, Unreachable, connect
-from clients.pace import Pace
+from clients.connection import Event, ServerError, Unreachable
+from clients.player import Options, Player
 from clients.recording import Recording
 from service.audio import BadAudio
 
 DEFAULT_URL = "ws://127.0.0.1:8000/v1/stream"
-WINDOW_SHARE = 0.5  # of the server's backlog limit: how much unheard audio --fast keeps on the way
-REPORTS_A_WINDOW = 5  # how often, in that much audio, the server is asked to tell how far it is
 
 Show = Callable[[Path, Event], None]  # what to do with an event of a file
 
 
-@dataclass(frozen=True)
-class Options:
-    """What the command line says besides the files."""
-
-    url: str
-    mode: str
-    speed: str
-    realtime: bool
-    chunk_s: float
-
-
-async def stream_file(path: Path, options: Options, show: Show) -> None:
-    """Send one file and show its events up to the summary; BadAudio, ServerError or Unreachable on failure."""
-    with Recording(path) as recording:
-        config = {"sample_rate": recording.sample_rate, "channels": recording.channels, "encoding": "pcm_f32le"}
-        async with await connect(options.url, mode=options.mode, speed=options.speed, **config) as connection:
-            pace = await choose_pace(connection, options.realtime)
+async def stream_files(files: Iterable[Path], options: Options, show: Show) -> int:
+    """Send one file after another; 1 when any failed. A bad file does not stop the others, a dead server does."""
+    failed = False
+    async with Player(options) as player:
+        for path in files:
             try:
-                async with asyncio.TaskGroup() as tasks:
-                    tasks.create_task(send(recording, connection, pace, options.chunk_s))
-                    async for event in events(connection, pace, options):
-                        show(path, event)
-            except ExceptionGroup as group:
-                raise group.exceptions[0] from None
+                await player.play(Recording(path), partial(show, path))
+            except BadAudio as error:
+                failed = True
+                show(path, error_event("bad_audio", str(error)))
+            except ServerError as error:
+                failed = True
+                show(path, error_event(error.code, error.message))
+            except Unreachable as error:
+                show(path, error_event("unreachable", str(error)))
+                return 1
+    return int(failed)
 
 
-async def choose_pace(connection: Connection, realtime: bool) -> Pace:
-    """Live pace, or as fast as the server listens: then it is asked for `scores`, which tell how far it is."""
-    if realtime:
-        return Pace()
-    window_s = WINDOW_SHARE * connection.ready["limits"]["max_backlog_s"]
-    await connection.update(scores_every_ms=max(1, round(window_s / REPORTS_A_WINDOW * 1000)))
-    return Pace(window_s)
-
-
-async def send(recording: Recording, connection: Connection, pace: Pace, chunk_s: float) -> None:
-    """Send the recording piece by piece until it ends or the answer is known, then flush."""
-    sent_s = 0.0
-    with suppress(ConnectionLost):  # the receiving side tells why
-        for block in recording.blocks(chunk_s):
-            sent_s += len(block) / recording.sample_rate
-            if not await pace.wait(sent_s):
-                break
-            await connection.send(block)
-        await connection.flush()
-
-
-async def events(connection: Connection, pace: Pace, options: Options) -> AsyncIterator[Event]:
-    """What is worth showing, up to the summary; ServerError when the stream ends without one."""
-    async for event in connection:
-        if event["type"] == "scores":
-            pace.heard(event["audio_time_s"])
-        if event["type"] == "detection":
-            if options.realtime:
-                event["lag_ms"] = round(pace.lag_ms(event["audio_time_s"]), 1)
-            if options.mode == "utterance":
-                pace.stop()
-        if event["type"] in ("detection", "error", "summary"):
-            yield event
-        if event["type"] == "summary":
-            return
-    raise ServerError("closed", "expected a summary, got a closed connection")
+def error_event(code: str, message: str) -> Event:
+    """What went wrong here, in the shape of the server's own errors."""
+    return {"type": "error", "code": code, "message": message, "fatal": True}
 
 
 def show_json(path: Path, event: Event) -> None:
@@ -110,9 +67,9 @@ def detection_line(event: Event) -> str:
 
 
 def summary_line(event: Event) -> str:
-    """`12.5 s of audio, 8 detections, server p50 0.9 ms, p99 4.0 ms`; no latency where nothing was detected."""
+    """`12.50 s of audio, 8 detections, server p50 0.9 ms, p95 2.1 ms, p99 4.0 ms`."""
     percentiles = ", ".join(f"{name[:-3]} {ms:.1f} ms" for name, ms in event["latency"].items() if ms is not None)
-    server = f", server {percentiles}" if event["detections"] and percentiles else ""
+    server = f", server {percentiles}" if percentiles else ""
     return f"{event['audio_s']:.2f} s of audio, {event['detections']} detections{server}"
 
 
@@ -124,36 +81,20 @@ def error_line(event: Event) -> str:
 LINES = {"detection": detection_line, "summary": summary_line, "error": error_line}
 
 
-async def stream_files(files: list[Path], options: Options, show: Show) -> int:
-    """Send one file after another; 1 when any failed. A bad file does not stop the others, a dead server does."""
-    failed = False
-    for path in files:
-        try:
-            await stream_file(path, options, show)
-        except BadAudio as error:
-            failed = True
-            show(path, error_event("bad_audio", str(error)))
-        except ServerError as error:
-            failed = True
-            show(path, error_event(error.code, error.message))
-        except Unreachable as error:
-            show(path, error_event("unreachable", str(error)))
-            return 1
-    return int(failed)
-
-
-def error_event(code: str, message: str) -> Event:
-    """What went wrong here, in the shape of the server's own errors."""
-    return {"type": "error", "code": code, "message": message, "fatal": True}
-
-
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="rc-stream", description="Send sound files to a server, print its events.")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="WAV, FLAC, OGG or MP3, 8 to 48 kHz")
     parser.add_argument("--url", default=DEFAULT_URL, help="the server's stream (default: %(default)s)")
-    parser.add_argument("--mode", choices=("continuous", "utterance"), default="continuous")
-    parser.add_argument("--speed", choices=("fast", "balanced", "accurate"), default="balanced")
+    parser.add_argument(
+        "--mode",
+        choices=("continuous", "utterance"),
+        default="continuous",
+        help="every keyword of an endless stream (the default), or one answer a file",
+    )
+    parser.add_argument(
+        "--speed", choices=("fast", "balanced", "accurate"), default="balanced", help="(default: %(default)s)"
+    )
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--realtime", action="store_true", default=True, help="send as a microphone would (the default)")
     pace.add_argument("--fast", dest="realtime", action="store_false", help="send as fast as the server listens")
