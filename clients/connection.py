@@ -4,6 +4,7 @@ Owns the socket. Knows nothing of files, microphones or time.
 """
 
 import json
+from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
 
@@ -120,7 +121,8 @@ async def connect(url: str, **config: object) -> Connection:
     """
     connection = Connection(await _open(url))
     try:
-        await connection._request("configure", **config)
+        with suppress(ConnectionLost):  # what the server says below tells why
+            await connection._request("configure", **config)
         while not connection.ready:
             await anext(connection)
     except StopAsyncIteration:

@@ -75,14 +75,14 @@ class Player:
         await self.close()
         connection = await connect(self._options.url, mode=self._options.mode, speed=self._options.speed, **wanted)
         self._connection, self._format = connection, wanted
-        if not self._options.realtime:
-            await connection.update(scores_every_ms=_window_s(connection) / REPORTS_A_WINDOW * 1000)
         return connection
 
     async def _send(self, recording: Recording, connection: Connection, pace: Pace) -> None:
         """Send piece by piece until the recording ends or the answer is known, then flush."""
         sent_s = 0.0
         with suppress(ConnectionLost):  # the receiving side tells why
+            if not self._options.realtime:
+                await connection.update(scores_every_ms=_window_s(connection) / REPORTS_A_WINDOW * 1000)
             for block in recording.blocks(self._options.chunk_s):
                 sent_s += len(block) / recording.sample_rate
                 if not await pace.wait(sent_s):

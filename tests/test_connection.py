@@ -86,6 +86,17 @@ async def test_refused_settings_are_raised_by_connect() -> None:
             await connect(url, mode="c")
 
 
+async def test_a_refusal_that_comes_before_the_settings_are_sent_is_raised_too() -> None:
+    async def handle(socket) -> None:
+        await socket.send('{"type":"error","code":"unknown_model","message":"expected a, got b","fatal":true}')
+        await socket.close(1008)
+
+    async with serve(handle, "127.0.0.1", 0) as server:
+        url = f"ws://127.0.0.1:{next(iter(server.sockets)).getsockname()[1]}"
+        with pytest.raises(ServerError, match="^unknown_model: expected a, got b$"):
+            await connect(url)
+
+
 async def test_a_refused_handshake_gives_status_and_reason() -> None:
     def refuse(socket, request):
         return socket.respond(http.HTTPStatus.SERVICE_UNAVAILABLE, "expected at most 2 streams, got another\n")
