@@ -1,0 +1,22 @@
+# Serving only: no torch, no root. Runs on a read-only root file system, with a /tmp for uploads of more than 1 MB:
+#   docker build -t rank-coding-kws .
+#   docker run --read-only --tmpfs /tmp --cap-drop ALL -p 8000:8000 rank-coding-kws
+ARG PYTHON=3.11
+
+FROM python:${PYTHON}-slim AS build
+WORKDIR /src
+COPY pyproject.toml README.md LICENSE ./
+COPY service service
+COPY clients clients
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir .
+
+FROM python:${PYTHON}-slim
+COPY --from=build /venv /venv
+WORKDIR /app
+COPY models models
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 RC_HOST=0.0.0.0 RC_PORT=8000
+USER 65534:65534
+EXPOSE 8000
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", \
+    "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['RC_PORT'] + '/healthz', timeout=2)"]
+CMD ["rc-serve"]

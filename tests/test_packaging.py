@@ -1,0 +1,41 @@
+"""What is installed where: no torch to serve, and the container gets all that serving needs."""
+
+import re
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+SERVE = "import service.app, service.cli, service.spotter"
+STREAM = "import clients.stream, clients.demo.__main__, clients.demo.make_demo"
+
+
+@pytest.mark.parametrize(
+    ("imports", "strangers"),
+    [
+        (SERVE, {"torch", "onnx", "librosa", "matplotlib", "rich", "training", "clients"}),
+        (STREAM, {"torch", "training"}),
+    ],
+)
+def test_the_base_install_needs_no_extra(imports: str, strangers: set[str]) -> None:
+    code = f"import sys; {imports}; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "service.audio" in told.stdout.split()
+    assert strangers & set(told.stdout.split()) == set()
+
+
+def test_make_asks_for_the_python_that_the_project_asks_for() -> None:
+    (asked,) = re.findall(r"version_info < \((.*?)\)", (ROOT / "Makefile").read_text())
+    assert PROJECT["requires-python"] == ">=" + asked.replace(", ", ".")
+
+
+def test_the_container_gets_what_dockerignore_lets_through() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    allowed = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert {path for line in copied for path in line.split()} == set(allowed)
+    assert all((ROOT / path).exists() for path in allowed)
