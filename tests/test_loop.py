@@ -49,7 +49,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(data: Data, tmp_path: P
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.loop.still_learning", lambda run, settings: run.epoch < 1)
         train(stopped, data, tmp_path / "resumed", CPU)
-    resumed = train(stopped, data, tmp_path / "resumed", CPU, resume=tmp_path / "resumed" / "last.pt")
+    resumed = train(stopped, data, tmp_path / "resumed", CPU, resume=True)
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in through.history]
     for name, value in through.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[name], value, atol=0, rtol=0)
@@ -58,7 +58,21 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(data: Data, tmp_path: P
 def test_a_run_of_other_settings_is_not_gone_on_with(data: Data, tmp_path: Path) -> None:
     train(replace(SETTINGS, epochs=1), data, tmp_path, CPU)
     with pytest.raises(ValueError, match="expected the settings of the run to go on with, got other beta"):
-        train(replace(SETTINGS, epochs=1, beta=0.5), data, tmp_path, CPU, resume=tmp_path / "last.pt")
+        train(replace(SETTINGS, epochs=1, beta=0.5), data, tmp_path, CPU, resume=True)
+
+
+def test_a_run_begins_with_the_averaged_weights_of_another(data: Data, tmp_path: Path) -> None:
+    first = train(replace(SETTINGS, epochs=1), data, tmp_path / "first", CPU)
+    base = str(tmp_path / "first" / "last.pt")
+    second = train(replace(SETTINGS, epochs=1, base=base, learning_rate=0.0), data, tmp_path / "second", CPU)
+    other_labels = replace(SETTINGS.network, labels=7)
+    third = train(
+        replace(SETTINGS, epochs=1, base=base, learning_rate=0.0, network=other_labels), data, tmp_path / "third", CPU
+    )
+    for name, value in first.average.module.state_dict().items():
+        torch.testing.assert_close(second.network.state_dict()[name], value, atol=0, rtol=0)
+        if not name.startswith("output"):
+            torch.testing.assert_close(third.network.state_dict()[name], value, atol=0, rtol=0)
 
 
 def test_a_run_stops_when_validation_no_longer_improves(data: Data, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from training.export import ExportMismatch
 from training.loop import RunSettings
 
 KEYWORDS = "yes,no,up,down,left,right,go,stop"
+SETTINGS = ("method", "beta", "theta", "theta_low", "epochs", "seed", "base")  # options that decide a run
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -29,6 +30,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except (sc.BadData, BadAudio, BadModel, ExportMismatch, DownloadError, ValueError) as error:
         print(f"rc-train: {error}", file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("rc-train: stopped; `rc-train speech --resume` goes on from the last epoch", file=sys.stderr)
+        return 130
     return 0
 
 
@@ -68,6 +72,7 @@ def add_speech(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--epochs", type=int, default=55)
     command.add_argument("--seed", type=int, default=0)
+    command.add_argument("--from", dest="base", default="", help="begin with the weights of this checkpoint")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     command.add_argument("--out", type=Path, required=True, help="folder of the run; its name is the model's")
@@ -77,7 +82,7 @@ def add_speech(command: argparse.ArgumentParser) -> None:
 def run_speech(args: argparse.Namespace) -> None:
     speech.train_and_export(
         folder=args.data_dir, keywords=args.keywords.split(","), noise=args.noise, rooms=args.rooms,
-        settings={name: getattr(args, name) for name in ("method", "beta", "theta", "theta_low", "epochs", "seed")},
+        settings={name: getattr(args, name) for name in SETTINGS},
         preset=args.network, device=args.device, resume=args.resume, out=args.out,
     )  # fmt: skip
 

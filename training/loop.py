@@ -46,6 +46,7 @@ class RunSettings:
     clip_norm: float = 0.25
     patience: int = 15  # epochs without a better validation before a run stops
     seed: int = 0
+    base: str = ""  # checkpoint whose weights the run begins with
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunSettings":
@@ -85,12 +86,17 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def train(settings: RunSettings, data: Data, out: Path, device: torch.device, resume: Path | None = None) -> Run:
-    """Train until the epochs or the patience are used up; `out` gets best.pt, last.pt, facts and metrics.jsonl."""
+def train(settings: RunSettings, data: Data, out: Path, device: torch.device, resume: bool = False) -> Run:
+    """Train until the epochs or the patience are used up; `out` gets best.pt, last.pt, facts and metrics.jsonl.
+
+    `resume`: go on from the last.pt in `out`.
+    """
     out.mkdir(parents=True, exist_ok=True)
     run = start(settings, data, device)
     if resume:
-        load(run, settings, resume)
+        load(run, settings, out / "last.pt")
+    elif settings.base:
+        begin_with(run, Path(settings.base))
     augmenter = Augmenter(settings.augment, data.noise.to(device), data.rooms.to(device), run.generator)
     steps_an_epoch = len(data.train.targets) // settings.batch
     with Progress(transient=True) as progress:
@@ -99,7 +105,7 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
             began, tally = time.perf_counter(), Tally()
             carried: State | None = None
             run.network.train()
-            augmenter.settings = settings.augment.at(min(1.0, 0.2 + run.epoch / (RAMP * settings.epochs)))
+            augmenter.settings = settings.augment.at(strength(settings, run.epoch))
             for i, rows in enumerate(shuffled(len(data.train.targets), settings.batch, run.generator)):
                 set_learning_rate(run, settings, run.epoch + i / steps_an_epoch)
                 features, targets = batch_features(settings, data.train, rows, augmenter, run.front_end)
@@ -125,6 +131,11 @@ def learn(settings: RunSettings, run: Run, features: Tensor, targets: Tensor, st
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip_norm)
     run.optimiser.step()
     return loss, answers
+
+
+def strength(settings: RunSettings, epoch: int) -> float:
+    """How strongly to augment: more and more where a run begins from nothing, fully where it begins with weights."""
+    return 1.0 if settings.base else min(1.0, 0.2 + epoch / (RAMP * settings.epochs))
 
 
 def still_learning(run: Run, settings: RunSettings) -> bool:
@@ -291,6 +302,19 @@ def save(run: Run, settings: RunSettings, path: Path) -> None:
     torch.save({**state, **facts, "history": run.history, "generator": run.generator.get_state()}, partial)
     partial.replace(path)
     path.with_suffix(".json").write_text(json.dumps({**facts, **run.history[-1]}, indent=1) + "\n")
+
+
+def begin_with(run: Run, path: Path) -> None:
+    """Take the normalisation and the averaged weights of a checkpoint; a layer of another shape stays as it is."""
+    saved = torch.load(path, map_location="cpu", weights_only=True)
+    run.front_end.load_state_dict(saved["front_end"])
+    weights = run.network.state_dict()
+    for name, value in saved["average"].items():
+        name = name.removeprefix("module.")
+        if name in weights and weights[name].shape == value.shape:
+            weights[name] = value
+    run.network.load_state_dict(weights)
+    run.average.module.load_state_dict(weights)
 
 
 def load(run: Run, settings: RunSettings, path: Path) -> None:

@@ -93,7 +93,7 @@ def train_and_export(
     front_end, network = PRESETS[preset]
     run = RunSettings(labels, replace(network, labels=len(labels)), front_end, **settings)
     data = load_data(folder, labels, noise, rooms)
-    train(run, data, out, pick_device(device), resume=out / "last.pt" if resume else None)
+    train(run, data, out, pick_device(device), resume)
     export_run(out / "best.pt", folder, out)
 
 
@@ -160,7 +160,7 @@ def describe(saved: dict[str, Any], name: str, speeds: dict[str, dict[str, float
         speeds=speeds,
         refractory_s=REFRACTORY_S,
         curve=[],
-        data=saved["data"],
+        data=saved["data"] + ("; begun with the weights of an earlier run" if settings.base else ""),
         seed=settings.seed,
         commit=commit(),
     )
