@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -25,6 +26,8 @@ from service.app import create_app
 from service.cli import server_config
 from service.model import Metadata, Model
 from service.settings import Settings
+
+os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: its threads would wait on each other
 
 RATE, HOP, DELAY = 16000, 160, 3  # DELAY: frames of look-ahead
 LABELS = ("yes", "no", "_unknown_", "_silence_")

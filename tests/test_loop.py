@@ -9,9 +9,11 @@ import torch
 
 from tests.words import write_words
 from training.augment import AugmentSettings
+from training.batches import Data
 from training.frontend import FrontEndSettings
-from training.loop import Data, RunSettings, train
+from training.loop import train
 from training.network import NetworkSettings
+from training.run import RunSettings
 from training.speech import load_data
 from training.speech_commands import labels_for
 

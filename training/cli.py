@@ -15,7 +15,7 @@ from training import compare, cost, evaluate, report, speech
 from training import speech_commands as sc
 from training.download import DownloadError, fetch_speech_commands
 from training.export import ExportMismatch
-from training.loop import RunSettings
+from training.run import RunSettings
 
 KEYWORDS = "yes,no,up,down,left,right,go,stop"
 SETTINGS = ("method", "beta", "theta", "theta_low", "epochs", "seed", "base")  # options that decide a run

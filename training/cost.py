@@ -8,8 +8,10 @@ from typing import Any
 import torch
 
 from training.augment import Augmenter
+from training.batches import Data, batch_features, shuffled
 from training.frontend import SAMPLE_RATE
-from training.loop import Data, RunSettings, batch_features, learn, load, shuffled, start, step_seconds
+from training.loop import learn, step_seconds
+from training.run import RunSettings, load, start
 
 ALLOWANCE = 0.15  # of a last-step epoch: what does not shrink with the spike time, features above all
 
@@ -28,7 +30,7 @@ def cost(settings: RunSettings, checkpoint: Path, data: Data, batches: int) -> d
     for rows in shuffled(len(data.train.targets), settings.batch, run.generator)[:batches]:
         for method in seconds:
             began = time.process_time()
-            features, targets = batch_features(settings, data.train, rows, augmenter, run.front_end)
+            features, targets = batch_features(data.train, rows, len(settings.labels) - 1, augmenter, run.front_end)
             state = run.network.initial_state(len(targets))
             _, answers = learn(replace(settings, method=method), run, features, targets, state)
             seconds[method] += time.process_time() - began

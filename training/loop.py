@@ -1,89 +1,28 @@
 """The training loop: batches → augmented features → answers → equation 7 → step; validate, keep the best, go on.
 
-Owns checkpoints and the metrics file of a run. Knows nothing of where clips come from or how models are exported.
+Owns the metrics file of a run. Knows nothing of where clips come from or how models are exported.
 """
 
 import json
 import math
 import time
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from rich.progress import Progress
 from torch import Generator, Tensor
-from torch.optim.swa_utils import AveragedModel
 
-from training.augment import Augmenter, AugmentSettings
-from training.frontend import SAMPLE_RATE, FrontEndSettings, LogMel
-from training.network import Network, NetworkSettings, State
+from training.augment import Augmenter
+from training.batches import ClipSet, Data, batch_features, shuffled
+from training.frontend import SAMPLE_RATE, LogMel
+from training.network import Network, State
 from training.rank_coding import Answers, answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
+from training.run import Run, RunSettings, begin_with, load, save, start
 
 CHUNK = 5  # steps that are run between two looks for spikes
-SILENCE_SHARE = 0.08  # of each batch
 CARRY_SHARE = 0.5  # of sequences that begin in the state in which an earlier one ended, as in a stream
 RAMP = 0.4  # share of the epochs over which augmentation grows to full strength: clean clips teach faster
-EMA_DECAY = 0.998
-
-
-@dataclass(frozen=True)
-class RunSettings:
-    """Everything that, with the data, decides a run."""
-
-    labels: tuple[str, ...]
-    network: NetworkSettings
-    front_end: FrontEndSettings = FrontEndSettings()
-    augment: AugmentSettings = AugmentSettings()
-    method: str = "rc"  # or "eos": back-propagate from the end of the sequence
-    theta: float = 0.95  # an output that reaches it is a spike
-    theta_low: float = 0.5  # each sequence draws its threshold from here to theta; Algorithm 1 has one, so theta
-    beta: float = 0.05
-    epochs: int = 55
-    batch: int = 64
-    learning_rate: float = 1e-3
-    clip_norm: float = 0.25
-    patience: int = 15  # epochs without a better validation before a run stops
-    seed: int = 0
-    base: str = ""  # checkpoint whose weights the run begins with
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> "RunSettings":
-        """The settings of a checkpoint, as `asdict` put them there."""
-        parts = {"network": NetworkSettings, "front_end": FrontEndSettings, "augment": AugmentSettings}
-        return cls(**{name: parts[name](**value) if name in parts else value for name, value in values.items()})
-
-
-class ClipSet(NamedTuple):
-    """Clips of one split: int16 samples [clips, samples], label indices [clips]."""
-
-    samples: Tensor
-    targets: Tensor
-
-
-class Data(NamedTuple):
-    about: str  # what it is, for facts and model cards
-    train: ClipSet
-    validation: ClipSet
-    noise: Tensor  # float16 samples [n]
-    rooms: Tensor  # impulse responses [rooms, taps]
-
-
-@dataclass
-class Run:
-    """All that changes while a run goes on, and so all that a checkpoint holds."""
-
-    front_end: LogMel
-    network: Network
-    average: AveragedModel
-    optimiser: torch.optim.Optimizer
-    generator: Generator
-    data: str
-    epoch: int = 0
-    best: float = -math.inf
-    best_epoch: int = 0
-    history: list[dict[str, float]] = field(default_factory=list)
 
 
 def train(settings: RunSettings, data: Data, out: Path, device: torch.device, resume: bool = False) -> Run:
@@ -98,6 +37,7 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
     elif settings.base:
         begin_with(run, Path(settings.base))
     augmenter = Augmenter(settings.augment, data.noise.to(device), data.rooms.to(device), run.generator)
+    silence = len(settings.labels) - 1
     steps_an_epoch = len(data.train.targets) // settings.batch
     with Progress(transient=True) as progress:
         bar = progress.add_task("", total=settings.epochs * steps_an_epoch, completed=run.epoch * steps_an_epoch)
@@ -108,7 +48,7 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
             augmenter.settings = settings.augment.at(strength(settings, run.epoch))
             for i, rows in enumerate(shuffled(len(data.train.targets), settings.batch, run.generator)):
                 set_learning_rate(run, settings, run.epoch + i / steps_an_epoch)
-                features, targets = batch_features(settings, data.train, rows, augmenter, run.front_end)
+                features, targets = batch_features(data.train, rows, silence, augmenter, run.front_end)
                 state = starting_state(run.network, carried, len(targets), run.generator)
                 loss, answers = learn(settings, run, features, targets, state)
                 run.average.update_parameters(run.network)
@@ -141,40 +81,6 @@ def strength(settings: RunSettings, epoch: int) -> float:
 def still_learning(run: Run, settings: RunSettings) -> bool:
     """Whether epochs are left and one of the last `patience` was the best so far."""
     return run.epoch < settings.epochs and run.epoch - run.best_epoch < settings.patience
-
-
-def start(settings: RunSettings, data: Data, device: torch.device) -> Run:
-    """A run before its first step: seeded weights, and features normalised on training clips."""
-    torch.manual_seed(settings.seed)
-    generator = Generator(device).manual_seed(settings.seed)
-    front_end = LogMel(settings.front_end).to(device)
-    sample = data.train.samples[:: max(1, len(data.train.samples) // 1000)].to(device).float() / 32768
-    front_end.normalise(front_end(sample, front_end.initial_state(len(sample)))[0])
-    network = Network(settings.network).to(device)
-    average = AveragedModel(network, multi_avg_fn=moving_average)
-    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
-    return Run(front_end, network, average, optimiser, generator, data.about)
-
-
-def moving_average(average: Sequence[Tensor], new: Sequence[Tensor], count: Tensor | int) -> None:
-    """Exponential average of the weights, over fewer steps while a run is young."""
-    decay = min(EMA_DECAY, (1 + int(count)) / (10 + int(count)))
-    torch._foreach_lerp_(list(average), list(new), 1 - decay)
-
-
-def batch_features(
-    settings: RunSettings, clips: ClipSet, rows: Tensor, augmenter: Augmenter, front_end: LogMel
-) -> tuple[Tensor, Tensor]:
-    """Augmented features [batch, frames, bands] and targets [batch] of some clips and some generated silence."""
-    device = augmenter.noise.device
-    samples = clips.samples[rows].to(device).float() / 32768
-    silence = augmenter.silence(round(len(rows) * SILENCE_SHARE), samples.shape[1])
-    quiet = torch.full((len(silence),), len(settings.labels) - 1)
-    targets = torch.cat([clips.targets[rows], quiet]).to(device)
-    with torch.no_grad():
-        samples = torch.cat([augmenter.samples(samples), silence])
-        features, _ = front_end(samples, front_end.initial_state(len(samples)))
-        return augmenter.features(features), targets
 
 
 def starting_state(network: Network, carried: State | None, batch: int, generator: Generator) -> State:
@@ -262,12 +168,6 @@ def step_seconds(step: Tensor, settings: RunSettings) -> float:
     return (step.float() + 1).mean().item() * hop / SAMPLE_RATE
 
 
-def shuffled(count: int, batch: int, generator: Generator) -> tuple[Tensor, ...]:
-    """Row numbers in random order, cut into whole batches."""
-    order = torch.randperm(count, generator=generator, device=generator.device).cpu()
-    return order[: count // batch * batch].split(batch)
-
-
 class Tally:
     """Running means of an epoch."""
 
@@ -286,46 +186,3 @@ class Tally:
 
     def __str__(self) -> str:
         return f"loss {self.loss / self.batches:.3f}, right {self.right / self.batches:.1%}"
-
-
-def save(run: Run, settings: RunSettings, path: Path) -> None:
-    """Checkpoint, and beside it a JSON of facts that is readable without torch."""
-    state = {name: getattr(run, name).state_dict() for name in ("front_end", "network", "average", "optimiser")}
-    facts = {
-        "data": run.data,
-        "epoch": run.epoch,
-        "best": run.best,
-        "best_epoch": run.best_epoch,
-        "settings": asdict(settings),
-    }
-    partial = path.with_suffix(".partial")
-    torch.save({**state, **facts, "history": run.history, "generator": run.generator.get_state()}, partial)
-    partial.replace(path)
-    path.with_suffix(".json").write_text(json.dumps({**facts, **run.history[-1]}, indent=1) + "\n")
-
-
-def begin_with(run: Run, path: Path) -> None:
-    """Take the normalisation and the averaged weights of a checkpoint; a layer of another shape stays as it is."""
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    run.front_end.load_state_dict(saved["front_end"])
-    weights = run.network.state_dict()
-    for name, value in saved["average"].items():
-        name = name.removeprefix("module.")
-        if name in weights and weights[name].shape == value.shape:
-            weights[name] = value
-    run.network.load_state_dict(weights)
-    run.average.module.load_state_dict(weights)
-
-
-def load(run: Run, settings: RunSettings, path: Path) -> None:
-    """Continue `run` where the checkpoint stood. Raises ValueError when it is of other settings."""
-    saved = torch.load(path, map_location="cpu", weights_only=True)
-    if saved["settings"] != asdict(settings):
-        changed = [name for name, value in asdict(settings).items() if saved["settings"].get(name) != value]
-        raise ValueError(f"{path}: expected the settings of the run to go on with, got other {', '.join(changed)}")
-    for name in ("front_end", "network", "average", "optimiser"):
-        getattr(run, name).load_state_dict(saved[name])
-    run.generator.set_state(saved["generator"])
-    run.epoch, run.best, run.best_epoch, run.history = (
-        saved[name] for name in ("epoch", "best", "best_epoch", "history")
-    )

@@ -17,11 +17,13 @@ from torch import Tensor
 
 from service.model import Metadata, Model
 from training import speech_commands as sc
+from training.batches import ClipSet, Data
 from training.evaluate import SPEED_LIMITS_S, choose_speeds, curve, hear
 from training.export import Spotter, commit, export
 from training.frontend import SAMPLE_RATE, FrontEndSettings, LogMel
-from training.loop import ClipSet, Data, RunSettings, train
+from training.loop import train
 from training.network import Network, NetworkSettings
+from training.run import RunSettings
 
 ROOM_S = 0.5  # of an impulse response that is used
 REFRACTORY_S = 0.5
