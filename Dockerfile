@@ -15,7 +15,7 @@ COPY --from=build /venv /venv
 WORKDIR /app
 COPY models models
 # onnxruntime reports home unless told not to.
-ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 ORT_DISABLE_TELEMETRY=1 RC_HOST=0.0.0.0 RC_PORT=8000
+ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 RC_HOST=0.0.0.0 RC_PORT=8000
 USER 65534:65534
 EXPOSE 8000
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", \

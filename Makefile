@@ -8,9 +8,6 @@ BASE := $(VENV)/.installed-base
 ALL := $(VENV)/.installed-test
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-# onnxruntime reports home unless told not to.
-export ORT_DISABLE_TELEMETRY := 1
-
 .PHONY: help demo serve test lint clean
 
 help:

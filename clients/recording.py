@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from service.audio import BadAudio, _refuse_truncated_wav, _refuse_unusual
+from service.audio import BadAudio, refuse_truncated_wav, refuse_unusual
 
 
 class Recording:
@@ -20,12 +20,12 @@ class Recording:
 
     def __init__(self, path: Path) -> None:
         content = _read(path)
-        _refuse_truncated_wav(content)
+        refuse_truncated_wav(content)
         try:
             self._file = soundfile.SoundFile(io.BytesIO(content))
         except soundfile.LibsndfileError as error:
             raise BadAudio(f"expected WAV, FLAC, OGG or MP3, got: {error.error_string}") from error
-        _refuse_unusual(self._file, math.inf)
+        refuse_unusual(self._file, math.inf)
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
 

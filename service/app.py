@@ -10,20 +10,21 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, WebSocket
-from fastapi.responses import FileResponse, JSONResponse, Response
+from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse, Response
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
 
-from service import stream
 from service.backend import Backend
 from service.classify import classify_encoded
 from service.protocol import Message, ProtocolError
 from service.settings import Settings
+from service.stream import Connection
 
 WEB = Path(__file__).with_name("web")
 OPTIONS = ("model", "speed", "threshold", "trace")  # of /v1/classify, in the query or the form
+MAX_FIELDS = 16  # of the form, beside the files: some room for keys to warn about
 CLASSIFY_FORM = {
     "type": "object",
     "required": ["files"],
@@ -95,10 +96,9 @@ async def classify(request: Request) -> Message:
     backend, uploads = _backend(request), request.app.state.uploads
     limits = backend.settings
     if uploads.locked():
-        retry = {"Retry-After": str(limits.retry_after_s)}
-        raise HTTPException(503, f"expected at most {limits.max_uploads} uploads at once", retry)
+        raise HTTPException(503, f"expected at most {limits.max_uploads} uploads at once", _retry(backend))
     async with uploads:
-        async with request.form(max_files=limits.max_files, max_fields=len(OPTIONS)) as form:
+        async with request.form(max_files=limits.max_files, max_fields=MAX_FIELDS) as form:
             options, warnings = _options(request, form)
             files = await _files(form)
         served = backend.pick(options.pop("model", None))
@@ -111,7 +111,16 @@ async def classify(request: Request) -> Message:
 
 @router.websocket("/v1/stream")
 async def stream_audio(socket: WebSocket) -> None:
-    await stream.serve(socket, socket.app.state.backend)
+    """A stream, or 503 before the handshake when there are too many or the server is not ready."""
+    backend: Backend = socket.app.state.backend
+    full = backend.streams >= backend.settings.max_connections
+    if full or not backend.ready:
+        reason = "too_many_streams" if full else "not_ready"
+        backend.metrics.rejected.labels(reason).inc()
+        await socket.send_denial_response(PlainTextResponse(reason, 503, _retry(backend)))
+        return
+    with backend.stream():
+        await Connection(socket, backend).run()
 
 
 @router.get("/", include_in_schema=False)
@@ -122,6 +131,10 @@ async def page() -> Response:
 def _backend(request: Request) -> Backend:
     backend: Backend = request.app.state.backend
     return backend
+
+
+def _retry(backend: Backend) -> dict[str, str]:
+    return {"Retry-After": str(backend.settings.retry_after_s)}
 
 
 def _options(request: Request, form: FormData) -> tuple[dict[str, Any], list[Message]]:

@@ -63,10 +63,10 @@ def read_audio(source: bytes | str | Path, rate: int = 16000, max_s: float = MAX
     content = source if isinstance(source, bytes) else Path(source).read_bytes()
     if not content:
         raise BadAudio("expected audio, got an empty file")
-    _refuse_truncated_wav(content)
+    refuse_truncated_wav(content)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
-            _refuse_unusual(file, max_s)
+            refuse_unusual(file, max_s)
             promised, file_rate = file.frames, file.samplerate
             channels = file.read(dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
@@ -82,7 +82,7 @@ def mono(channels: Samples) -> Samples:
     return channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1, dtype=np.float32)
 
 
-def _refuse_unusual(file: soundfile.SoundFile, max_s: float) -> None:
+def refuse_unusual(file: soundfile.SoundFile, max_s: float) -> None:
     if file.format not in FORMATS:
         raise BadAudio(f"expected WAV, FLAC, OGG or MP3, got {file.format}")
     if not MIN_RATE <= file.samplerate <= MAX_RATE:
@@ -95,7 +95,7 @@ def _refuse_unusual(file: soundfile.SoundFile, max_s: float) -> None:
         raise BadAudio(f"expected at most {max_s:g} s, got {file.frames / file.samplerate:.1f} s")
 
 
-def _refuse_truncated_wav(content: bytes) -> None:
+def refuse_truncated_wav(content: bytes) -> None:
     """libsndfile reads a cut WAV as a shorter one, so its `data` chunk is compared with what is there."""
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         return

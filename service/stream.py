@@ -1,15 +1,13 @@
 """One WebSocket stream: its socket, its session and its place in the engine. Messages in, events out, limits held."""
 
 import asyncio
-import json
 import logging
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from time import perf_counter
 from typing import Any
 
-from starlette.responses import PlainTextResponse
 from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service import protocol
@@ -17,28 +15,14 @@ from service.audio import BadAudio, Samples
 from service.backend import Backend
 from service.engine import EngineStream, Run
 from service.ledger import Ledger
+from service.outbox import Outbox
 from service.protocol import Detection, Event, Message, ProtocolError
 from service.session import Session
 
 log = logging.getLogger("uvicorn.error")
 
-Outgoing = Callable[[], Message]  # makes a message at its hand-over to the socket
 
-
-async def serve(socket: WebSocket, backend: Backend) -> None:
-    """The route: 503 before the handshake when full or not ready, else the stream to its end."""
-    full = backend.streams >= backend.settings.max_connections
-    if full or not backend.ready:
-        reason = "too_many_streams" if full else "not_ready"
-        backend.metrics.rejected.labels(reason).inc()
-        retry = {"Retry-After": str(backend.settings.retry_after_s)}
-        await socket.send_denial_response(PlainTextResponse(reason, 503, retry))
-        return
-    with backend.stream():
-        await _Connection(socket, backend).run()
-
-
-class _Connection:
+class Connection:
     """The client is heard and told at once; the first of these to end, or a failure, ends the stream."""
 
     _begun = False  # the settings are known, and with them:
@@ -51,14 +35,14 @@ class _Connection:
     def __init__(self, socket: WebSocket, backend: Backend) -> None:
         self._socket, self._backend = socket, backend
         self._limits, self._metrics = backend.settings, backend.metrics
-        self._outgoing: asyncio.Queue[Outgoing | None] = asyncio.Queue()
+        self._outbox = Outbox(self._limits.max_outgoing, self._fail)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._progress = asyncio.Event()  # scores came back
         self._heard_at = perf_counter()
 
     async def run(self) -> None:
         await self._socket.accept()
-        telling = asyncio.create_task(self._tell())
+        telling = asyncio.create_task(self._outbox.send_all(self._socket.send_text))
         ends: list[asyncio.Future[Any]] = [asyncio.create_task(self._hear()), telling, self._failed]
         ends.append(asyncio.create_task(self._idle()))
         try:
@@ -77,7 +61,7 @@ class _Connection:
             return
         if error is not None:
             self._error(error.code, str(error), fatal=True)
-        self._outgoing.put_nowait(None)
+        self._outbox.end()
         with suppress(TimeoutError, WebSocketDisconnect):
             async with asyncio.timeout(self._limits.close_timeout_s):
                 await telling
@@ -109,7 +93,8 @@ class _Connection:
         self._heard_at = perf_counter()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message["code"])
-        size, limit = len(message.get("bytes") or message.get("text") or ""), self._limits.max_message_bytes
+        size = len(message.get("bytes") or (message.get("text") or "").encode())
+        limit = self._limits.max_message_bytes
         if size > limit:
             raise ProtocolError("too_big", f"message: expected at most {limit} bytes, got {size}", protocol.TOO_BIG)
         return message
@@ -123,6 +108,7 @@ class _Connection:
         self._ledger = Ledger(metadata.algorithmic_ms)
         self._model = protocol.model_message(metadata, served.model.sha256)
         self._max_backlog = self._limits.max_backlog_s * 1000 / metadata.frame_ms  # frames
+        self._seconds_a_byte = 1 / (protocol.WIDTHS[config.encoding] * config.channels * config.sample_rate)
         self._id = secrets.token_hex(8)
         self._begun = True
         self._ready(warnings)
@@ -132,6 +118,7 @@ class _Connection:
         data = message.get("bytes")
         if data is None:
             return await self._control(protocol.parse_control(message["text"]))
+        self._metrics.audio.inc(len(data) * self._seconds_a_byte)
         self._score(self._session.push(data))
         await self._scored_but(self._max_backlog)  # until there is room, TCP holds the client back
         return True
@@ -214,39 +201,24 @@ class _Connection:
 
     # Telling the client
 
-    async def _tell(self) -> None:
-        while (make := await self._outgoing.get()) is not None:
-            await self._socket.send_text(json.dumps(make(), separators=(",", ":")))
-
-    def _say(self, make: Outgoing) -> None:
-        limit = self._limits.max_outgoing
-        if self._outgoing.qsize() < limit:
-            self._outgoing.put_nowait(make)
-        else:
-            self._fail(ProtocolError("slow_reader", f"expected messages to be read, got {limit} that are not"))
-
     def _ready(self, warnings: list[Message]) -> None:
         limits = self._limits.model_dump(include={"max_message_bytes", "max_backlog_s", "idle_timeout_s"})
-        ready = protocol.ready_message(self._id, self._model, self._session.config, warnings, limits)
-        self._say(lambda: ready)
+        self._outbox.put(protocol.ready_message(self._id, self._model, self._session.config, warnings, limits))
 
     def _event(self, event: Event) -> None:
-        if not isinstance(event, Detection):
-            return self._say(lambda: protocol.event_message(event))
-        self._metrics.detections.labels(event.label).inc()
-        arrived, run = self._ledger.arrival(event.frame), self._run
-        latency = self._ledger.latency
-        self._say(lambda: protocol.event_message(event, latency=latency(arrived, run, perf_counter())))
-        return None
+        if isinstance(event, Detection):
+            self._metrics.detections.labels(event.label).inc()
+            arrived, run, latency = self._ledger.arrival(event.frame), self._run, self._ledger.latency
+            self._outbox.put_made(lambda: protocol.event_message(event, latency=latency(arrived, run, perf_counter())))
+        else:
+            self._outbox.put(protocol.event_message(event))
 
     def _summary(self) -> None:
-        summary = protocol.event_message(self._session.summary(), latency=self._ledger.percentiles())
-        self._say(lambda: summary)
+        self._outbox.put(protocol.event_message(self._session.summary(), latency=self._ledger.percentiles()))
 
     def _error(self, code: str, message: str, fatal: bool) -> None:
         self._metrics.errors.labels(code).inc()
-        error = protocol.error_message(code, message, fatal)
-        self._say(lambda: error)
+        self._outbox.put(protocol.error_message(code, message, fatal))
 
 
 def _configure(message: Message) -> Message | None:

@@ -1,6 +1,8 @@
-"""The wire of docs/protocol.md against a real server."""
+"""The wire of service/PROTOCOL.md against a real server."""
 
 import asyncio
+import time
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -8,7 +10,9 @@ import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
+from service.app import create_app
 from service.model import Model
+from service.settings import Settings
 from service.spotter import Spotter
 from tests.conftest import LABELS, Running, client, facts, heard, pcm, say, serving, stream
 
@@ -296,7 +300,7 @@ async def test_half_a_sample_at_the_end_is_told_and_dropped(server: Running) -> 
     assert [event["label"] for event in one.detections] == ["yes", "yes"]
 
 
-async def test_silence_on_the_line_ends_a_stream_unless_it_says_so(server: Running, models_dir: Any) -> None:
+async def test_silence_on_the_line_ends_a_stream_unless_it_says_so(server: Running, models_dir: Path) -> None:
     with serving(models_dir, idle_timeout_s=0.3) as running:
         async with client(running.ws(mode="utterance")) as quiet, client(running.ws()) as kept:
             for _ in range(4):
@@ -312,7 +316,7 @@ async def test_silence_on_the_line_ends_a_stream_unless_it_says_so(server: Runni
     )
 
 
-async def test_503_at_the_connection_limit(models_dir: Any) -> None:
+async def test_503_at_the_connection_limit(models_dir: Path) -> None:
     with serving(models_dir, max_connections=1, retry_after_s=7) as running:
         async with client(running.ws()) as one:
             await one.socket.ping()
@@ -327,7 +331,7 @@ async def test_503_at_the_connection_limit(models_dir: Any) -> None:
         await stream(running.ws(), YES)  # the place is free again
 
 
-async def test_drain_says_summary_then_1012(models_dir: Any) -> None:
+async def test_drain_says_summary_then_1012(models_dir: Path) -> None:
     with serving(models_dir) as running:
         async with client(running.ws()) as one, client(running.ws()) as unset:
             await one.send(YES, 1280)
@@ -338,7 +342,7 @@ async def test_drain_says_summary_then_1012(models_dir: Any) -> None:
     assert (code, last["type"], last["audio_s"], last["detections"]) == (1012, "summary", 0.9, 1)
 
 
-async def test_fast_senders_are_held_back_not_refused(models_dir: Any, model: Model) -> None:
+async def test_fast_senders_are_held_back_not_refused(models_dir: Path, model: Model) -> None:
     with serving(models_dir, max_backlog_s=0.5) as running:
         data = SPEECH * 20  # 46 s at once
         one = await stream(running.ws(), data, 65536)
@@ -346,10 +350,10 @@ async def test_fast_senders_are_held_back_not_refused(models_dir: Any, model: Mo
     assert len(one.detections) == 60
 
 
-async def test_a_server_that_falls_behind_says_overloaded(models_dir: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_falls_behind_says_overloaded(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = Model.run
     with serving(models_dir, max_backlog_s=0.2) as running:
-        monkeypatch.setattr(Model, "run", lambda *args: [fast(*args), __import__("time").sleep(0.3)][0])
+        monkeypatch.setattr(Model, "run", lambda *args: [fast(*args), time.sleep(0.3)][0])
         async with client(running.ws()) as one:
             await one.send(YES, 1280)
             code, error = await one.closed()
@@ -380,3 +384,28 @@ async def test_a_fault_ends_its_streams_and_the_engine_lives(server: Running, mo
     assert (code, error["code"]) == (1011, "server_fault")
     assert "memory" not in error["message"]
     assert [event["label"] for event in healthy.detections] == ["yes"]
+
+
+async def test_a_client_that_does_not_read_is_let_go(models_dir: Path) -> None:
+    """The app against a socket that takes nothing after the handshake, as when all buffers on the way are full."""
+    app = create_app(Settings(models_dir=models_dir, default_model="tones", max_outgoing=20, close_timeout_s=0.05))
+    taken: list[str] = []
+    stuck = asyncio.Event()
+    audio = {"type": "websocket.receive", "bytes": SPEECH[:64000]}
+    messages = [{"type": "websocket.connect"}, audio, audio]
+
+    async def receive() -> Any:
+        return messages.pop(0) if messages else await stuck.wait()
+
+    async def send(message: Any) -> None:
+        taken.append(message["type"])
+        if message["type"] != "websocket.accept":
+            await stuck.wait()
+
+    query = b"scores_every_ms=10"
+    scope = {"type": "websocket", "path": "/v1/stream", "query_string": query, "headers": [], "app": app}
+    async with app.router.lifespan_context(app), asyncio.timeout(5):
+        await app(scope, receive, send)
+        assert 'kws_errors_total{code="slow_reader"} 1.0' in app.state.backend.metrics.text().decode()
+    assert taken == ["websocket.accept", "websocket.send"]
+    assert app.state.backend.streams == 0

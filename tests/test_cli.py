@@ -1,0 +1,83 @@
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+
+from service.cli import main, parse
+from service.settings import Settings
+from tests.conftest import client, pcm, say
+
+
+def test_flags_come_before_the_environment_and_that_before_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RC_PORT", "9000")
+    monkeypatch.setenv("RC_HOST", "127.0.0.2")
+    monkeypatch.setenv("RC_MAX_CONNECTIONS", "5")
+    settings = parse(["--port", "9001", "--models", "here", "--model", "tones", "--workers", "2"])
+    assert settings == Settings(
+        host="127.0.0.2", port=9001, models_dir=Path("here"), default_model="tones", workers=2, max_connections=5
+    )
+
+
+def test_wrong_values_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("RC_IDLE_TIMEOUT_S", "-1")
+    with pytest.raises(SystemExit) as left:
+        main([])
+    assert left.value.code == 2
+    assert "idle_timeout_s" in capsys.readouterr().err
+
+
+def test_no_model_is_told(tmp_path: Path, models_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--models", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"rc-serve: expected a model under {tmp_path}/NAME/model.onnx, got none\n"
+    assert main(["--models", str(models_dir), "--model", "tone"]) == 1
+    assert capsys.readouterr().err == "rc-serve: default model: expected among other, tones, got 'tone'\n"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_the_command_serves_and_drains_on_sigterm(models_dir: Path, workers: int) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "service.cli",
+        "--port",
+        str(port),
+        "--models",
+        str(models_dir),
+        "--model",
+        "tones",
+    ]
+    process = subprocess.Popen([*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True)
+    try:
+        await_ready(f"http://127.0.0.1:{port}/readyz")
+        async with client(f"ws://127.0.0.1:{port}/v1/stream") as one:
+            await one.send(pcm(say("yes")), 1280)
+            await one.until("detection")
+            process.send_signal(signal.SIGTERM)
+            code, last = await one.closed()
+        assert (code, last["type"], last["detections"]) == (1012, "summary", 1)
+        assert process.wait(10) in (0, -signal.SIGTERM)
+        assert not re.search("Traceback|ERROR", process.stderr.read() if process.stderr else "")
+    finally:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def await_ready(url: str) -> None:
+    for _ in range(200):
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"{url} never became ready")
