@@ -1,4 +1,4 @@
-# Needs Python 3.11.4 or newer and make, nothing else; all else goes into $(VENV).
+# Needs Python 3.11 or newer and make, nothing else; all else goes into $(VENV).
 PYTHON ?= python3
 VENV ?= .venv
 CONSTRAINTS ?= constraints.txt
@@ -36,8 +36,8 @@ clean:
 
 # The base install: what serving and rc-stream need, no torch.
 $(BASE): pyproject.toml $(CONSTRAINTS)
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11, 4))' 2>/dev/null || \
-	{ echo "make: expected Python 3.11.4 or newer as $(PYTHON), got $$($(PYTHON) --version 2>&1)" >&2; exit 1; }
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
+	{ echo "make: expected Python 3.11 or newer as $(PYTHON), got $$($(PYTHON) --version 2>&1)" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 	{ echo "make: expected $(PYTHON) with venv; on Debian: apt-get install python3-venv" >&2; exit 1; }
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
