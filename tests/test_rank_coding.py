@@ -88,16 +88,6 @@ def test_sequences_leave_the_batch_at_their_spike() -> None:
     assert sum(rows) == sum(needed) < inputs.shape[0] * inputs.shape[1]
 
 
-def test_state_after_an_answer_is_that_of_its_own_sequence() -> None:
-    network, inputs, _ = build()
-    answers = answer_at_first_spike(
-        network, inputs, network.initial_state(len(inputs)), torch.full((len(inputs),), THETA), 1
-    )
-    for i, step in enumerate(answers.step.tolist()):
-        _, alone = network(inputs[i : i + 1, : step + 1], network.initial_state(1))
-        torch.testing.assert_close(answers.state["h"][i], alone["h"][0], atol=1e-5, rtol=1e-5)
-
-
 def test_end_of_sequence_answers_at_the_last_step() -> None:
     network, inputs, _ = build()
     answers = answer_at_end(network, inputs, network.initial_state(len(inputs)))

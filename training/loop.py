@@ -21,7 +21,7 @@ from training.rank_coding import Answers, answer_at_end, answer_at_first_spike, 
 from training.run import Run, RunSettings, begin_with, load, save, start
 
 CHUNK = 5  # steps that are run between two looks for spikes
-CARRY_SHARE = 0.5  # of sequences that begin in the state in which an earlier one ended, as in a stream
+CARRY_SHARE = 0.5  # of sequences that begin where an earlier one ended, as in a stream
 RAMP = 0.4  # share of the epochs over which augmentation grows to full strength: clean clips teach faster
 
 
@@ -52,7 +52,7 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
                 state = starting_state(run.network, carried, len(targets), run.generator)
                 loss, answers = learn(settings, run, features, targets, state)
                 run.average.update_parameters(run.network)
-                carried = {name: value.detach() for name, value in answers.state.items()}
+                carried = state_at_end(run.network, features, state, run.generator)
                 tally.add(loss, answers, targets)
                 progress.update(bar, advance=1, description=f"epoch {run.epoch + 1} {tally}")
             run.epoch += 1
@@ -83,8 +83,19 @@ def still_learning(run: Run, settings: RunSettings) -> bool:
     return run.epoch < settings.epochs and run.epoch - run.best_epoch < settings.patience
 
 
+@torch.no_grad()
+def state_at_end(network: Network, features: Tensor, state: State, generator: Generator) -> State:
+    """The state after some whole sequences of a batch, heard on beyond their answers."""
+    rows = torch.randperm(len(features), generator=generator, device=features.device)
+    rows = rows[: int(len(rows) * CARRY_SHARE)]
+    return network(features[rows], {name: value[rows] for name, value in state.items()})[1]
+
+
 def starting_state(network: Network, carried: State | None, batch: int, generator: Generator) -> State:
-    """Zeros, or for a share of the sequences the state in which a random one of the batch before ended."""
+    """Zeros, or for a share of the sequences the state in which one of the batch before ended.
+
+    Those began with carried states too, so that chains of words arise: a stream has no fresh start.
+    """
     fresh = network.initial_state(batch)
     if carried is None:
         return fresh

@@ -16,12 +16,11 @@ Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 class Answers(NamedTuple):
-    """What each sequence of a batch answered: its logits [batch, labels] at its spike, the step [batch], and more."""
+    """What each sequence of a batch answered: its logits [batch, labels] at its spike, and the step [batch]."""
 
     logits: Tensor
     step: Tensor  # 0-based index of the step that answered
     crossed: Tensor  # bool [batch]; False: no output reached the threshold, the last step answered
-    state: State  # after the chunk in which each sequence answered
 
 
 def first_crossing(probabilities: Tensor, threshold: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -54,20 +53,20 @@ def answer_at_first_spike(
         rows = done.nonzero().squeeze(1)
         spikes = logits[rows, step[rows]]
         order.append(alive[rows])
-        parts.append(Answers(spikes, step[rows] + start // stride, crossed[rows], select(state, rows)))
+        parts.append(Answers(spikes, step[rows] + start // stride, crossed[rows]))
         if len(rows) == len(alive):
             break
         if len(rows):
             rest = (~done).nonzero().squeeze(1)
-            alive, state = alive[rest], select(state, rest)
+            alive, state = alive[rest], {name: value[rest] for name, value in state.items()}
     return in_order(parts, torch.cat(order))
 
 
 def answer_at_end(network: Step, inputs: Tensor, state: State) -> Answers:
     """Conventional training: every sequence answers at its last step, whatever its outputs did before."""
-    logits, state = network(inputs, state)
+    logits, _ = network(inputs, state)
     last = logits.new_full((len(logits),), logits.shape[1] - 1, dtype=torch.long)
-    return Answers(logits[:, -1], last, torch.zeros_like(last, dtype=torch.bool), state)
+    return Answers(logits[:, -1], last, torch.zeros_like(last, dtype=torch.bool))
 
 
 def rank_coding_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:
@@ -80,11 +79,5 @@ def rank_coding_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:
 def in_order(parts: list[Answers], order: Tensor) -> Answers:
     """Answers gathered as the sequences left, put back where `order` [batch] says they stood."""
     back = order.argsort()
-    columns = ([p.logits for p in parts], [p.step for p in parts], [p.crossed for p in parts])
-    logits, step, crossed = (torch.cat(column)[back] for column in columns)
-    state = {name: torch.cat([part.state[name] for part in parts])[back] for name in parts[0].state}
-    return Answers(logits, step, crossed, state)
-
-
-def select(state: State, rows: Tensor) -> State:
-    return {name: value[rows] for name, value in state.items()}
+    logits, step, crossed = (torch.cat(column)[back] for column in zip(*parts, strict=True))
+    return Answers(logits, step, crossed)

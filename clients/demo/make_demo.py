@@ -28,16 +28,16 @@ HERE = Path(__file__).parent
 
 # What the recording says: word, then the voice that says it (PROGRAM:VOICE).
 LINES = [
-    ("yes", "espeak-ng:en-us+f2"),
-    ("no", "flite:slt"),
+    ("yes", "festival:cmu_us_slt_arctic_hts"),
+    ("no", "espeak-ng:en-gb"),
     ("seven", "flite:rms"),
-    ("up", "flite:rms"),
-    ("down", "flite:slt"),
-    ("left", "flite:rms"),
+    ("up", "espeak-ng:en-us+m3"),
+    ("down", "festival:cmu_us_slt_arctic_hts"),
+    ("left", "espeak-ng:en-gb+f2"),
     ("happy", "flite:slt"),
     ("right", "flite:slt"),
-    ("go", "flite:rms"),
-    ("stop", "flite:slt"),
+    ("go", "espeak-ng:en-us"),
+    ("stop", "flite:rms"),
 ]
 
 OTHER_WORDS = ("seven", "happy")  # no keywords of the bundled model: nothing may answer to them
