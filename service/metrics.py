@@ -1,6 +1,6 @@
 """What an operator watches, as Prometheus metrics; a registry for each app."""
 
-from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from service.classify import Result
 
@@ -11,6 +11,7 @@ STREAMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 class Metrics:
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
+        ProcessCollector(registry=registry)  # CPU time, memory, file descriptors
         self.streams = Gauge("kws_streams", "Streams open now", registry=registry)
         self.rejected = Counter("kws_rejected", "Connections refused with 503", ["reason"], registry=registry)
         self.errors = Counter("kws_errors", "Errors sent to clients, files and streams", ["code"], registry=registry)

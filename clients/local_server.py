@@ -1,0 +1,69 @@
+"""A server of one's own on this machine, for as long as it is needed. Owns its process."""
+
+import http.client
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+HOST = "127.0.0.1"
+START_S = 60.0  # what it may take to get ready on a slow machine
+STOP_S = 10.0
+
+
+def free_port() -> int:
+    """A port nobody listens on just now."""
+    with socket.socket() as listener:
+        listener.bind((HOST, 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+@contextmanager
+def serving(port: int, models: Path, model: str) -> Iterator[None]:
+    """A server, ready, on a model for as long as the block lasts; SystemExit when it does not get ready."""
+    arguments = ["--host", HOST, "--port", str(port), "--models", str(models), "--model", model]
+    with tempfile.TemporaryFile("w+") as log:
+        server = subprocess.Popen([sys.executable, "-m", "service.cli", *arguments], stdout=log, stderr=log)
+        try:
+            if not wait_until_ready(server, port):
+                log.seek(0)
+                sys.exit(f"expected a server ready within {START_S:g} s, got:\n{log.read()}")
+            yield
+        finally:
+            stop(server)
+
+
+def wait_until_ready(server: subprocess.Popen[bytes], port: int) -> bool:
+    """True as soon as it is ready, False when it ended or takes longer than START_S."""
+    deadline = time.monotonic() + START_S
+    while server.poll() is None and time.monotonic() < deadline:
+        if is_ready(port):
+            return True
+        time.sleep(0.1)
+    return False
+
+
+def is_ready(port: int) -> bool:
+    """Whether /readyz says 200."""
+    connection = http.client.HTTPConnection(HOST, port, timeout=1)
+    try:
+        connection.request("GET", "/readyz")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
+
+
+def stop(server: subprocess.Popen[bytes]) -> None:
+    """End it, by force after STOP_S."""
+    server.terminate()
+    with suppress(subprocess.TimeoutExpired):
+        server.wait(STOP_S)
+    server.kill()
+    server.wait()

@@ -1,0 +1,49 @@
+"""rc-bench on the tiny model: what it counts is what was sent."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+import soundfile
+
+from clients import bench
+from clients.load import Load, run_load
+from tests.conftest import RATE, Running, say
+
+
+def test_every_stream_is_compared_with_one_alone(server: Running, models_dir: Path) -> None:
+    audio = say("yes", "no")
+    expected = bench.expected_of(models_dir / "tones", audio)
+    assert [label for label, _ in expected] == ["yes", "no"]
+    load = Load(server.ws(), 5, audio, RATE, 0.02, expected)
+    tally = asyncio.run(run_load(load))
+    assert (tally.found, tally.expected, tally.missed) == (10, 10, 0)
+    assert len(tally.server_ms) == 10
+    assert not tally.failures
+
+
+def test_a_stream_that_fails_is_counted_as_failed_and_missed(models_dir: Path) -> None:
+    load = Load("ws://127.0.0.1:9/v1/stream", 2, say("yes"), RATE, 0.02, (("yes", 1),))
+    tally = asyncio.run(run_load(load))
+    assert (tally.found, tally.missed, tally.failures.total()) == (0, 2, 2)
+
+
+def test_the_command_reports_a_row_a_load(
+    models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "tones.wav", say("yes", "no"), RATE)
+    monkeypatch.setattr(bench, "RECORDING", tmp_path / "tones.wav")
+    arguments = ["--models", str(models_dir), "--model", "tones", "--streams", "1", "4", "--seconds", "1.8", "--json"]
+    assert bench.main(arguments) == 0
+    rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["streams"] for row in rows] == [1, 4]
+    assert [row["found"] for row in rows] == [row["expected"] for row in rows] == [2, 8]
+    assert all(0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"] for row in rows)
+    assert all(row["cpu_ms_per_stream_s"] > 0 for row in rows)
+
+
+def test_a_table_has_all_columns() -> None:
+    lines = bench.table([dict.fromkeys(bench.COLUMNS, 1)], "today").splitlines()
+    assert lines[0].count("|") == lines[2].count("|") == len(bench.COLUMNS) + 1
+    assert lines[-1] == "today"
