@@ -21,6 +21,13 @@ KEYWORDS = "yes,no,up,down,left,right,go,stop"
 SETTINGS = ("method", "beta", "theta", "theta_low", "epochs", "seed", "base")  # options that decide a run
 
 
+class Help(argparse.ArgumentDefaultsHelpFormatter):
+    """Tells the default of every option that has one."""
+
+    def _get_help_string(self, action: argparse.Action) -> str | None:
+        return super()._get_help_string(action) if action.default else action.help
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, or 1 with a message for bad data, models or downloads."""
     args = parser().parse_args(argv)
@@ -39,12 +46,15 @@ def main(argv: Sequence[str] | None = None) -> int:
 def parser() -> argparse.ArgumentParser:
     top = argparse.ArgumentParser(prog="rc-train", description="Train, export and measure rank-coded keyword spotters.")
     commands = top.add_subparsers(required=True, metavar="COMMAND")
-    add_speech(commands.add_parser("speech", help="train a model from folders of recordings and export it"))
-    add_export(commands.add_parser("export", help="export a checkpoint to ONNX, speeds chosen on validation"))
-    add_evaluate(commands.add_parser("evaluate", help="measure an exported model on a split"))
-    add_compare(commands.add_parser("compare", help="accuracy against decision time of RC runs beside EOS runs"))
-    add_cost(commands.add_parser("cost", help="CPU time of an RC epoch beside an EOS epoch"))
-    add_download(commands.add_parser("download", help="fetch Speech Commands v0.02 from its official address"))
+    for name, add, about in (
+        ("speech", add_speech, "train a model from folders of recordings and export it"),
+        ("export", add_export, "export a checkpoint to ONNX, speeds chosen on validation"),
+        ("evaluate", add_evaluate, "measure an exported model on a split"),
+        ("compare", add_compare, "accuracy against decision time of RC runs beside EOS runs"),
+        ("cost", add_cost, "CPU time of an RC epoch beside an EOS epoch"),
+        ("download", add_download, "fetch Speech Commands v0.02 from its official address"),
+    ):
+        add(commands.add_parser(name, help=about, formatter_class=Help))
     return top
 
 
@@ -70,8 +80,10 @@ def add_speech(command: argparse.ArgumentParser) -> None:
         default=0.5,
         help="each sequence draws its threshold from here up; equal to --threshold: Algorithm 1 as published",
     )
-    command.add_argument("--epochs", type=int, default=55)
-    command.add_argument("--seed", type=int, default=0)
+    command.add_argument(
+        "--epochs", type=int, default=55, help="at most; a run stops early when validation stands still"
+    )
+    command.add_argument("--seed", type=int, default=0, help="of weights, batches and augmentation")
     command.add_argument("--from", dest="base", default="", help="begin with the weights of this checkpoint")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
