@@ -1,6 +1,7 @@
 """The wire of service/PROTOCOL.md against a real server."""
 
 import asyncio
+import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -164,6 +165,17 @@ async def test_reset_forgets_what_was_heard(server: Running) -> None:
         await one.closed()
     assert one.detections == []
     assert one.heard[-1]["audio_s"] == 0.03
+
+
+async def test_latency_counts_from_the_audio_after_a_reset(server: Running) -> None:
+    async with client(server.ws()) as one:
+        await one.send(bytes(32000), 1280)
+        await one.ask("flush")
+        await one.until("summary")
+        await asyncio.sleep(0.3)
+        await one.ask("reset")
+        await one.send(YES, 1280)
+        assert (await one.until("detection"))["latency"]["server_ms"] < 300
 
 
 async def test_update_holds_for_what_comes_after(server: Running) -> None:
@@ -348,6 +360,33 @@ async def test_fast_senders_are_held_back_not_refused(models_dir: Path, model: M
         one = await stream(running.ws(), data, 65536)
     assert [facts(event) for event in one.detections] == spotted(model, data)
     assert len(one.detections) == 60
+
+
+async def test_no_more_is_read_than_the_backlog_allows(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The app with a model that is stuck for a while, and a client that would send for ever."""
+    app = create_app(Settings(models_dir=models_dir, default_model="tones", max_backlog_s=0.5))
+    release, read = threading.Event(), 0
+    run = Model.run
+
+    async def receive() -> Any:
+        nonlocal read
+        read += 1
+        return {"type": "websocket.connect"} if read == 1 else {"type": "websocket.receive", "bytes": bytes(3200)}
+
+    async def send(message: Any) -> None:
+        pass
+
+    monkeypatch.setattr(Model, "run", lambda *args: [release.wait(5), run(*args)][1])
+    scope = {"type": "websocket", "path": "/v1/stream", "query_string": b"speed=fast", "headers": [], "app": app}
+    async with app.router.lifespan_context(app):
+        serving_it = asyncio.create_task(app(scope, receive, send))
+        await asyncio.sleep(0.2)
+        assert read == 1 + 6  # the handshake, then messages of 0.1 s until there is more than 0.5 s
+        release.set()
+        await asyncio.sleep(0.1)
+        assert read > 20
+        serving_it.cancel()
+        await asyncio.gather(serving_it, return_exceptions=True)
 
 
 async def test_a_server_that_falls_behind_says_overloaded(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
