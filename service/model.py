@@ -15,6 +15,7 @@ import onnxruntime as ort
 from numpy.typing import NDArray
 
 FORMAT_VERSION = 1
+MODES = ("utterance", "continuous")
 DEFAULT_SPEED = "balanced"  # the operating point of a stream that names none
 Samples = NDArray[np.float32]
 State = dict[str, NDArray[np.float32]]
@@ -40,7 +41,7 @@ class Metadata:
     method: str  # "rc" or "eos"
     theta: float  # training threshold
     beta: float  # weight of the entropy term
-    speeds: dict[str, dict[str, float]]  # speed -> label -> threshold
+    speeds: dict[str, dict[str, dict[str, float]]]  # speed -> mode -> label -> threshold
     refractory_s: float
     curve: list[dict[str, float]]  # validation: threshold, accuracy, decision_time_s
     data: str
@@ -56,11 +57,15 @@ class Metadata:
             raise BadModel(f"hop: expected 1 to {self.sample_rate} samples, got {self.hop}")
         if DEFAULT_SPEED not in self.speeds:
             raise BadModel(f"speeds: expected {DEFAULT_SPEED!r} among them, got {sorted(self.speeds)}")
-        for speed, thresholds in self.speeds.items():
-            if set(thresholds) != set(self.labels):
-                raise BadModel(
-                    f"speeds.{speed}: expected a threshold for each of {list(self.labels)}, got {sorted(thresholds)}"
-                )
+        for speed, modes in self.speeds.items():
+            if set(modes) != set(MODES):
+                raise BadModel(f"speeds.{speed}: expected the modes {list(MODES)}, got {sorted(modes)}")
+            for mode, thresholds in modes.items():
+                if set(thresholds) != set(self.labels):
+                    raise BadModel(
+                        f"speeds.{speed}.{mode}: expected a threshold for each of {list(self.labels)}, "
+                        f"got {sorted(thresholds)}"
+                    )
 
     @property
     def frame_ms(self) -> float:

@@ -74,7 +74,7 @@ class StreamConfig(BaseModel):
         _expect_among("speed", [self.speed], model.speeds)
         asked = self.threshold if isinstance(self.threshold, dict) else {}
         _expect_among("threshold", asked, model.labels)
-        thresholds = {**model.speeds[self.speed], **asked}
+        thresholds = {**model.speeds[self.speed][self.mode], **asked}
         if isinstance(self.threshold, float):
             thresholds = dict.fromkeys(model.labels, self.threshold)
         refractory_s = model.refractory_s if self.refractory_s is None else self.refractory_s

@@ -24,7 +24,7 @@ from websockets.exceptions import ConnectionClosed
 
 from service.app import create_app
 from service.cli import server_config
-from service.model import Metadata, Model
+from service.model import MODES, Metadata, Model
 from service.settings import Settings
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: its threads would wait on each other
@@ -46,9 +46,9 @@ METADATA = Metadata(
     theta=0.95,
     beta=0.1,
     speeds={
-        "fast": dict.fromkeys(LABELS, 0.6),
-        "balanced": dict.fromkeys(LABELS, 0.9) | {"_silence_": 1.0},
-        "accurate": dict.fromkeys(LABELS, 0.98),
+        "fast": dict.fromkeys(MODES, dict.fromkeys(LABELS, 0.6)),
+        "balanced": dict.fromkeys(MODES, dict.fromkeys(LABELS, 0.9) | {"_silence_": 1.0}),
+        "accurate": dict.fromkeys(MODES, dict.fromkeys(LABELS, 0.98)),
     },
     refractory_s=0.2,
     curve=[{"threshold": 0.9, "accuracy": 1.0, "decision_time_s": 0.2}],

@@ -17,7 +17,7 @@ def clips() -> list[np.ndarray]:
 
 def test_answers_are_those_of_the_service(model: Model) -> None:
     heard = ev.hear(model, clips(), WORDS)
-    answers = ev.decide(model, heard, model.metadata.speeds["balanced"])
+    answers = ev.decide(model, heard, model.metadata.speeds["balanced"]["utterance"])
     served = classify(model, [(str(i), clip) for i, clip in enumerate(clips())], speed="balanced")
     assert [tuple(answer) for answer in answers] == [
         (result["label"], result["decision_time_s"], result["crossed"]) for result in served
@@ -48,15 +48,27 @@ def test_the_curve_gets_slower_with_the_threshold(model: Model) -> None:
     assert times[0] < times[-1]
 
 
-def test_speeds_are_the_most_accurate_points_within_their_time() -> None:
+def test_an_utterance_speed_is_the_most_accurate_point_within_its_time() -> None:
     points = [
         {"threshold": threshold, "decision_time_s": time, "accuracy": accuracy}
-        for threshold, time, accuracy in ((0.3, 0.3, 0.5), (0.5, 0.5, 0.8), (0.7, 0.65, 0.9), (0.9, 0.8, 0.95))
+        for threshold, time, accuracy in ((0.3, 0.3, 0.5), (0.5, 0.5, 0.8), (0.7, 0.65, 0.9), (0.9, 0.8, 0.85))
     ]
-    speeds = ev.choose_speeds(points, ["a"])
-    assert {speed: thresholds["a"] for speed, thresholds in speeds.items()} == {
-        "fast": 0.5, "balanced": 0.7, "accurate": 0.9,
-    }  # fmt: skip
+    assert [ev.most_accurate(points, seconds) for seconds in (0.1, 0.5, 0.7, 1.0)] == [0.3, 0.5, 0.7, 0.7]
+
+
+def test_a_continuous_speed_keeps_other_words_from_firing(model: Model) -> None:
+    """Of four other words two reach 0.5 and one of them 0.9 at a keyword; a keyword's own clip does not count."""
+    peaks = [("_unknown_", 0.1), ("_unknown_", 0.5), ("_unknown_", 0.905), ("_silence_", 0.2), ("yes", 1.0)]
+    heard = [ev.Heard(target, np.array([[0, 0, 0, 0], [peak, 0, 0, 0]], np.float32), 1.0) for target, peak in peaks]
+    assert [ev.lowest_quiet(model, heard, share) for share in (0.5, 0.25, 0.0)] == [0.25, 0.55, 0.91]
+
+
+def test_every_speed_has_thresholds_for_both_modes(model: Model) -> None:
+    heard = ev.hear(model, clips(), WORDS)
+    speeds = ev.choose_speeds(model, heard, ev.curve(model, heard))
+    assert {speed: set(modes) for speed, modes in speeds.items()} == dict.fromkeys(
+        ("fast", "balanced", "accurate"), {"utterance", "continuous"}
+    )
 
 
 def test_accuracy_between_points_of_a_curve() -> None:

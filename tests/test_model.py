@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from service.model import BadModel, Model
+from service.model import MODES, BadModel, Model
 from tests.conftest import HOP, LABELS, METADATA, say, tone_model
 
 
@@ -61,10 +61,20 @@ def test_every_gap_in_the_metadata_is_refused(tmp_path: Path, key: str) -> None:
         ({"hop": 0}, "hop: expected 1 to 16000 samples, got 0"),
         ({"hop": 320}, "shapes: expected"),
         ({"keywords": ("yes", "maybe")}, "keywords: expected some of"),
-        ({"speeds": {"fast": dict.fromkeys(LABELS, 0.5)}}, "speeds: expected 'balanced' among them, got"),
-        ({"speeds": {"balanced": {"yes": 0.5}}}, "speeds.balanced: expected a threshold for each of"),
         (
-            {"labels": (*LABELS, "more"), "speeds": {"balanced": dict.fromkeys((*LABELS, "more"), 0.5)}},
+            {"speeds": {"fast": dict.fromkeys(MODES, dict.fromkeys(LABELS, 0.5))}},
+            "speeds: expected 'balanced' among them, got",
+        ),
+        ({"speeds": {"balanced": dict.fromkeys(LABELS, 0.5)}}, "speeds.balanced: expected the modes"),
+        (
+            {"speeds": {"balanced": dict.fromkeys(MODES, {"yes": 0.5})}},
+            "speeds.balanced.utterance: expected a threshold for each of",
+        ),
+        (
+            {
+                "labels": (*LABELS, "more"),
+                "speeds": {"balanced": dict.fromkeys(MODES, dict.fromkeys((*LABELS, "more"), 0.5))},
+            },
             "shapes: expected",
         ),
     ],

@@ -87,11 +87,11 @@ def test_wrong_values_say_expected_and_got(values: dict[str, object], message: s
 def test_what_is_not_set_comes_from_the_model() -> None:
     config = StreamConfig().resolved(METADATA)
     assert (config.model, config.keywords, config.refractory_s) == ("tones", ("yes", "no"), 0.2)
-    assert config.threshold == METADATA.speeds["balanced"]
+    assert config.threshold == METADATA.speeds["balanced"]["continuous"]
 
 
 def test_thresholds_override_those_of_the_speed() -> None:
-    fast = METADATA.speeds["fast"]
+    fast = METADATA.speeds["fast"]["continuous"]
     assert StreamConfig(speed="fast").resolved(METADATA).threshold == fast
     assert StreamConfig(speed="fast", threshold={"no": 0.5}).resolved(METADATA).threshold == {**fast, "no": 0.5}
     assert StreamConfig(threshold=0.75).resolved(METADATA).threshold == dict.fromkeys(LABELS, 0.75)

@@ -103,7 +103,7 @@ def add_export(command: argparse.ArgumentParser) -> None:
     add_data(command)
     command.add_argument("--checkpoint", type=Path, required=True, help="best.pt of a run")
     command.add_argument("--out", type=Path, required=True, help="folder for model.onnx; its name is the model's")
-    command.set_defaults(run=lambda args: print(speech.export_run(args.checkpoint, args.data_dir, args.out).speeds))
+    command.set_defaults(run=lambda args: speech.export_run(args.checkpoint, args.data_dir, args.out))
 
 
 def add_evaluate(command: argparse.ArgumentParser) -> None:

@@ -18,6 +18,8 @@ from training import speech_commands as sc
 Floats = NDArray[np.float32]
 THRESHOLDS = tuple(round(float(x), 3) for x in [*np.arange(0.2, 0.7, 0.05), *np.arange(0.7, 0.995, 0.01), 0.995, 0.999])
 FASTEST, SLOWEST = 0.3, 0.9  # seconds: the range of mean decision times in which methods are compared
+Speeds = dict[str, dict[str, dict[str, float]]]  # speed -> mode -> label -> threshold
+SPEED_FALSE_SHARES = {"fast": 0.2, "balanced": 0.08, "accurate": 0.03}  # of other words that may fire, validation
 SPEED_LIMITS_S = {"fast": 0.55, "balanced": 0.66, "accurate": 1.0}  # mean decision time a speed may take, validation
 
 
@@ -81,14 +83,35 @@ def curve(model: Model, heard: Sequence[Heard]) -> list[dict[str, float]]:
     return points
 
 
-def choose_speeds(points: Sequence[dict[str, float]], labels: Sequence[str]) -> dict[str, dict[str, float]]:
-    """For each speed the threshold that is most accurate within the speed's mean decision time."""
-    speeds = {}
-    for speed, limit in SPEED_LIMITS_S.items():
-        within = [point for point in points if point["decision_time_s"] <= limit] or [points[0]]
-        best = max(within, key=lambda point: point["accuracy"])
-        speeds[speed] = dict.fromkeys(labels, best["threshold"])
-    return speeds
+def choose_speeds(model: Model, heard: Sequence[Heard], points: Sequence[dict[str, float]]) -> Speeds:
+    """Thresholds of every speed, one for all labels.
+
+    An utterance ends with an answer whatever its scores: the threshold that is most accurate within the speed's mean
+    decision time. A continuous stream fires on what crosses and nothing else: the lowest threshold at which no more
+    than the speed's share of the clips of other words fire a keyword.
+    """
+    labels = model.metadata.labels
+    return {
+        speed: {
+            "utterance": dict.fromkeys(labels, most_accurate(points, SPEED_LIMITS_S[speed])),
+            "continuous": dict.fromkeys(labels, lowest_quiet(model, heard, SPEED_FALSE_SHARES[speed])),
+        }
+        for speed in SPEED_LIMITS_S
+    }
+
+
+def most_accurate(points: Sequence[dict[str, float]], seconds: float) -> float:
+    """The threshold of the most accurate point of a curve within a mean decision time; the fastest if none is."""
+    within = [point for point in points if point["decision_time_s"] <= seconds] or [points[0]]
+    return max(within, key=lambda point: point["accuracy"])["threshold"]
+
+
+def lowest_quiet(model: Model, heard: Sequence[Heard], share: float) -> float:
+    """The lowest threshold at which at most `share` of the clips that are no keyword fire one."""
+    columns = [model.metadata.labels.index(keyword) for keyword in model.metadata.keywords]
+    others = [clip.scores[:, columns].max() for clip in heard if clip.target not in model.metadata.keywords]
+    quiet = [threshold for threshold in THRESHOLDS if sum(s >= threshold for s in others) <= share * len(others)]
+    return quiet[0] if quiet else THRESHOLDS[-1]
 
 
 def confusion(heard: Sequence[Heard], answers: Sequence[Answer]) -> dict[str, dict[str, int]]:
@@ -151,13 +174,14 @@ def evaluate(model: Model, clips: Sequence[Floats], words: Sequence[str], noise:
     everything = hear(model, clips, targets)
     heard = [clip for clip, word in zip(everything, words, strict=True) if word not in apart]
     report: dict[str, Any] = {"speeds": {}}
-    for speed, thresholds in model.metadata.speeds.items():
+    for speed, modes in model.metadata.speeds.items():
+        thresholds = modes["utterance"]
         answers = decide(model, heard, thresholds)
         report["speeds"][speed] = {"threshold": max(thresholds.values()), **measure(heard, answers)}
         if speed == "balanced":
             report |= {"labels": per_label(heard, answers), "confusion": confusion(heard, answers)}
     report["curve"] = curve(model, heard)
-    balanced = model.metadata.speeds["balanced"]
+    balanced = model.metadata.speeds["balanced"]["utterance"]
     report["apart"] = {
         name: confusion(some, decide(model, some, balanced))
         for name, some in {

@@ -15,10 +15,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from service.model import Metadata, Model
+from service.model import MODES, Metadata, Model
 from training import speech_commands as sc
 from training.batches import ClipSet, Data
-from training.evaluate import SPEED_LIMITS_S, choose_speeds, curve, hear
+from training.evaluate import SPEED_LIMITS_S, Speeds, choose_speeds, curve, hear
 from training.export import Spotter, commit, export
 from training.frontend import SAMPLE_RATE, FrontEndSettings, LogMel
 from training.loop import train
@@ -111,8 +111,9 @@ def export_run(checkpoint: Path, folder: Path, out: Path) -> Metadata:
     with tempfile.TemporaryDirectory() as draft:
         model = Model(export_uncalibrated(saved, samples, Path(draft) / out.name))
     targets = [labels[sc.label_of(clip.word, labels)] for clip in clips]
-    points = curve(model, hear(model, samples, targets))
-    metadata = replace(model.metadata, speeds=choose_speeds(points, labels), curve=points)
+    heard = hear(model, samples, targets)
+    points = curve(model, heard)
+    metadata = replace(model.metadata, speeds=choose_speeds(model, heard, points), curve=points)
     export(spotter_of(saved), metadata, samples[:: max(1, len(samples) // COMPARED_CLIPS)], out / "model.onnx")
     return metadata
 
@@ -120,7 +121,8 @@ def export_run(checkpoint: Path, folder: Path, out: Path) -> Metadata:
 def export_uncalibrated(saved: dict[str, Any], samples: Sequence[Samples], folder: Path) -> Path:
     """Export a checkpoint with its training threshold for every speed; returns the file."""
     labels, theta = saved["settings"]["labels"], saved["settings"]["theta"]
-    metadata = describe(saved, folder.name, dict.fromkeys(SPEED_LIMITS_S, dict.fromkeys(labels, theta)))
+    modes = dict.fromkeys(MODES, dict.fromkeys(labels, theta))
+    metadata = describe(saved, folder.name, dict.fromkeys(SPEED_LIMITS_S, modes))
     export(spotter_of(saved), metadata, samples[:: max(1, len(samples) // COMPARED_CLIPS)], folder / "model.onnx")
     return folder / "model.onnx"
 
@@ -143,7 +145,7 @@ def spotter_of(saved: dict[str, Any]) -> Spotter:
     return Spotter(front_end, network)
 
 
-def describe(saved: dict[str, Any], name: str, speeds: dict[str, dict[str, float]]) -> Metadata:
+def describe(saved: dict[str, Any], name: str, speeds: Speeds) -> Metadata:
     """The metadata of an export; its curve is still empty."""
     settings = RunSettings.from_dict(saved["settings"])
     return Metadata(
