@@ -14,7 +14,6 @@ FROM python:${PYTHON}-slim
 COPY --from=build /venv /venv
 WORKDIR /app
 COPY models models
-# onnxruntime reports home unless told not to.
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 RC_HOST=0.0.0.0 RC_PORT=8000
 USER 65534:65534
 EXPOSE 8000
