@@ -71,6 +71,8 @@ def _decode(model: Model, file: bytes | Path, max_s: float) -> Samples | BadAudi
         return read_audio(file, model.metadata.sample_rate, max_s)
     except BadAudio as error:
         return error
+    except OSError as error:
+        return BadAudio(f"expected a file that can be read, got: {error.strerror}")
 
 
 def _refusal(name: str, error: BadAudio) -> Result:

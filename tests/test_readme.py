@@ -9,6 +9,7 @@ import pytest
 import soundfile
 
 from clients.stream import main as rc_stream
+from service.archive import main as rc_classify
 from service.cli import main as rc_serve
 from service.model import Metadata
 from service.protocol import StreamConfig
@@ -17,7 +18,12 @@ from training.cli import main as rc_train
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
-COMMANDS: dict[str, Callable[[list[str]], int]] = {"rc-serve": rc_serve, "rc-stream": rc_stream, "rc-train": rc_train}
+COMMANDS: dict[str, Callable[[list[str]], int]] = {
+    "rc-classify": rc_classify,
+    "rc-serve": rc_serve,
+    "rc-stream": rc_stream,
+    "rc-train": rc_train,
+}
 
 
 def section(title: str) -> str:
