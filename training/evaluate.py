@@ -19,7 +19,7 @@ Floats = NDArray[np.float32]
 THRESHOLDS = tuple(round(float(x), 3) for x in [*np.arange(0.2, 0.7, 0.05), *np.arange(0.7, 0.995, 0.01), 0.995, 0.999])
 FASTEST, SLOWEST = 0.3, 0.9  # seconds: the range of mean decision times in which methods are compared
 Speeds = dict[str, dict[str, dict[str, float]]]  # speed -> mode -> label -> threshold
-SPEED_FALSE_SHARES = {"fast": 0.2, "balanced": 0.08, "accurate": 0.03}  # of other words that may fire, validation
+SPEED_FALSE_SHARES = {"fast": 0.02, "balanced": 0.008, "accurate": 0.003}  # of other clips that may fire a keyword
 SPEED_LIMITS_S = {"fast": 0.55, "balanced": 0.66, "accurate": 1.0}  # mean decision time a speed may take, validation
 
 
@@ -84,20 +84,20 @@ def curve(model: Model, heard: Sequence[Heard]) -> list[dict[str, float]]:
 
 
 def choose_speeds(model: Model, heard: Sequence[Heard], points: Sequence[dict[str, float]]) -> Speeds:
-    """Thresholds of every speed, one for all labels.
+    """Thresholds of every speed.
 
-    An utterance ends with an answer whatever its scores: the threshold that is most accurate within the speed's mean
-    decision time. A continuous stream fires on what crosses and nothing else: the lowest threshold at which no more
-    than the speed's share of the clips of other words fire a keyword.
+    An utterance ends with an answer whatever its scores: the one threshold that is most accurate within the speed's
+    mean decision time. A continuous stream fires on what crosses and nothing else: for each keyword the lowest
+    threshold at which no more than the speed's share of all other clips fire it.
     """
-    labels = model.metadata.labels
-    return {
-        speed: {
-            "utterance": dict.fromkeys(labels, most_accurate(points, SPEED_LIMITS_S[speed])),
-            "continuous": dict.fromkeys(labels, lowest_quiet(model, heard, SPEED_FALSE_SHARES[speed])),
+    meta, speeds = model.metadata, {}
+    for speed, limit_s in SPEED_LIMITS_S.items():
+        quiet = {keyword: lowest_quiet(model, heard, keyword, SPEED_FALSE_SHARES[speed]) for keyword in meta.keywords}
+        speeds[speed] = {
+            "utterance": dict.fromkeys(meta.labels, most_accurate(points, limit_s)),
+            "continuous": dict.fromkeys(meta.labels, 1.0) | quiet,
         }
-        for speed in SPEED_LIMITS_S
-    }
+    return speeds
 
 
 def most_accurate(points: Sequence[dict[str, float]], seconds: float) -> float:
@@ -106,10 +106,10 @@ def most_accurate(points: Sequence[dict[str, float]], seconds: float) -> float:
     return max(within, key=lambda point: point["accuracy"])["threshold"]
 
 
-def lowest_quiet(model: Model, heard: Sequence[Heard], share: float) -> float:
-    """The lowest threshold at which at most `share` of the clips that are no keyword fire one."""
-    columns = [model.metadata.labels.index(keyword) for keyword in model.metadata.keywords]
-    others = [clip.scores[:, columns].max() for clip in heard if clip.target not in model.metadata.keywords]
+def lowest_quiet(model: Model, heard: Sequence[Heard], keyword: str, share: float) -> float:
+    """The lowest threshold at which at most `share` of the clips that are not `keyword` fire it."""
+    column = model.metadata.labels.index(keyword)
+    others = [clip.scores[:, column].max() for clip in heard if clip.target != keyword]
     quiet = [threshold for threshold in THRESHOLDS if sum(s >= threshold for s in others) <= share * len(others)]
     return quiet[0] if quiet else THRESHOLDS[-1]
 
