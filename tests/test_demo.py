@@ -42,13 +42,13 @@ def test_the_bundled_model_hears_the_keywords_and_no_other_word() -> None:
 
 def test_a_recording_is_laid_out_word_by_word(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(make_demo, "speak", lambda voice, word: np.full(1600 * len(word), 0.4, np.float32))
-    audio, script = make_demo.record([("go", "a:b"), ("seven", "c:d")])
+    audio, script = make_demo.record([("go", "a:b"), ("bed", "c:d")])
     assert script == [
         {"word": "go", "keyword": True, "voice": "a:b", "start_s": 0.7, "end_s": 0.9},
-        {"word": "seven", "keyword": False, "voice": "c:d", "start_s": 1.6, "end_s": 2.1},
+        {"word": "bed", "keyword": False, "voice": "c:d", "start_s": 1.6, "end_s": 1.9},
     ]
-    assert len(audio) == round(2.8 * 16000)
-    assert np.flatnonzero(np.abs(audio) > 0.2)[[0, -1]].tolist() == [11200, 33599]
+    assert len(audio) == round(2.6 * 16000)
+    assert np.flatnonzero(np.abs(audio) > 0.2)[[0, -1]].tolist() == [11200, 30399]
 
 
 def test_an_unknown_program_is_told() -> None:

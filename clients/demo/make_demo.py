@@ -27,8 +27,8 @@ EDGE = 0.005  # of the peak; what is quieter at both ends of a word is cut off (
 HERE = Path(__file__).parent
 
 # What the recording says: word, then the voice that says it (PROGRAM:VOICE). Voices and other words were
-# chosen because the bundled model hears them right (of some voices it takes "seven" for stop and "happy" for yes), so the
-# demo shows how it works and measures nothing: the model card does that.
+# chosen because the bundled model hears them right (of some voices it takes "seven" for stop and "happy" for yes), so
+# the demo shows how it works and measures nothing: the model card does that.
 LINES = [
     ("yes", "espeak-ng:en-gb+Linda"),
     ("no", "espeak-ng:en-gb+Linda"),
