@@ -20,6 +20,8 @@ UPDATABLE = ("keywords", "threshold", "speed", "refractory_s", "scores_every_ms"
 CONTROLS = ("configure", "update", "reset", "flush", "close", "keepalive")
 NORMAL, WRONG_DATA, POLICY, TOO_BIG, FAULT, DRAINING, OVERLOADED = 1000, 1003, 1008, 1009, 1011, 1012, 1013
 
+NO_JSON = (ValueError, RecursionError)  # of json.loads: bad text, numbers of thousands of digits, endless nesting
+
 Message = dict[str, Any]
 
 
@@ -38,7 +40,7 @@ def _split(value: Any) -> Any:
 def _parse_object(value: Any) -> Any:
     try:
         return json.loads(value) if isinstance(value, str) else value
-    except json.JSONDecodeError:
+    except NO_JSON:
         return value
 
 
@@ -123,7 +125,7 @@ def parse_control(text: str) -> Message:
     """A text message of the client: a JSON object whose `type` is one of CONTROLS. Raises ProtocolError."""
     try:
         message = json.loads(text)
-    except (json.JSONDecodeError, RecursionError) as error:
+    except NO_JSON as error:
         raise ProtocolError(
             "bad_message", f"expected a JSON object (audio goes in binary messages), got {text[:40]!r}", WRONG_DATA
         ) from error

@@ -69,6 +69,8 @@ def test_unknown_keys_are_warnings() -> None:
         ({"sample_rate": "16k"}, "sample_rate: expected 8000 to 48000, got '16k'"),
         ({"channels": 0}, "channels: expected 1 or 2, got 0"),
         ({"keywords": []}, "keywords: expected a list of the model's keywords, got []"),
+        ({"threshold": "[" * 100_000}, "threshold: expected a number above 0, at most 1, or an object"),
+        ({"threshold": "9" * 5000}, "threshold: expected a number above 0, at most 1, or an object"),
         ({"threshold": "high"}, "threshold: expected a number above 0, at most 1, or an object"),
         ({"threshold": {"yes": 0}}, "threshold: expected a number above 0, at most 1, or an object"),
         ({"threshold": float("nan")}, "threshold: expected a number above 0, at most 1, or an object"),
@@ -108,6 +110,7 @@ def test_an_update_keeps_the_rest_and_a_speed_ends_a_threshold() -> None:
 
 def test_control_messages_are_objects_with_a_type() -> None:
     assert parse_control('{"type":"update","threshold":0.5}') == {"type": "update", "threshold": 0.5}
-    with pytest.raises(ProtocolError, match="expected a JSON object") as refused:
-        parse_control("[" * 100_000)
-    assert refused.value.close == 1003
+    for text in ("[" * 100_000, "9" * 5000, '{"type":"flush","id":%s}' % ("9" * 5000)):
+        with pytest.raises(ProtocolError, match="expected a JSON object") as refused:
+            parse_control(text)
+        assert refused.value.close == 1003
