@@ -31,8 +31,9 @@ class Ledger:
         self._server_ms.append(1000 * seconds)
 
     def forget(self) -> None:
-        """The frames begin again at 0."""
+        """The stream begins again: frames at 0, and nothing decided yet."""
         self._arrivals.clear()
+        self._server_ms.clear()
 
     def latency(self, arrived: float, run: Run, now: float) -> Message:
         """The `latency` of a detection: its parts up to `now`, the hand-over to the socket."""

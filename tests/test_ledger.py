@@ -29,3 +29,5 @@ def test_percentiles_are_over_the_newest_decisions() -> None:
     for ms in range(NEWEST):
         ledger.decided(ms / 1000)
     assert ledger.percentiles() == {"p50_ms": 128.0, "p95_ms": 243.0, "p99_ms": 253.0}
+    ledger.forget()
+    assert ledger.percentiles() == {"p50_ms": None, "p95_ms": None, "p99_ms": None}
