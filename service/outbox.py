@@ -25,8 +25,10 @@ class Outbox:
             error = f"expected messages to be read, got {self._limit} that are not"
             self._on_full(ProtocolError("slow_reader", error))
 
-    def end(self) -> None:
-        """There will be no more: `send_all` returns after the last."""
+    def end(self, last: Message | None = None) -> None:
+        """There will be no more: `send_all` returns after the last, which goes in however many wait."""
+        if last is not None:
+            self._queue.put_nowait(lambda: last)
         self._queue.put_nowait(None)
 
     async def send_all(self, send: Callable[[str], Awaitable[None]]) -> None:

@@ -59,9 +59,7 @@ class Connection:
         """Tell what is still to be told, then why the stream ends, and close."""
         if code is None:
             return
-        if error is not None:
-            self._error(error.code, str(error), fatal=True)
-        self._outbox.end()
+        self._outbox.end(self._error(error.code, str(error), fatal=True) if error else None)
         with suppress(TimeoutError, WebSocketDisconnect):
             async with asyncio.timeout(self._limits.close_timeout_s):
                 await telling
@@ -140,7 +138,8 @@ class Connection:
 
     async def _flush(self) -> None:
         if spare := self._session.waiting_bytes:
-            self._error("odd_bytes", f"expected whole samples, got {spare} bytes more; they are dropped", fatal=False)
+            message = f"expected whole samples, got {spare} bytes more; they are dropped"
+            self._outbox.put(self._error("odd_bytes", message, fatal=False))
         self._score(self._session.flush())
         await self._scored_but(0)
         for event in self._session.finish():
@@ -216,9 +215,9 @@ class Connection:
     def _summary(self) -> None:
         self._outbox.put(protocol.event_message(self._session.summary(), latency=self._ledger.percentiles()))
 
-    def _error(self, code: str, message: str, fatal: bool) -> None:
+    def _error(self, code: str, message: str, fatal: bool) -> Message:
         self._metrics.errors.labels(code).inc()
-        self._outbox.put(protocol.error_message(code, message, fatal))
+        return protocol.error_message(code, message, fatal)
 
 
 def _configure(message: Message) -> Message | None:

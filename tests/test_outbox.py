@@ -20,6 +20,20 @@ async def test_messages_go_out_in_order_each_made_at_its_hand_over() -> None:
     assert [json.loads(text) for text in out] == [{"a": 1}, {"sent": 1}, {"b": 2}]
 
 
+async def test_the_last_word_goes_in_however_many_wait() -> None:
+    out: list[str] = []
+
+    async def send(text: str) -> None:
+        out.append(text)
+
+    box = Outbox(1, lambda error: None)
+    for number in range(3):
+        box.put({"n": number})
+    box.end({"bye": 1})
+    await box.send_all(send)
+    assert [json.loads(text) for text in out] == [{"n": 0}, {"bye": 1}]
+
+
 async def test_a_client_that_does_not_read_is_given_up() -> None:
     errors: list[ProtocolError] = []
     box = Outbox(2, errors.append)

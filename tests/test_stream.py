@@ -1,6 +1,7 @@
 """The wire of service/PROTOCOL.md against a real server."""
 
 import asyncio
+import json
 import threading
 import time
 from pathlib import Path
@@ -135,6 +136,8 @@ async def test_an_utterance_is_answered_once_until_reset(server: Running) -> Non
         await one.ask("flush")
         assert (await one.until("summary"))["audio_s"] == len(SPEECH) / 32000
         await one.ask("reset")
+        await one.ask("flush")
+        assert (await one.until("summary"))["latency"]["p50_ms"] is None  # of the audio since the reset
         await one.send(pcm(say("no")), 1280)
         await one.ask("flush")
         assert (await one.until("summary"))["detections"] == 1
@@ -425,26 +428,37 @@ async def test_a_fault_ends_its_streams_and_the_engine_lives(server: Running, mo
     assert [event["label"] for event in healthy.detections] == ["yes"]
 
 
-async def test_a_client_that_does_not_read_is_let_go(models_dir: Path) -> None:
-    """The app against a socket that takes nothing after the handshake, as when all buffers on the way are full."""
-    app = create_app(Settings(models_dir=models_dir, default_model="tones", max_outgoing=20, close_timeout_s=0.05))
-    taken: list[str] = []
+@pytest.mark.parametrize("reads_again", [False, True])
+async def test_a_client_that_does_not_read_is_let_go(models_dir: Path, reads_again: bool) -> None:
+    """The app against a socket that takes nothing after the handshake, as when all buffers on the way are full.
+
+    One that reads again in time hears why.
+    """
+    limits = {"max_outgoing": 20, "close_timeout_s": 2 if reads_again else 0.05}
+    app = create_app(Settings(models_dir=models_dir, default_model="tones", **limits))
+    taken: list[dict[str, Any]] = []
     stuck = asyncio.Event()
     audio = {"type": "websocket.receive", "bytes": SPEECH[:64000]}
     messages = [{"type": "websocket.connect"}, audio, audio]
 
     async def receive() -> Any:
-        return messages.pop(0) if messages else await stuck.wait()
+        return messages.pop(0) if messages else await asyncio.Event().wait()
 
     async def send(message: Any) -> None:
-        taken.append(message["type"])
+        taken.append(message)
         if message["type"] != "websocket.accept":
             await stuck.wait()
 
+    if reads_again:
+        asyncio.get_running_loop().call_later(0.3, stuck.set)
     query = b"scores_every_ms=10"
     scope = {"type": "websocket", "path": "/v1/stream", "query_string": query, "headers": [], "app": app}
     async with app.router.lifespan_context(app), asyncio.timeout(5):
         await app(scope, receive, send)
         assert 'kws_errors_total{code="slow_reader"} 1.0' in app.state.backend.metrics.text().decode()
-    assert taken == ["websocket.accept", "websocket.send"]
     assert app.state.backend.streams == 0
+    if reads_again:
+        assert json.loads(taken[-2]["text"])["code"] == "slow_reader"
+        assert (taken[-1]["type"], taken[-1]["code"], taken[-1]["reason"]) == ("websocket.close", 1008, "slow_reader")
+    else:
+        assert [message["type"] for message in taken] == ["websocket.accept", "websocket.send"]
