@@ -34,7 +34,8 @@ def section(title: str) -> str:
 def test_the_file_map_names_every_module_and_no_other(package: str) -> None:
     table = section("The files").split(f"| {package}/ |")[1].split("\n\n")[0]
     named = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
-    modules = {path.name for path in (ROOT / package).glob("*.py")} - {"__init__.py"}
+    files = [*(ROOT / package).glob("*.py"), *(ROOT / package / "experiments").glob("*.py")]
+    modules = {path.relative_to(ROOT / package).as_posix() for path in files if path.name != "__init__.py"}
     assert {name for name in named if name.endswith(".py")} == modules
     assert all((ROOT / package / name).exists() for name in named)
 
@@ -75,6 +76,8 @@ def test_every_command_has_an_example() -> None:
         "export",
         "evaluate",
         "compare",
+        "sequence-spotting",
+        "two-sequence",
     }
 
 

@@ -4,7 +4,7 @@ import argparse
 import json
 import shlex
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
@@ -14,11 +14,14 @@ from service.model import BadModel, Model
 from training import compare, cost, evaluate, report, speech
 from training import speech_commands as sc
 from training.download import DownloadError, fetch_speech_commands
+from training.experiments import sequence_spotting, two_sequence
 from training.export import ExportMismatch
 from training.run import RunSettings
 
 KEYWORDS = "yes,no,up,down,left,right,go,stop"
 SETTINGS = ("method", "beta", "theta", "theta_low", "epochs", "seed", "base")  # options that decide a run
+
+Experiment = Callable[[bool, int, Path, str], None]  # quick, seeds, folder, command line
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
@@ -53,6 +56,8 @@ def parser() -> argparse.ArgumentParser:
         ("compare", add_compare, "accuracy against decision time of RC runs beside EOS runs"),
         ("cost", add_cost, "CPU time of an RC epoch beside an EOS epoch"),
         ("download", add_download, "fetch Speech Commands v0.02 from its official address"),
+        ("sequence-spotting", experiment(sequence_spotting.run), "section 3.1 of the paper, figure 1"),
+        ("two-sequence", experiment(two_sequence.run), "section 3.2 of the paper, figure 2"),
     ):
         add(commands.add_parser(name, help=about, formatter_class=Help))
     return top
@@ -162,3 +167,15 @@ def run_download(args: argparse.Namespace) -> None:
     with Progress(*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn()) as bars:
         task = bars.add_task("speech_commands_v0.02")
         fetch_speech_commands(args.folder, progress=lambda done, total: bars.update(task, completed=done, total=total))
+
+
+def experiment(run: Experiment) -> Callable[[argparse.ArgumentParser], None]:
+    """What adds the options of a toy problem to its command."""
+
+    def add(command: argparse.ArgumentParser) -> None:
+        command.add_argument("--quick", action="store_true", help="a small network for half a minute, to see it work")
+        command.add_argument("--seeds", type=int, default=3, help="how many times each network is trained")
+        command.add_argument("--out", type=Path, required=True, help="folder; runs that are in it are not repeated")
+        command.set_defaults(run=lambda args: run(args.quick, args.seeds, args.out, args.command_line))
+
+    return add

@@ -1,0 +1,58 @@
+"""The shared network of the toy problems: its answers follow Algorithm 1, its training is repeatable."""
+
+import numpy as np
+import torch
+
+from training.experiments import toy
+from training.rank_coding import answer_at_first_spike
+from training.sequences import two_sequence
+
+TINY = toy.ToySettings("tiny", "rc", examples=512, seed=3, hidden=8, learning_rate=0.01)
+
+
+def test_answers_at_the_first_sure_step_or_at_the_end() -> None:
+    found = toy.answers(np.array([[0.5, 0.02, 0.99], [0.6, 0.7, 0.4]]), 0.95)
+    assert found.label.tolist() == [0, 0]
+    assert found.step.tolist() == [1, 2]
+    assert found.crossed.tolist() == [True, False]
+
+
+def test_a_threshold_for_each_step() -> None:
+    outputs = np.array([[0.9, 0.9, 0.9]])
+    assert toy.answers(outputs, np.array([0.95, 0.8, 0.5])).step.tolist() == [1]
+
+
+def test_what_is_measured_is_what_training_saw() -> None:
+    """Answers of whole sequences are those of Algorithm 1, which runs in chunks and drops sequences as it goes."""
+    torch.manual_seed(0)
+    network = toy.SequenceNetwork(8)
+    with torch.no_grad():
+        network.output.weight *= 60  # sure enough to spike now and then
+    sequences, _ = two_sequence(200, np.random.default_rng(0))
+    whole = toy.answers(toy.probabilities(network, sequences), 0.8)
+    theta = torch.full((200,), 0.8)
+    parts = answer_at_first_spike(network, torch.from_numpy(sequences).float(), network.initial_state(200), theta, 5)
+    assert 0 < whole.crossed.sum() < 200
+    assert (parts.step.numpy() == whole.step).all()
+    assert (parts.logits.argmax(dim=1).numpy() == whole.label).all()
+
+
+def test_the_same_seed_trains_the_same_network() -> None:
+    shares: list[float] = []
+    one, other = (toy.train(two_sequence, TINY, None, shares.append) for _ in range(2))
+    assert all(torch.equal(one.last[name], other.last[name]) for name in one.last)
+    assert one.history == other.history
+    assert shares[-1] == 1.0
+
+
+def test_a_run_goes_on_from_the_weights_of_another() -> None:
+    first = toy.train(two_sequence, TINY, None, lambda share: None)
+    still = toy.ToySettings("still", "rc", examples=512, seed=3, hidden=8, learning_rate=0.0, base="tiny")
+    after = toy.train(two_sequence, still, first.last, lambda share: None)
+    assert all(torch.equal(first.last[name], after.chosen[name]) for name in first.last)
+    assert any(not torch.equal(first.last[name], value) for name, value in toy.SequenceNetwork(8).state_dict().items())
+
+
+def test_mean_and_spread() -> None:
+    assert toy.mean_and_spread([0.94, 0.96], 0.01) == "95.00 ± 1.00"
+    assert toy.mean_and_spread([14.0]) == "14.00"

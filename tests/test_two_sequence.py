@@ -1,0 +1,99 @@
+"""`rc-train two-sequence --quick`: rank coding answers earlier, entropy delays it, none beats the optimal test."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from training.cli import main
+from training.experiments import two_sequence
+from training.experiments.toy import SequenceNetwork
+
+RUN = ["two-sequence", "--quick", "--seeds", "1", "--out"]
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("two-sequence")
+    assert main([*RUN, str(folder)]) == 0
+    return folder
+
+
+@pytest.fixture(scope="module")
+def found(out: Path) -> dict[str, Any]:
+    loaded: dict[str, Any] = json.loads((out / "report.json").read_text())
+    return loaded
+
+
+def spike(found: dict[str, Any], name: str) -> dict[str, float]:
+    figures: dict[str, float] = found["runs"][name][0]["spike"]
+    return figures
+
+
+def test_rank_coding_answers_earlier_than_training_from_the_end(found: dict[str, Any]) -> None:
+    rc, eos = spike(found, "rc beta 0.0"), spike(found, "eos")
+    assert rc["accuracy"] > 0.92
+    assert rc["mean_step"] < eos["mean_step"] - 3
+
+
+def test_an_untrained_network_does_not() -> None:
+    untrained = two_sequence.measure(SequenceNetwork(24), count=2000)["spike"]
+    assert untrained["accuracy"] < 0.7
+    assert untrained["mean_step"] == 40
+
+
+def test_the_entropy_term_delays_the_spike(found: dict[str, Any]) -> None:
+    times = [spike(found, f"rc beta {beta}")["mean_step"] for beta in two_sequence.BETAS]
+    assert times == sorted(times)
+    assert times[-1] > times[0] + 1
+
+
+def test_no_network_beats_the_optimal_test(found: dict[str, Any]) -> None:
+    """At any mean step; the slack is that of 4000 sequences, on which all are measured alike."""
+    compared = found["compared"]
+    for name, seeds in compared["accuracy"].items():
+        for bound, values in zip(compared["limit"]["falling thresholds"], seeds[0], strict=True):
+            assert bound is None or values is None or values <= bound + 0.01, name
+
+
+def test_cut_at_the_paper_s_step_is_worse_than_rank_coding(found: dict[str, Any]) -> None:
+    cut = found["runs"]["eos"][0]["cut"]
+    rc = spike(found, "rc beta 0.0")
+    assert cut[round(rc["mean_step"]) - 1] < rc["accuracy"]
+
+
+def test_the_report_shows_the_paper_beside_ours(out: Path, found: dict[str, Any]) -> None:
+    page = (out / "report.md").read_text()
+    rc = 100 * spike(found, "rc")["accuracy"]
+    assert f"| RC, first spike: accuracy | 95.45 % | {rc:.2f} % |" in page
+    assert f"rc-train two-sequence --quick --seeds 1 --out {out}" in page
+    assert {path.name for path in out.glob("*.png")} == {"examples.png", "times.png", "curve.png"}
+    assert all(path.read_bytes().startswith(b"\x89PNG") for path in out.glob("*.png"))
+
+
+def test_what_was_trained_is_not_trained_again(out: Path) -> None:
+    written = {path: path.stat().st_mtime_ns for path in (out / "runs").glob("*.pt")}
+    before = (out / "report.json").read_text()
+    assert len(written) == 6
+    assert main([*RUN, str(out)]) == 0
+    assert {path: path.stat().st_mtime_ns for path in (out / "runs").glob("*.pt")} == written
+    assert (out / "report.json").read_text() == before
+
+
+def test_accuracy_between_the_points_of_a_curve() -> None:
+    curve = [{"mean_step": 9.0, "accuracy": 0.8}, {"mean_step": 7.0, "accuracy": 0.6}]
+    values = two_sequence.accuracy_at(curve)
+    assert values[:2] == [None, pytest.approx(0.7)]
+    assert set(values[2:]) == {None}
+
+
+def test_how_far_below_the_limit() -> None:
+    assert two_sequence.farthest([0.9, 0.95, None], [0.89, 0.9, 0.9]) == pytest.approx(0.05)
+    assert two_sequence.farthest([None], [0.9]) is None
+
+
+def test_the_test_sequences_are_not_those_of_training() -> None:
+    sequences, _ = two_sequence.fresh(100)
+    assert not np.isin(sequences, two_sequence.two_sequence(100, np.random.default_rng([0, 0]))[0]).any()
