@@ -60,14 +60,15 @@ def main(argv: list[str] | None = None) -> int:
     """Serve until told to stop; exit status 0, or 1 when the server cannot start."""
     settings = parse(argv)
     config = server_config(settings)
-    if settings.workers > 1:
-        Multiprocess(config, [config.bind_socket()]).run()
-        return 0
     try:
-        config.load()
+        app = create_app(settings)
     except BadModel as error:
         print(f"rc-serve: {error}", file=sys.stderr)
         return 1
+    if settings.workers > 1:  # each makes its own app; one that cannot would be started again for ever
+        Multiprocess(config, [config.bind_socket()]).run()
+        return 0
+    config.app, config.factory = app, False
     server = uvicorn.Server(config)
     server.run()
     return 0 if server.started else 1

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import httpx
 import pytest
+from uvicorn.supervisors import Multiprocess
 
 from service.cli import main, parse
 from service.settings import Settings
@@ -33,7 +34,17 @@ def test_wrong_values_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.C
     assert "idle_timeout_s" in capsys.readouterr().err
 
 
-def test_no_model_is_told(tmp_path: Path, models_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_model_is_told(
+    tmp_path: Path,
+    models_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    workers: str,
+) -> None:
+    monkeypatch.setattr(Multiprocess, "run", lambda self: pytest.fail("workers were started"))
+    monkeypatch.setenv("RC_WORKERS", workers)
+    monkeypatch.setenv("RC_PORT", "0")
     assert main(["--models", str(tmp_path)]) == 1
     assert capsys.readouterr().err == f"rc-serve: expected a model under {tmp_path}/NAME/model.onnx, got none\n"
     assert main(["--models", str(models_dir), "--model", "tone"]) == 1
