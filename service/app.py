@@ -150,9 +150,12 @@ def _options(request: Request, form: FormData) -> tuple[dict[str, Any], list[Mes
 
 async def _files(form: FormData) -> list[tuple[str, bytes]]:
     """Every uploaded file, its name and its bytes."""
-    files = [file for file in form.getlist("files") if isinstance(file, UploadFile)]
+    given = form.getlist("files")
+    files = [file for file in given if isinstance(file, UploadFile)]
     if not files:
         raise ProtocolError("bad_value", "files: expected at least one file, got none")
+    if len(files) < len(given):
+        raise ProtocolError("bad_value", "files: expected a file name with each, got a part without one")
     return [(file.filename or "", await file.read()) for file in files]
 
 

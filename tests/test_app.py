@@ -113,6 +113,19 @@ def test_requests_without_files(http: httpx.Client) -> None:
         assert answer.json()["error"] == {"code": "bad_value", "message": "files: expected at least one file, got none"}
 
 
+def test_a_part_without_a_file_name_is_refused_and_not_passed_over(http: httpx.Client) -> None:
+    answer = http.post("/v1/classify", files=upload(YES), data={"files": "YES"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["message"] == "files: expected a file name with each, got a part without one"
+
+
+def test_files_of_one_name_get_a_result_each(http: httpx.Client) -> None:
+    files = [("files", ("a", YES)), ("files", ("a", b"")), ("files", ("a", YES))]
+    first, bad, last = http.post("/v1/classify", files=files).json()["results"]
+    assert first == last
+    assert bad == {"file": "a", "error": {"code": "bad_audio", "message": "expected audio, got an empty file"}}
+
+
 def test_uploads_are_limited(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(models_dir, max_upload_bytes=100_000, max_files=2, max_file_s=0.5, max_uploads=1) as running:
         url = f"{running.http}/v1/classify"
