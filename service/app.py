@@ -15,6 +15,7 @@ from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 from starlette.middleware.body_limit import RequestBodyLimitMiddleware
+from starlette.requests import ClientDisconnect
 
 from service.backend import Backend
 from service.classify import classify_encoded
@@ -50,6 +51,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.include_router(router)
     app.add_exception_handler(ProtocolError, _wrong_value)
     app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(ClientDisconnect, _gone)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_upload_bytes)
     return app
 
@@ -169,6 +171,11 @@ async def _http_error(_: Request, error: Exception) -> Response:
         raise error
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
     return _error(error.status_code, code, error.detail, error.headers)
+
+
+async def _gone(_: Request, __: Exception) -> Response:
+    """The client left while it uploaded: nobody hears this, and it is no fault of the server."""
+    return _error(400, "bad_request", "expected a whole request, got a part")
 
 
 def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:

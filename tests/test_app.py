@@ -126,6 +126,21 @@ def test_files_of_one_name_get_a_result_each(http: httpx.Client) -> None:
     assert bad == {"file": "a", "error": {"code": "bad_audio", "message": "expected audio, got an empty file"}}
 
 
+async def test_a_client_that_leaves_while_it_uploads_is_no_fault(server: Running) -> None:
+    messages = [{"type": "http.request", "body": b"--x", "more_body": True}, {"type": "http.disconnect"}]
+
+    async def receive() -> Any:
+        return messages.pop(0)
+
+    async def send(message: Any) -> None:
+        pass
+
+    headers = [(b"content-type", b"multipart/form-data; boundary=x")]
+    scope = {"type": "http", "method": "POST", "path": "/v1/classify", "query_string": b"", "headers": headers}
+    await server.app(scope, receive, send)  # and raises nothing
+    assert not server.app.state.uploads.locked()
+
+
 def test_uploads_are_limited(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with serving(models_dir, max_upload_bytes=100_000, max_files=2, max_file_s=0.5, max_uploads=1) as running:
         url = f"{running.http}/v1/classify"
