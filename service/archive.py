@@ -47,11 +47,16 @@ def classify_archive(
     with ThreadPoolExecutor(CORES, "classify") as pool:
         running: deque[Future[list[Result]]] = deque()
         for group in groups(files):
-            running.append(pool.submit(work, [(str(file), file) for file in group]))
+            running.append(pool.submit(work, [(name_of(file), file) for file in group]))
             if len(running) > CORES:
                 yield from running.popleft().result()
         for rest in running:
             yield from rest.result()
+
+
+def name_of(file: Path) -> str:
+    """Its path as text, also where the bytes of a name are none."""
+    return os.fsencode(file).decode(errors="replace")
 
 
 def groups(files: Iterable[Path]) -> Iterator[list[Path]]:
@@ -130,7 +135,7 @@ def run(given: argparse.Namespace) -> int:
     files = list(files_of(given.paths))
     if not files:
         raise FileNotFoundError(f"expected sound files ({', '.join(sorted(SUFFIXES))}), got none")
-    width = max(len(str(file)) for file in files)
+    width = max(len(name_of(file)) for file in files)
     show = show_json if given.json else show_csv() if given.csv else show_table(width)
     progress, failed = Progress(len(files), sys.stderr), False
     for result in classify_archive(model, files, given.threshold, speed=given.speed):

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import os
 from pathlib import Path
 
 import httpx
@@ -75,6 +76,16 @@ def test_csv_has_a_header_and_a_row_a_file(
     assert (code, good["label"], good["crossed"], good["error"]) == (1, "no", "True", "")
     assert float(good["decision_time_s"]) < float(good["duration_s"]) == 0.9
     assert (gone["label"], gone["error"]) == ("", "expected a file that can be read, got: No such file or directory")
+
+
+def test_a_name_that_is_no_text_can_be_printed(
+    tmp_path: Path, models_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / os.fsdecode(b"\xff.wav")).write_bytes(b"")
+    for shape in ([], ["--json"], ["--csv"]):
+        code, out = said(capsys, tmp_path, "--model", models_dir / "tones", *shape)
+        assert code == 1
+        assert out.encode()
 
 
 def test_people_get_a_table(recordings: Path, models_dir: Path, capsys: pytest.CaptureFixture[str]) -> None:
