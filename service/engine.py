@@ -8,7 +8,7 @@ import asyncio
 import queue
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from time import perf_counter
 
@@ -76,17 +76,16 @@ class _Seat:
         self._pieces.append(hops)
         self.samples += len(hops)
 
-    def take(self, row: Samples) -> None:
-        """Fill `row` with the samples that have waited longest."""
-        filled = 0
-        while filled < len(row):
+    def take(self, samples: int) -> Iterator[Samples]:
+        """The pieces of so many samples, those that have waited longest."""
+        self.samples -= samples
+        while samples:
             piece = self._pieces.popleft()
-            fits = min(len(piece), len(row) - filled)
-            row[filled : filled + fits] = piece[:fits]
-            filled += fits
-            if fits < len(piece):
-                self._pieces.appendleft(piece[fits:])
-        self.samples -= len(row)
+            if len(piece) > samples:
+                self._pieces.appendleft(piece[samples:])
+                piece = piece[:samples]
+            samples -= len(piece)
+            yield piece
 
     def clear(self) -> None:
         self._pieces.clear()
@@ -179,11 +178,11 @@ class Engine:
         """Scores [seats, frames, labels]; touches the rows of these seats only."""
         hop = self._model.metadata.hop
         frames = min(min(seat.samples for seat in seats) // hop, max(1, MAX_FRAMES // len(seats)))
-        audio = np.empty((len(seats), frames * hop), np.float32)
-        for seat, row in zip(seats, audio, strict=True):
-            seat.take(row)
+        # bytes are joined without letting the event loop in between, unlike arrays, each of which would wait for it
+        audio = b"".join(piece.data for seat in seats for piece in seat.take(frames * hop))
+        rows = np.frombuffer(audio, np.float32).reshape(len(seats), -1)
         slots = np.array([self._slot(seat) for seat in seats])
-        scores, after = self._model.run(audio, {name: array[slots] for name, array in self._state.items()})
+        scores, after = self._model.run(rows, {name: array.take(slots, axis=0) for name, array in self._state.items()})
         for name, array in after.items():
             self._state[name][slots] = array
         return scores
