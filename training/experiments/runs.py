@@ -22,21 +22,27 @@ Tell = Callable[[tuple[str, float]], None]
 
 
 def run_all(draw: Draw, measure: Measure, runs: Sequence[ToySettings], folder: Path) -> list[dict[str, Any]]:
-    """Train and measure every run; returns what was measured of each, with its history, in the order of `runs`.
-
-    Runs that begin with the weights of others come after all of those.
-    """
+    """Train and measure every run; returns what was measured of each, with its history, run by run."""
     folder.mkdir(parents=True, exist_ok=True)
     context = get_context("spawn")
-    with Progress() as bars, context.Manager() as manager:
+    with (
+        Progress() as bars,
+        context.Manager() as manager,
+        ProcessPoolExecutor(WORKERS, context, torch.set_num_threads, (1,)) as pool,
+    ):
+        rows = {one.key: bars.add_task(one.key, total=1.0) for one in runs}
         heard = manager.Queue()
-        found: dict[ToySettings, dict[str, Any]] = {}
-        with ProcessPoolExecutor(WORKERS, context, torch.set_num_threads, (1,)) as pool:
-            for wave in ([one for one in runs if not one.base], [one for one in runs if one.base]):
-                tasks = [pool.submit(run_one, draw, measure, one, folder, heard.put) for one in wave]
-                follow(tasks, {one.key: bars.add_task(one.key, total=1.0) for one in wave}, heard, bars)
-                found |= {one: task.result() for one, task in zip(wave, tasks, strict=True)}
-    return [found[one] for one in runs]
+        tasks = [pool.submit(run_chain, draw, measure, chain, folder, heard.put) for chain in chains(runs)]
+        follow(tasks, rows, heard, bars)
+        return [found for task in tasks for found in task.result()]
+
+
+def chains(runs: Sequence[ToySettings]) -> list[list[ToySettings]]:
+    """Runs that must follow each other: those that begin with the weights of a run come after it."""
+    found: dict[str, list[ToySettings]] = {}
+    for one in sorted(runs, key=lambda one: bool(one.base)):
+        found.setdefault(one.base_key if one.base else one.key, []).append(one)
+    return list(found.values())
 
 
 def follow(tasks: Sequence[Future[Any]], rows: dict[str, Any], heard: Any, bars: Progress) -> None:
@@ -49,13 +55,23 @@ def follow(tasks: Sequence[Future[Any]], rows: dict[str, Any], heard: Any, bars:
         except queue.Empty:
             continue
         bars.update(rows[name], completed=share)
+    for row in rows.values():
+        bars.update(row, completed=1.0)
+
+
+def run_chain(
+    draw: Draw, measure: Measure, chain: Sequence[ToySettings], folder: Path, tell: Tell
+) -> list[dict[str, Any]]:
+    """In a process of its own."""
+    return [run_one(draw, measure, one, folder, tell) for one in chain]
 
 
 def run_one(draw: Draw, measure: Measure, settings: ToySettings, folder: Path, tell: Tell) -> dict[str, Any]:
-    """In a process of its own: train, or take up what was trained before, and measure."""
+    """Train, or take up what was trained before, and measure."""
     trained = kept(settings, folder) or keep(settings, folder, draw, lambda share: tell((settings.key, share)))
     network = SequenceNetwork(settings.hidden)
     network.load_state_dict(trained.chosen)
+    tell((settings.key, 1.0))
     return {"settings": asdict(settings), "history": trained.history, **measure(network)}
 
 

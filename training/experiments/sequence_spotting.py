@@ -132,8 +132,8 @@ def head(result: Mapping[str, Any]) -> list[str]:
     return [
         "# Continuous sequence spotting",
         "",
-        f"Section 3.1 of the paper. {result['sequences']} fresh sequences, {result['seeds']} seeds; mean ± standard "
-        "deviation over seeds. The limit is the Bayes-optimal observer, who knows how the sequences are made and stops "
+        f"Section 3.1 of the paper. Fresh sequences: {result['sequences']}. Seeds: {result['seeds']}; mean ± standard "
+        "deviation over them. The limit is the Bayes-optimal observer, who knows how the sequences are made and stops "
         f"at the same threshold, {THETA}. Shares of positives and of negatives are of the sequences of that class.",
         "",
         f"`{measured['command']}`, {measured['date']}, {measured['machine']}.",

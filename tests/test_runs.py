@@ -1,0 +1,50 @@
+"""Runs in processes of their own: order, what follows what, what is kept, and how a failure is told."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from training.experiments import runs
+from training.experiments.toy import SequenceNetwork, ToySettings
+from training.sequences import two_sequence
+
+SIZE: dict[str, Any] = {"examples": 256, "hidden": 4}
+FIRST = ToySettings("first", "rc", seed=0, **SIZE)
+SECOND = ToySettings("second", "eos", seed=0, **SIZE)
+AFTER = ToySettings("after", "rc", seed=0, base="first", **SIZE)
+
+
+def size(network: SequenceNetwork) -> dict[str, Any]:
+    return {"hidden": network.lstm.hidden_size, "threads": torch.get_num_threads()}
+
+
+def fail(network: SequenceNetwork) -> dict[str, Any]:
+    raise ValueError("no figures")
+
+
+def test_what_goes_on_from_a_run_comes_after_it() -> None:
+    other = ToySettings("first", "rc", seed=1, **SIZE)
+    assert runs.chains([AFTER, FIRST, SECOND, other]) == [[FIRST, AFTER], [SECOND], [other]]
+
+
+def test_every_run_is_trained_measured_and_kept(tmp_path: Path) -> None:
+    found = runs.grouped(runs.run_all(two_sequence, size, [AFTER, SECOND, FIRST], tmp_path / "runs"))
+    assert set(found) == {"first", "after", "second"}
+    for (one,) in found.values():
+        assert (one["hidden"], one["threads"]) == (4, 1)
+        assert one["history"][-1]["examples"] == 256
+    assert {path.name for path in (tmp_path / "runs").iterdir()} == {f"{name} seed 0.pt" for name in found}
+
+
+def test_other_settings_are_trained_anew(tmp_path: Path) -> None:
+    runs.keep(FIRST, tmp_path, two_sequence, lambda share: None)
+    assert runs.kept(FIRST, tmp_path) is not None
+    assert runs.kept(ToySettings("first", "rc", seed=0, examples=128, hidden=4), tmp_path) is None
+    assert runs.kept(SECOND, tmp_path) is None
+
+
+def test_a_failure_in_a_process_is_raised(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="no figures"):
+        runs.run_all(two_sequence, fail, [SECOND], tmp_path)
