@@ -37,9 +37,7 @@ class Resampler:
         self._stream = None if rate == target else soxr.ResampleStream(rate, target, 1, vr=True)
 
     def push(self, samples: Samples) -> Samples:
-        """Mono samples in, those that are ready out. Raises BadAudio for numbers that are no audio."""
-        if samples.size and not (peak := float(np.abs(samples).max())) <= MAX_PEAK:  # `not <=` catches NaN too
-            raise BadAudio(f"expected samples within +-{MAX_PEAK:g} where full scale is 1, got {peak:g}")
+        """Mono samples in, those that are ready out."""
         return samples if self._stream is None else self._stream.resample_chunk(samples)
 
     def flush(self) -> Samples:
@@ -74,12 +72,19 @@ def read_audio(source: bytes | str | Path, rate: int = 16000, max_s: float = MAX
     if len(channels) < promised:
         raise BadAudio(f"expected {promised} samples as its header says, got {len(channels)}")
     resampler = Resampler(file_rate, rate)
-    return np.concatenate([resampler.push(mono(channels)), resampler.flush()])
+    return np.concatenate([resampler.push(refuse_no_audio(mono(channels))), resampler.flush()])
 
 
 def mono(channels: Samples) -> Samples:
     """[samples, channels] to the mean of the channels, [samples]."""
     return channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1, dtype=np.float32)
+
+
+def refuse_no_audio(samples: Samples) -> Samples:
+    """The samples, if they are some: floats may be anything, integers need no such look."""
+    if samples.size and not (peak := float(np.abs(samples).max())) <= MAX_PEAK:  # `not <=` catches NaN too
+        raise BadAudio(f"expected samples within +-{MAX_PEAK:g} where full scale is 1, got {peak:g}")
+    return samples
 
 
 def refuse_unusual(file: soundfile.SoundFile, max_s: float) -> None:

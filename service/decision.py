@@ -1,6 +1,7 @@
 """Scores to labels, counted in frames: the two rules. Pure; however the frames are cut, the hits are the same."""
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,11 @@ class Rule:
     allowed: NDArray[np.bool_]  # the labels that may be an answer
     rest: int | None = None  # utterance: the label that stands for all that is not allowed ("_unknown_")
     refractory: int = 0  # continuous: frames after a hit without another
+
+    @cached_property
+    def bars(self) -> NDArray[np.float32]:
+        """What a score must reach: the thresholds, out of reach for labels that are not allowed."""
+        return np.where(self.allowed, self.thresholds, np.float32(np.inf))
 
 
 @dataclass(frozen=True)
@@ -90,16 +96,18 @@ class Continuous:
         self._frames = 0
         self._quiet_until = 0
         self._armed = np.ones(len(self.rule.allowed), np.bool_)
+        self._all_armed = True
 
     def push(self, scores: NDArray[np.float32]) -> list[Hit]:
         """Decide on `scores` [frames, labels]; one frame makes at most one hit, that of the highest score."""
         start = self._frames
         self._frames += len(scores)
-        above = (scores >= self.rule.thresholds) & self.rule.allowed
-        if self._armed.all() and not above.any():  # nearly always
+        above = scores >= self.rule.bars
+        if self._all_armed and not above.any():  # nearly always
             return []
         below = scores < REARM * self.rule.thresholds
-        hits = (self._step(start + i, scores[i], above[i], below[i]) for i in range(len(scores)))
+        hits = [self._step(start + i, scores[i], above[i], below[i]) for i in range(len(scores))]
+        self._all_armed = bool(self._armed.all())
         return [hit for hit in hits if hit]
 
     def finish(self) -> list[Hit]:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from service.audio import MAX_RATE, MIN_RATE, Samples, mono
+from service.audio import MAX_RATE, MIN_RATE, Samples, mono, refuse_no_audio
 from service.model import DEFAULT_SPEED, Metadata
 
 VERSION = 1
@@ -149,7 +149,10 @@ WIDTHS = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_mulaw": 1}  # bytes a sample
 
 
 class PcmDecoder:
-    """PCM bytes, cut anywhere, to float32 mono samples at full scale 1; bytes short of a whole sample wait."""
+    """PCM bytes, cut anywhere, to float32 mono samples at full scale 1; bytes short of a whole sample wait.
+
+    Raises BadAudio for floats that are no audio.
+    """
 
     def __init__(self, encoding: str, channels: int) -> None:
         self._encoding, self._channels = encoding, channels
@@ -160,7 +163,8 @@ class PcmDecoder:
         data = self._waiting + data if self._waiting else data
         whole = len(data) - len(data) % self._width
         self._waiting = data[whole:]
-        return mono(self._samples(data[:whole]).reshape(-1, self._channels))
+        samples = mono(self._samples(data[:whole]).reshape(-1, self._channels))
+        return refuse_no_audio(samples) if self._encoding == "pcm_f32le" else samples
 
     @property
     def waiting(self) -> int:

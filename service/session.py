@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from service.audio import Resampler, Samples
+from service.audio import Resampler, Samples, refuse_no_audio
 from service.decision import Continuous, Decision, Hit, Rule, Utterance
 from service.model import Metadata
 from service.protocol import Detection, Event, Message, PcmDecoder, ResolvedConfig, Scores, StreamConfig, Summary
@@ -43,12 +43,11 @@ class Session:
 
     def push(self, data: bytes) -> Samples:
         """PCM bytes in, whole hops for the model out, [samples]. Raises BadAudio for numbers that are no audio."""
-        return self.push_samples(self._decoder.push(data))
+        return self._hear(self._decoder.push(data))
 
     def push_samples(self, samples: Samples) -> Samples:
         """The same from float32 mono samples at the stream's rate."""
-        self._heard += len(samples)
-        return self._hand_out(self._resampler.push(samples))
+        return self._hear(refuse_no_audio(samples))
 
     def flush(self) -> Samples:
         """The last hops: what is held back, then silence for the look-ahead. When all are scored, call `finish`."""
@@ -125,6 +124,10 @@ class Session:
         every = self.config.scores_every_ms / self._model.frame_ms
         self._every = max(1, round(every)) if every else 0
         self._rule = _rule(self._model, self.config)
+
+    def _hear(self, samples: Samples) -> Samples:
+        self._heard += len(samples)
+        return self._hand_out(self._resampler.push(samples))
 
     def _hand_out(self, samples: Samples) -> Samples:
         if self._decision.answered:

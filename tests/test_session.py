@@ -124,3 +124,5 @@ def test_numbers_that_are_no_audio_are_refused() -> None:
     session = Session(METADATA, StreamConfig(encoding="pcm_f32le"))
     with pytest.raises(BadAudio, match="got nan"):
         session.push(np.array([np.nan], "<f4").tobytes())
+    with pytest.raises(BadAudio, match="got 9"):
+        session.push_samples(np.array([9], np.float32))
