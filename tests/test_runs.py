@@ -1,5 +1,6 @@
 """Runs in processes of their own: order, what follows what, what is kept, and how a failure is told."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from training.sequences import two_sequence
 SIZE: dict[str, Any] = {"examples": 256, "hidden": 4}
 FIRST = ToySettings("first", "rc", seed=0, **SIZE)
 SECOND = ToySettings("second", "eos", seed=0, **SIZE)
-AFTER = ToySettings("after", "rc", seed=0, base="first", **SIZE)
+AFTER = ToySettings("after", "rc", seed=0, base=FIRST, **SIZE)
 
 
 def size(network: SequenceNetwork) -> dict[str, Any]:
@@ -43,6 +44,13 @@ def test_other_settings_are_trained_anew(tmp_path: Path) -> None:
     assert runs.kept(FIRST, tmp_path) is not None
     assert runs.kept(ToySettings("first", "rc", seed=0, examples=128, hidden=4), tmp_path) is None
     assert runs.kept(SECOND, tmp_path) is None
+
+
+def test_what_went_on_from_another_base_is_trained_anew(tmp_path: Path) -> None:
+    runs.keep(FIRST, tmp_path, two_sequence, lambda share: None)
+    runs.keep(AFTER, tmp_path, two_sequence, lambda share: None)
+    assert runs.kept(AFTER, tmp_path) is not None
+    assert runs.kept(replace(AFTER, base=replace(FIRST, examples=128)), tmp_path) is None
 
 
 def test_a_failure_in_a_process_is_raised(tmp_path: Path) -> None:

@@ -47,7 +47,7 @@ def test_the_same_seed_trains_the_same_network() -> None:
 
 def test_a_run_goes_on_from_the_weights_of_another() -> None:
     first = toy.train(two_sequence, TINY, None, lambda share: None)
-    still = toy.ToySettings("still", "rc", examples=512, seed=3, hidden=8, learning_rate=0.0, base="tiny")
+    still = toy.ToySettings("still", "rc", examples=512, seed=3, hidden=8, learning_rate=0.0, base=TINY)
     after = toy.train(two_sequence, still, first.last, lambda share: None)
     assert all(torch.equal(first.last[name], after.chosen[name]) for name in first.last)
     assert any(not torch.equal(first.last[name], value) for name, value in toy.SequenceNetwork(8).state_dict().items())

@@ -41,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"rc-train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("rc-train: stopped; `rc-train speech --resume` goes on from the last epoch", file=sys.stderr)
+        print("rc-train: stopped; the same command goes on, `speech` with --resume", file=sys.stderr)
         return 130
     return 0
 

@@ -41,7 +41,7 @@ def chains(runs: Sequence[ToySettings]) -> list[list[ToySettings]]:
     """Runs that must follow each other: those that begin with the weights of a run come after it."""
     found: dict[str, list[ToySettings]] = {}
     for one in sorted(runs, key=lambda one: bool(one.base)):
-        found.setdefault(one.base_key if one.base else one.key, []).append(one)
+        found.setdefault((one.base or one).key, []).append(one)
     return list(found.values())
 
 
@@ -84,9 +84,8 @@ def kept(settings: ToySettings, folder: Path) -> Trained | None:
 
 def keep(settings: ToySettings, folder: Path, draw: Draw, tell: Callable[[float], None]) -> Trained:
     """Train, and write what was trained to the folder; a file is whole or not there."""
-    base = folder / f"{settings.base_key}.pt"
-    weights = torch.load(base, weights_only=True)["trained"]["last"] if settings.base else None
-    trained = train(draw, settings, weights, tell)
+    base = kept(settings.base, folder) if settings.base else None
+    trained = train(draw, settings, base.last if base else None, tell)
     draft = folder / f"{settings.key}.part"
     torch.save({"settings": asdict(settings), "trained": trained._asdict()}, draft)
     draft.replace(draft.with_suffix(".pt"))

@@ -37,7 +37,7 @@ class ToySettings:
     theta: float = THETA
     theta_low: float = THETA  # each sequence draws its training threshold between these two
     retain: bool = False  # the checkpoint with the most accurate spikes on validation, rather than the last
-    base: str = ""  # name of the run whose last weights it begins with; its learning rate falls to zero
+    base: "ToySettings | None" = None  # the run whose last weights it begins with; its learning rate falls to zero
     hidden: int = 125
     learning_rate: float = 3e-4
     clip_norm: float = math.inf  # of gradients; the paper does not clip
@@ -46,10 +46,6 @@ class ToySettings:
     def key(self) -> str:
         """What one run is called among all."""
         return f"{self.name} seed {self.seed}"
-
-    @property
-    def base_key(self) -> str:
-        return f"{self.base} seed {self.seed}"
 
 
 class SequenceNetwork(nn.Module):
@@ -90,7 +86,7 @@ class Answers(NamedTuple):
 def train(draw: Draw, settings: ToySettings, base: Weights | None, tell: Callable[[float], None]) -> Trained:
     """Train on fresh sequences; `tell` hears now and then what share is done."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng([settings.seed, len(settings.base)])
+    rng = np.random.default_rng([settings.seed, int(base is not None)])
     network = SequenceNetwork(settings.hidden)
     if base is not None:
         network.load_state_dict(base)

@@ -46,7 +46,7 @@ def run(quick: bool, seeds: int, out: Path, command: str) -> None:
     runs = [one for seed in range(seeds) for one in settings(seed, quick)]
     found = grouped(run_all(two_sequence, partial(measure, count=count), runs, out / "runs"))
     result = {
-        "measured": report.facts(command, seeds - 1),
+        "measured": report.facts(command, 0),
         "sequences": count,
         "seeds": seeds,
         "runs": found,
@@ -59,9 +59,10 @@ def run(quick: bool, seeds: int, out: Path, command: str) -> None:
 def settings(seed: int, quick: bool) -> list[ToySettings]:
     """The runs of one seed: the paper's two, then those that go on from its rank-coded one."""
     size: dict[str, Any] = QUICK if quick else FULL
-    more = {**size, "examples": QUICK_MORE if quick else MORE, "base": "rc", "method": "rc", "seed": seed}
+    rc = ToySettings("rc", "rc", seed=seed, retain=True, **size)
+    more = {**size, "examples": QUICK_MORE if quick else MORE, "base": rc, "method": "rc", "seed": seed}
     return [
-        ToySettings("rc", "rc", seed=seed, retain=True, **size),
+        rc,
         ToySettings("eos", "eos", seed=seed, retain=True, **size),
         *(ToySettings(f"rc beta {beta}", beta=beta, **more) for beta in BETAS),
         ToySettings("rc drawn thresholds", theta_low=0.6, theta=0.999, **more),
