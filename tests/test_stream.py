@@ -212,6 +212,11 @@ async def test_scores_come_at_their_interval(server: Running) -> None:
     assert max(scores[3]["scores"], key=scores[3]["scores"].get) == "yes"
 
 
+async def test_the_longest_message_may_ask_for_the_most_scores(server: Running) -> None:
+    one = await stream(server.ws(encoding="pcm_mulaw", sample_rate=8000, scores_every_ms=10), bytes(65536), 65536)
+    assert len([message for message in one.heard if message["type"] == "scores"]) == -(-65536 // 80) + 3
+
+
 async def test_encodings_rates_and_channels_give_the_same_labels(server: Running) -> None:
     speech = say("yes", "no", rate=48000)
     stereo = np.stack([speech, speech], axis=1).astype("<f4")
