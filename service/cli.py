@@ -1,6 +1,7 @@
 """rc-serve: run the server. The flags are those of settings.py that an operator sets first; RC_* sets the rest."""
 
 import argparse
+import asyncio
 import sys
 from functools import partial
 from pathlib import Path
@@ -14,15 +15,25 @@ from service.model import BadModel
 from service.protocol import DRAINING
 from service.settings import Settings
 
+ABORT_S = 10.0  # after a stream, for its client to take what was sent and to close too
 
-class DrainingProtocol(WebSocketsSansIOProtocol):
-    """uvicorn would close a stream at once on shutdown; this tells the app, which says its summary and closes."""
+
+class StreamProtocol(WebSocketsSansIOProtocol):
+    """uvicorn's, with an end to every stream.
+
+    It would close a stream at once on shutdown: this tells the app, which says its summary and closes. It would wait for
+    ever for a client that takes nothing: this lets it go.
+    """
 
     def shutdown(self) -> None:
         if self.handshake_complete and not self.close_sent:
             self.queue.put_nowait({"type": "websocket.disconnect", "code": DRAINING})
         else:
             super().shutdown()
+
+    def on_task_complete(self, task: "asyncio.Task[None]") -> None:
+        super().on_task_complete(task)
+        self.loop.call_later(ABORT_S, self.transport.abort)  # does nothing to one that is closed
 
 
 def server_config(settings: Settings) -> uvicorn.Config:
@@ -33,7 +44,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
-        ws=DrainingProtocol,
+        ws=StreamProtocol,
         ws_max_size=2 * settings.max_message_bytes,  # the app refuses what is a little too big with a reason
         ws_per_message_deflate=False,  # audio does not deflate
         timeout_graceful_shutdown=settings.drain_timeout_s,

@@ -1,3 +1,4 @@
+import asyncio
 import os
 import re
 import signal
@@ -10,10 +11,13 @@ from pathlib import Path
 import httpx
 import pytest
 from uvicorn.supervisors import Multiprocess
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
 
+from service import cli
 from service.cli import main, parse
 from service.settings import Settings
-from tests.conftest import client, pcm, say
+from tests.conftest import client, pcm, say, serving
 
 
 def test_flags_come_before_the_environment_and_that_before_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -82,6 +86,26 @@ async def test_the_command_serves_and_drains_on_sigterm(models_dir: Path, worker
         if process.poll() is None:
             os.kill(process.pid, signal.SIGKILL)
         process.communicate()
+
+
+async def test_a_client_that_takes_nothing_does_not_keep_its_socket(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "ABORT_S", 0.3)
+    settings = {"scores_every_ms": 10, "encoding": "pcm_mulaw", "sample_rate": 8000}
+    with serving(models_dir, close_timeout_s=0.1) as running, socket.socket() as small:
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        small.connect(running.server.servers[0].sockets[0].getsockname())
+        small.setblocking(False)
+        socket_of = connect(running.ws(**settings), sock=small, compression=None, max_queue=1, ping_interval=None)
+        async with socket_of as deaf, asyncio.timeout(10):
+            deaf.transport.pause_reading()
+            monkeypatch.setattr(deaf.transport, "resume_reading", lambda: None, raising=False)
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    await deaf.send(bytes(32000))
+            while running.server.server_state.connections:
+                await asyncio.sleep(0.05)
 
 
 def await_ready(url: str) -> None:
