@@ -21,8 +21,8 @@ ABORT_S = 10.0  # after a stream, for its client to take what was sent and to cl
 class StreamProtocol(WebSocketsSansIOProtocol):
     """uvicorn's, with an end to every stream.
 
-    It would close a stream at once on shutdown: this tells the app, which says its summary and closes. It would wait for
-    ever for a client that takes nothing: this lets it go.
+    It would close a stream at once on shutdown: this tells the app, which says its summary and closes. It would wait
+    for ever for a client that takes nothing: this lets it go.
     """
 
     def shutdown(self) -> None:
