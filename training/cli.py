@@ -173,7 +173,7 @@ def experiment(run: Experiment) -> Callable[[argparse.ArgumentParser], None]:
     """What adds the options of a toy problem to its command."""
 
     def add(command: argparse.ArgumentParser) -> None:
-        command.add_argument("--quick", action="store_true", help="a small network for half a minute, to see it work")
+        command.add_argument("--quick", action="store_true", help="small networks for a minute or two, to see it work")
         command.add_argument("--seeds", type=int, default=3, help="how many times each network is trained")
         command.add_argument("--out", type=Path, required=True, help="folder; runs that are in it are not repeated")
         command.set_defaults(run=lambda args: run(args.quick, args.seeds, args.out, args.command_line))
