@@ -18,7 +18,10 @@ SECONDS = [round(0.3 + 0.05 * i, 2) for i in range(13)]  # mean decision times t
 
 
 def compare(rc: Sequence[Path], eos: Sequence[Path], folder: Path, split: str) -> dict[str, Any]:
-    """The curve of every run on a split of `folder`, without on and off, and accuracy at the same mean times."""
+    """The curve of every run on a split of `folder`, without on and off, and accuracy at the same mean times.
+
+    Runs of equal length are compared as they ended: their best epoch is one by the measure of early answers.
+    """
     clips = [clip for clip in sc.find_clips(folder, split) if clip.word not in ("on", "off")]
     clips, samples, _ = sc.read_clips(clips)
     found: dict[str, Any] = {"split": split, "clips": len(clips), "seconds": SECONDS, "curves": {}, "accuracy": {}}
@@ -30,7 +33,7 @@ def compare(rc: Sequence[Path], eos: Sequence[Path], folder: Path, split: str) -
 
 def run_curve(run: Path, clips: Sequence[sc.Clip], samples: Sequence[Any]) -> list[dict[str, float]]:
     with tempfile.TemporaryDirectory() as draft:
-        model = Model(export_uncalibrated(load_checkpoint(run / "best.pt"), samples, Path(draft) / "draft"))
+        model = Model(export_uncalibrated(load_checkpoint(run / "last.pt"), samples, Path(draft) / "draft"))
     labels = model.metadata.labels
     return curve(model, hear(model, samples, [labels[sc.label_of(clip.word, labels)] for clip in clips]))
 
