@@ -20,7 +20,7 @@ from training.network import Network, State
 from training.rank_coding import Answers, answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
 from training.run import Run, RunSettings, begin_with, load, save, start
 
-CHUNK = 5  # steps that are run between two looks for spikes
+CHUNK = 10  # steps that are run between two looks for spikes; fewer cost more in calls than they save
 CARRY_SHARE = 0.5  # of sequences that begin where an earlier one ended, as in a stream
 RAMP = 0.4  # share of the epochs over which augmentation grows to full strength: clean clips teach faster
 
