@@ -11,7 +11,7 @@ from tests.words import write_words
 from training.augment import AugmentSettings
 from training.batches import Data
 from training.frontend import FrontEndSettings
-from training.loop import train
+from training.loop import thresholds, train
 from training.network import NetworkSettings
 from training.run import RunSettings
 from training.speech import load_data
@@ -90,3 +90,10 @@ def test_every_epoch_and_checkpoint_leaves_its_facts(data: Data, tmp_path: Path)
     assert facts["settings"]["labels"] == list(LABELS)
     assert facts["validation_accuracy"] == max(row["validation_accuracy"] for row in rows)
     assert "120 train clips by 30 speakers" in facts["data"]
+
+
+def test_thresholds_are_drawn_evenly_in_log_odds() -> None:
+    drawn = thresholds(replace(SETTINGS, theta=0.99, theta_low=0.5), 4000, torch.Generator().manual_seed(0))
+    assert 0.5 <= drawn.min() < 0.51
+    assert 0.989 < drawn.max() <= 0.99
+    assert drawn.median().item() == pytest.approx(1 / (1 + 99**-0.5), abs=0.01)  # half of the log-odds of 0.99

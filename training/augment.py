@@ -5,6 +5,7 @@ run. Knows nothing of files or labels.
 """
 
 from dataclasses import asdict, dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Generator, Tensor
@@ -38,6 +39,19 @@ class AugmentSettings:
         )
 
 
+class Masks(NamedTuple):
+    """Of the features of a batch: the stretch of the mel axis [batch], and which frames and bands are blank."""
+
+    warp: Tensor
+    time: Tensor  # bool [batch, frames]
+    band: Tensor  # bool [batch, bands]
+
+    def __call__(self, features: Tensor, rows: Tensor | slice, frames: slice) -> Tensor:
+        """Normalised features of these rows and frames, with the mel axis stretched, then masked by zeros."""
+        blank = self.time[rows, frames, None] | self.band[rows, None, :]
+        return warp_bands(features, self.warp[rows]).masked_fill(blank, 0.0)
+
+
 class Augmenter:
     """Noise and rooms held as tensors, applied at random to batches of samples or features."""
 
@@ -66,13 +80,11 @@ class Augmenter:
         noise = self.noise_like(torch.zeros(count, length, device=self.noise.device))
         return (noise * (level / rms(noise).clamp_min(1e-5))[:, None]).clamp(-1, 1)
 
-    def features(self, features: Tensor) -> Tensor:
-        """Normalised features [batch, frames, bands] with the mel axis shifted and one mask over bands and time."""
+    def masks(self, batch: int, frames: int, bands: int) -> Masks:
+        """A shift of the mel axis and one mask over bands and time for every clip."""
         s = self.settings
-        features = warp_bands(features, 1 + s.warp * (2 * self.uniform(len(features)) - 1))
-        mask = self.mask(features.shape[0], features.shape[1], s.time_mask)[:, :, None]
-        mask = mask | self.mask(features.shape[0], features.shape[2], s.band_mask)[:, None, :]
-        return features.masked_fill(mask, 0.0)
+        warp = 1 + s.warp * (2 * self.uniform(batch) - 1)
+        return Masks(warp, self.mask(batch, frames, s.time_mask), self.mask(batch, bands, s.band_mask))
 
     def noise_like(self, clips: Tensor) -> Tensor:
         """A random piece of the noise for every clip."""
@@ -82,7 +94,7 @@ class Augmenter:
     def room_and_colour(self, clips: Tensor) -> Tensor:
         """Some clips convolved with a room response, all with a smooth random microphone curve."""
         batch, length = clips.shape
-        size = 1 << (length + self.rooms.shape[1] - 1).bit_length()
+        size = fast_size(length + self.rooms.shape[1] - 1)
         points = self.settings.colour_db * (2 * self.uniform(batch, 6) - 1)
         curve = torch.nn.functional.interpolate(points[:, None], size // 2 + 1, mode="linear", align_corners=True)[:, 0]
         spectrum = torch.fft.rfft(clips, size) * 10 ** (curve / 20)
@@ -101,6 +113,11 @@ class Augmenter:
 
     def uniform(self, *shape: int) -> Tensor:
         return torch.rand(*shape, generator=self.generator, device=self.noise.device)
+
+
+def fast_size(size: int) -> int:
+    """The next multiple of 4000: of small primes only at these sizes, and less padding than a power of two."""
+    return -(-size // 4000) * 4000
 
 
 def between(limits: tuple[float, float], share: Tensor) -> Tensor:

@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Generator, Tensor
 
-from training.augment import Augmenter
+from training.augment import Augmenter, Masks
 from training.frontend import LogMel
 
 SILENCE_SHARE = 0.08  # of each batch
@@ -32,16 +32,38 @@ def shuffled(count: int, batch: int, generator: Generator) -> tuple[Tensor, ...]
     return order[: count // batch * batch].split(batch)
 
 
+class Features:
+    """Augmented features [batch, frames, bands], made of samples as they are asked for: `features[rows, start:stop]`.
+
+    So a sequence that has answered costs no more features either.
+    """
+
+    def __init__(self, samples: Tensor, masks: Masks, front_end: LogMel) -> None:
+        """`samples` [batch, hop * frames]."""
+        self.hop, self.masks, self.front_end = front_end.settings.hop, masks, front_end
+        self.tail = front_end.initial_state(1).shape[1]
+        self.samples = torch.nn.functional.pad(samples, (self.tail, 0))
+        self.shape = torch.Size((len(samples), samples.shape[1] // self.hop, front_end.settings.bands))
+
+    @torch.no_grad()
+    def __getitem__(self, where: tuple[Tensor | slice, slice]) -> Tensor:
+        rows, frames = where
+        start, stop, _ = frames.indices(self.shape[1])
+        audio = self.samples[rows, start * self.hop : stop * self.hop + self.tail]
+        features, _ = self.front_end(audio[:, self.tail :], audio[:, : self.tail])
+        return self.masks(features, rows, slice(start, stop))
+
+
 def batch_features(
     clips: ClipSet, rows: Tensor, silence_label: int, augmenter: Augmenter, front_end: LogMel
-) -> tuple[Tensor, Tensor]:
-    """Augmented features [batch, frames, bands] and targets [batch] of some clips and some generated silence."""
+) -> tuple[Features, Tensor]:
+    """Augmented features and targets [batch] of some clips and some generated silence."""
     device = augmenter.noise.device
     samples = clips.samples[rows].to(device).float() / 32768
     silence = augmenter.silence(round(len(rows) * SILENCE_SHARE), samples.shape[1])
     quiet = torch.full((len(silence),), silence_label)
     targets = torch.cat([clips.targets[rows], quiet]).to(device)
-    with torch.no_grad():
-        samples = torch.cat([augmenter.samples(samples), silence])
-        features, _ = front_end(samples, front_end.initial_state(len(samples)))
-        return augmenter.features(features), targets
+    samples = torch.cat([augmenter.samples(samples), silence])
+    s = front_end.settings
+    masks = augmenter.masks(len(samples), samples.shape[1] // s.hop, s.bands)
+    return Features(samples, masks, front_end), targets

@@ -11,6 +11,7 @@ from training.augment import Augmenter
 from training.batches import Data, batch_features, shuffled
 from training.frontend import SAMPLE_RATE
 from training.loop import learn, step_seconds
+from training.network import State
 from training.run import RunSettings, load, start
 
 ALLOWANCE = 0.15  # of a last-step epoch: what does not shrink with the spike time, features above all
@@ -27,12 +28,14 @@ def cost(settings: RunSettings, checkpoint: Path, data: Data, batches: int) -> d
         group["lr"] = 0.0
     augmenter = Augmenter(settings.augment, data.noise, data.rooms, run.generator)
     seconds, steps = {"rc": 0.0, "eos": 0.0}, []
+    carried: dict[str, State | None] = dict.fromkeys(seconds)
     for rows in shuffled(len(data.train.targets), settings.batch, run.generator)[:batches]:
         for method in seconds:
             began = time.process_time()
             features, targets = batch_features(data.train, rows, len(settings.labels) - 1, augmenter, run.front_end)
-            state = run.network.initial_state(len(targets))
-            _, answers = learn(replace(settings, method=method), run, features, targets, state)
+            _, answers, carried[method] = learn(
+                replace(settings, method=method), run, features, targets, carried[method]
+            )
             seconds[method] += time.process_time() - began
             steps += [answers.step] if method == "rc" else []
     spike_s = step_seconds(torch.cat(steps), settings)

@@ -14,14 +14,15 @@ from rich.progress import Progress
 from torch import Generator, Tensor
 
 from training.augment import Augmenter
-from training.batches import ClipSet, Data, batch_features, shuffled
+from training.batches import ClipSet, Data, Features, batch_features, shuffled
 from training.frontend import SAMPLE_RATE, LogMel
 from training.network import Network, State
 from training.rank_coding import Answers, answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
 from training.run import Run, RunSettings, begin_with, load, save, start
 
 CHUNK = 10  # steps that are run between two looks for spikes; fewer cost more in calls than they save
-CARRY_SHARE = 0.5  # of sequences that begin where an earlier one ended, as in a stream
+CARRY_SHARE = 0.5  # of sequences that begin where one of the batch before ended, as in a stream
+CARRIED = 8  # sequences of a batch that are heard to their end for that
 RAMP = 0.4  # share of the epochs over which augmentation grows to full strength: clean clips teach faster
 
 
@@ -49,10 +50,7 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
             for i, rows in enumerate(shuffled(len(data.train.targets), settings.batch, run.generator)):
                 set_learning_rate(run, settings, run.epoch + i / steps_an_epoch)
                 features, targets = batch_features(data.train, rows, silence, augmenter, run.front_end)
-                state = starting_state(run.network, carried, len(targets), run.generator)
-                loss, answers = learn(settings, run, features, targets, state)
-                run.average.update_parameters(run.network)
-                carried = state_at_end(run.network, features, state, run.generator)
+                loss, answers, carried = learn(settings, run, features, targets, carried)
                 tally.add(loss, answers, targets)
                 progress.update(bar, advance=1, description=f"epoch {run.epoch + 1} {tally}")
             run.epoch += 1
@@ -61,8 +59,11 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
     return run
 
 
-def learn(settings: RunSettings, run: Run, features: Tensor, targets: Tensor, state: State) -> tuple[Tensor, Answers]:
-    """One step of the optimiser: forward to the answers, equation 7, backward from them."""
+def learn(
+    settings: RunSettings, run: Run, features: Features, targets: Tensor, carried: State | None
+) -> tuple[Tensor, Answers, State]:
+    """One step of the optimiser: forward to the answers, equation 7, backward from them; and states to begin with."""
+    state = starting_state(run.network, carried, len(targets), run.generator)
     theta = thresholds(settings, len(targets), run.generator)
     answers = answer(settings, run.network, features, state, theta)
     loss = rank_coding_loss(answers.logits, targets, settings.beta)
@@ -70,7 +71,8 @@ def learn(settings: RunSettings, run: Run, features: Tensor, targets: Tensor, st
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip_norm)
     run.optimiser.step()
-    return loss, answers
+    run.average.update_parameters(run.network)
+    return loss, answers, state_at_end(run.network, features, state, run.generator)
 
 
 def strength(settings: RunSettings, epoch: int) -> float:
@@ -84,11 +86,11 @@ def still_learning(run: Run, settings: RunSettings) -> bool:
 
 
 @torch.no_grad()
-def state_at_end(network: Network, features: Tensor, state: State, generator: Generator) -> State:
+def state_at_end(network: Network, features: Features, state: State, generator: Generator) -> State:
     """The state after some whole sequences of a batch, heard on beyond their answers."""
-    rows = torch.randperm(len(features), generator=generator, device=features.device)
-    rows = rows[: int(len(rows) * CARRY_SHARE)]
-    return network(features[rows], {name: value[rows] for name, value in state.items()})[1]
+    device = generator.device
+    rows = torch.randperm(features.shape[0], generator=generator, device=device)[:CARRIED]
+    return network(features[rows, :], {name: value[rows] for name, value in state.items()})[1]
 
 
 def starting_state(network: Network, carried: State | None, batch: int, generator: Generator) -> State:
@@ -109,12 +111,13 @@ def starting_state(network: Network, carried: State | None, batch: int, generato
 
 
 def thresholds(settings: RunSettings, batch: int, generator: Generator) -> Tensor:
-    """A threshold for every sequence of a batch, between `theta_low` and `theta`."""
+    """A threshold for every sequence of a batch, between `theta_low` and `theta`, evenly spread in log-odds."""
+    low, high = (math.log(theta / (1 - theta)) for theta in (settings.theta_low, settings.theta))
     share = torch.rand(batch, generator=generator, device=generator.device)
-    return settings.theta_low + (settings.theta - settings.theta_low) * share
+    return torch.sigmoid(low + (high - low) * share)
 
 
-def answer(settings: RunSettings, network: Network, features: Tensor, state: State, theta: Tensor) -> Answers:
+def answer(settings: RunSettings, network: Network, features: Features, state: State, theta: Tensor) -> Answers:
     if settings.method == "eos":
         return answer_at_end(network, features, state)
     return answer_at_first_spike(network, features, state, theta, CHUNK, settings.network.stride)

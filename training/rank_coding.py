@@ -4,7 +4,7 @@ Owns when a sequence answers and what the answer costs. Knows nothing of data, o
 """
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
@@ -13,6 +13,15 @@ from torch.nn.functional import cross_entropy
 from training.network import State
 
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
+
+
+class Sequences(Protocol):
+    """Inputs [batch, stride * steps, ...]: a tensor, or what makes a piece of one when it is asked for."""
+
+    @property
+    def shape(self) -> torch.Size: ...
+
+    def __getitem__(self, where: Any) -> Tensor: ...
 
 
 class Answers(NamedTuple):
@@ -35,20 +44,20 @@ def first_crossing(probabilities: Tensor, threshold: float | Tensor) -> tuple[Te
 
 
 def answer_at_first_spike(
-    network: Step, inputs: Tensor, state: State, theta: Tensor, chunk: int, stride: int = 1
+    network: Step, inputs: Sequences, state: State, theta: Tensor, chunk: int, stride: int = 1
 ) -> Answers:
     """Algorithm 1 for a batch: run `chunk` steps at a time, and take each sequence out once an output reached `theta`.
 
     `inputs` [batch, stride * steps, ...], `theta` [batch]. Only the spike's logits are returned, so that a loss on them
     back-propagates from the spike alone, and neither pass touches a sequence after the chunk of its spike.
     """
-    alive = torch.arange(len(inputs), device=inputs.device)
+    alive = torch.arange(len(theta), device=theta.device)
     order, parts = [], []
     for start in range(0, inputs.shape[1], chunk * stride):
-        piece = inputs[:, start : start + chunk * stride]
-        logits, state = network(piece[alive], state)
+        piece = inputs[alive, start : start + chunk * stride]
+        logits, state = network(piece, state)
         step, crossed = first_crossing(logits.detach().softmax(dim=2), theta[alive, None, None])
-        at_end = start + piece.shape[1] == inputs.shape[1]
+        at_end = start + chunk * stride >= inputs.shape[1]
         done = torch.ones_like(crossed) if at_end else crossed
         rows = done.nonzero().squeeze(1)
         spikes = logits[rows, step[rows]]
@@ -62,9 +71,9 @@ def answer_at_first_spike(
     return in_order(parts, torch.cat(order))
 
 
-def answer_at_end(network: Step, inputs: Tensor, state: State) -> Answers:
+def answer_at_end(network: Step, inputs: Sequences, state: State) -> Answers:
     """Conventional training: every sequence answers at its last step, whatever its outputs did before."""
-    logits, _ = network(inputs, state)
+    logits, _ = network(inputs[:, :], state)
     last = logits.new_full((len(logits),), logits.shape[1] - 1, dtype=torch.long)
     return Answers(logits[:, -1], last, torch.zeros_like(last, dtype=torch.bool))
 
