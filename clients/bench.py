@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 from clients.demo.__main__ import RECORDING
-from clients.load import Heard, Load, Tally, run_load
+from clients.load import Heard, Load, Tally, connect_all, play_all
 from clients.local_server import HOST, free_port, serving
 from service.audio import read_audio
 from service.protocol import Detection
@@ -26,6 +26,7 @@ from service.spotter import Spotter
 
 SAMPLE_RATE = 16000
 P99_LIMIT_MS = 20.0  # what --find-capacity holds
+PEAK = 0.8  # of the audio: when memory is read
 COLUMNS = ("streams", "cpu_ms_per_stream_s", "streams_per_core", "p50_ms", "p95_ms", "p99_ms", "max_ms",
            "memory_kib_per_stream", "batch", "found", "expected", "failed", "load_late_p99_ms")  # fmt: skip
 Row = dict[str, Any]
@@ -45,24 +46,24 @@ def metric(url: str, name: str) -> float:
     return float(next(line for line in lines if line.startswith(name + " ")).split()[1])
 
 
-def measure(address: str, load: Load) -> Row:
-    """Run one load and read the server's CPU time, memory and batches before and after."""
+async def measure(address: str, load: Load) -> Row:
+    """Run one load and read the server's CPU time, memory and batches before and after, all streams connected."""
     names = ("process_cpu_seconds_total", "kws_batch_streams_sum", "kws_batch_streams_count")
-    before = {name: metric(address, name) for name in names}
-    memory = metric(address, "process_resident_memory_bytes")
-    tally, peak = asyncio.run(watched(address, load))
-    spent = {name: metric(address, name) - before[name] for name in names}
-    cpu_ms = 1000 * spent["process_cpu_seconds_total"] / (load.streams * len(load.audio) / SAMPLE_RATE)
-    batch = spent["kws_batch_streams_sum"] / max(1, spent["kws_batch_streams_count"])
-    return row(load, tally, cpu_ms, (peak - memory) / 1024 / load.streams, batch)
+    memory, tally = await watch(address, ["process_resident_memory_bytes"]), Tally()
+    streams = await connect_all(load, tally)
+    before = await watch(address, names)
+    playing = asyncio.create_task(play_all(load, streams, tally))
+    await asyncio.sleep(PEAK * len(load.audio) / SAMPLE_RATE)
+    peak = await watch(address, ["process_resident_memory_bytes"])
+    await playing
+    cpu_s, batched, runs = (await watch(address, names) - before).tolist()
+    cpu_ms = 1000 * cpu_s / (load.streams * len(load.audio) / SAMPLE_RATE)
+    return row(load, tally, cpu_ms, float((peak - memory)[0]) / 1024 / load.streams, batched / max(1, runs))
 
 
-async def watched(address: str, load: Load) -> tuple[Tally, float]:
-    """The load, and the server's memory while all its streams were open."""
-    task = asyncio.create_task(run_load(load))
-    await asyncio.sleep(0.8 * len(load.audio) / SAMPLE_RATE)
-    peak = await asyncio.to_thread(metric, address, "process_resident_memory_bytes")
-    return await task, peak
+async def watch(address: str, names: Sequence[str]) -> np.ndarray:
+    """Some numbers of the server's /metrics."""
+    return np.array([await asyncio.to_thread(metric, address, name) for name in names])
 
 
 def row(load: Load, tally: Tally, cpu_ms: float, memory_kib: float, batch: float) -> Row:
@@ -94,7 +95,7 @@ def run(given: argparse.Namespace) -> list[Row]:
         while streams:
             load = Load(f"ws://{HOST}:{port}/v1/stream", streams.pop(0), audio, SAMPLE_RATE,
                         given.chunk_ms / 1000, expected)  # fmt: skip
-            rows.append(measure(f"http://{HOST}:{port}", load))
+            rows.append(asyncio.run(measure(f"http://{HOST}:{port}", load)))
             print(f"{load.streams} streams: {rows[-1]}", file=sys.stderr)
             if given.find_capacity and not streams and holds(rows[-1]):
                 streams = [load.streams * 3 // 2]

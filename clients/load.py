@@ -5,6 +5,7 @@ Owns the connections and their clocks. Knows nothing of the server's process or 
 
 import asyncio
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -43,19 +44,26 @@ class Load:
     expected: tuple[Heard, ...]
 
 
-async def run_load(load: Load) -> Tally:
-    """Play it to its end; a stream that fails counts all its detections as missed."""
-    tally = Tally(expected=load.streams * len(load.expected))
+async def connect_all(load: Load, tally: Tally) -> list[Connection]:
+    """The streams of a load, ready; those that are refused count as failures."""
+    opening = [connect(load.url, sample_rate=load.sample_rate) for _ in range(load.streams)]
+    opened = await asyncio.gather(*opening, return_exceptions=True)
+    tally.failures.update(str(one) for one in opened if isinstance(one, BaseException))
+    return [one for one in opened if isinstance(one, Connection)]
+
+
+async def play_all(load: Load, streams: Sequence[Connection], tally: Tally) -> None:
+    """Play the load to its end; a stream that fails counts all its detections as missed."""
+    tally.expected = load.streams * len(load.expected)
     data = encode(load.audio, "pcm_s16le")
-    await asyncio.gather(*(one_stream(load, data, i, tally) for i in range(load.streams)))
-    return tally
+    await asyncio.gather(*(play(load, data, i, one, tally) for i, one in enumerate(streams)))
 
 
-async def one_stream(load: Load, data: bytes, number: int, tally: Tally) -> None:
-    """One of the streams, from its connection to its summary."""
+async def play(load: Load, data: bytes, number: int, connection: Connection, tally: Tally) -> None:
+    """One of the streams, from its first audio to its summary."""
     await asyncio.sleep(load.chunk_s * number / load.streams)
     try:
-        async with await connect(load.url, sample_rate=load.sample_rate) as connection, asyncio.TaskGroup() as tasks:
+        async with connection, asyncio.TaskGroup() as tasks:
             tasks.create_task(send(load, data, connection, tally))
             events = [event async for event in connection]
         count(load, events, tally)

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from service.engine import Engine, Run
+from service.engine import LONGEST, MAX_FRAMES, Engine, Run
 from service.metrics import Metrics
 from service.model import BadModel, Model
 from service.protocol import Message, ProtocolError, model_message
 from service.settings import Settings
 
 BUNDLED = "speech-commands-rc"
-WARM_BATCH = 4
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ class Backend:
 
     @property
     def ready(self) -> bool:
-        return bool(self._served) and all(one.engine.alive for one in self._served.values())
+        return bool(self._served)
 
     def pick(self, name: str | None) -> Served:
         """The model of that name, or the default. Raises ProtocolError."""
@@ -101,9 +100,9 @@ def _load(settings: Settings) -> dict[str, Model]:
 
 
 def _warm(model: Model) -> None:
-    """The first runs are slow: have them before any stream."""
-    for batch in (1, WARM_BATCH):
-        model.run(np.zeros((batch, model.metadata.hop), np.float32), model.initial_state(batch))
+    """The first run of a size is slow and takes its memory: have the least and the most before any stream."""
+    for batch, frames in ((1, 1), (MAX_FRAMES, 1), (MAX_FRAMES // 2, 2), (MAX_FRAMES // LONGEST, LONGEST)):
+        model.run(np.zeros((batch, frames * model.metadata.hop), np.float32), model.initial_state(batch))
 
 
 def _default(settings: Settings, names: list[str]) -> str:

@@ -19,9 +19,9 @@ class Rule:
     refractory: int = 0  # continuous: frames after a hit without another
 
     @cached_property
-    def bars(self) -> NDArray[np.float32]:
-        """What a score must reach: the thresholds, out of reach for labels that are not allowed."""
-        return np.where(self.allowed, self.thresholds, np.float32(np.inf))
+    def bars(self) -> list[tuple[int, float]]:
+        """Of each label that may be an answer: its number and what its score must reach."""
+        return [(label, float(self.thresholds[label])) for label in self.allowed.nonzero()[0].tolist()]
 
 
 @dataclass(frozen=True)
@@ -95,35 +95,27 @@ class Continuous:
     def reset(self) -> None:
         self._frames = 0
         self._quiet_until = 0
-        self._armed = np.ones(len(self.rule.allowed), np.bool_)
-        self._all_armed = True
+        self._heard: set[int] = set()  # labels that have not fallen far enough since they were heard
 
     def push(self, scores: NDArray[np.float32]) -> list[Hit]:
         """Decide on `scores` [frames, labels]; one frame makes at most one hit, that of the highest score."""
-        start = self._frames
-        self._frames += len(scores)
-        above = scores >= self.rule.bars
-        if self._all_armed and not above.any():  # nearly always
-            return []
-        below = scores < REARM * self.rule.thresholds
-        hits = [self._step(start + i, scores[i], above[i], below[i]) for i in range(len(scores))]
-        self._all_armed = bool(self._armed.all())
-        return [hit for hit in hits if hit]
+        return [hit for row in scores.tolist() if (hit := self._step(row))]  # plain numbers: so few are no array's work
 
     def finish(self) -> list[Hit]:
         return []
 
-    def _step(
-        self, frame: int, scores: NDArray[np.float32], above: NDArray[np.bool_], below: NDArray[np.bool_]
-    ) -> Hit | None:
-        self._armed |= below
-        candidates = above & self._armed
-        if frame < self._quiet_until or not candidates.any():
+    def _step(self, scores: list[float]) -> Hit | None:
+        frame = self._frames
+        self._frames += 1
+        if self._heard:
+            self._heard = {label for label in self._heard if scores[label] >= REARM * self.rule.thresholds[label]}
+        above = [label for label, bar in self.rule.bars if scores[label] >= bar and label not in self._heard]
+        if not above or frame < self._quiet_until:
             return None
-        label = int(np.where(candidates, scores, -1).argmax())
-        self._armed[label] = False
+        label = max(above, key=scores.__getitem__)
+        self._heard.add(label)
         self._quiet_until = frame + 1 + self.rule.refractory
-        return Hit(frame, label, float(scores[label]), True)
+        return Hit(frame, label, scores[label], True)
 
 
 Decision = Utterance | Continuous

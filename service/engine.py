@@ -1,24 +1,26 @@
-"""Scores for many streams at once: one thread owns the state of all of them and runs whatever is ready, together.
+"""Scores for many streams at once: whatever is ready is run together, on a thread of its own.
 
-The thread never waits for a batch to fill: what arrives during a run makes the next run. The event loop puts orders
-into a queue and gets the scores of a whole run back in one callback, so nothing here needs a lock.
+A run never waits for a batch to fill: what arrives during one makes the next. All else happens on the event loop, so
+that the thread and the loop seldom need the interpreter at the same time, and nothing here needs a lock.
 """
 
 import asyncio
-import queue
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from itertools import islice
 from time import perf_counter
 
 import numpy as np
 
 from service.audio import Samples
-from service.model import Model
+from service.model import Model, State
 
-MAX_FRAMES = 512  # a run, all streams together: bounds how long one stream's long chunks delay the others
+MAX_FRAMES = 128  # a run, all streams together: more are no cheaper
+LONGEST = 16  # frames a run that one stream may have: its long chunks delay the others
 FIRST_SLOTS = 16  # doubled whenever they are all taken
+PACE_S = 0.004  # from one run that left nothing waiting to the next: small runs make every frame dearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,50 +33,26 @@ class Run:
 
 
 class EngineStream:
-    """One stream as the event loop sees it.
+    """One stream: the audio it waits with, and the row of the state that is its own.
 
     `on_scores(scores [frames, labels], run)` comes for each run, in order; `on_fault(error)` where a run failed.
     """
 
     def __init__(
-        self,
-        orders: "queue.SimpleQueue[_Order | None]",
-        on_scores: Callable[[Samples, Run], None],
-        on_fault: Callable[[Exception], None],
+        self, engine: "Engine", on_scores: Callable[[Samples, Run], None], on_fault: Callable[[Exception], None]
     ) -> None:
         self.on_scores, self.on_fault = on_scores, on_fault
-        self.closed = False
-        self.epoch = 0  # resets so far: scores of an earlier epoch are dropped
-        self._orders, self._seat = orders, _Seat(self)
+        self.slot: int | None = None
+        self.samples = 0  # that wait
+        self.epoch = 0  # resets so far: what a run of an earlier epoch gives is dropped
+        self._engine = engine
+        self._pieces: deque[Samples] = deque()
 
     def push(self, hops: Samples) -> None:
         """Queue whole hops, float32 [samples], at least one, to be scored."""
-        self._orders.put(_Order(self._seat, self.epoch, hops))
-
-    def reset(self) -> None:
-        """Forget all that was queued and heard."""
-        self.epoch += 1
-        self._orders.put(_Order(self._seat, self.epoch, None))
-
-    def close(self) -> None:
-        """Leave: nothing is called back any more."""
-        self.closed = True
-        self._orders.put(_Order(self._seat, self.epoch, None))
-
-
-class _Seat:
-    """The same stream as the thread sees it: the row of the state that is its own, and the audio it waits with."""
-
-    def __init__(self, stream: EngineStream) -> None:
-        self.stream = stream
-        self.epoch = 0
-        self.slot: int | None = None
-        self.samples = 0
-        self._pieces: deque[Samples] = deque()
-
-    def add(self, hops: Samples) -> None:
         self._pieces.append(hops)
         self.samples += len(hops)
+        self._engine.wake(self)
 
     def take(self, samples: int) -> Iterator[Samples]:
         """The pieces of so many samples, those that have waited longest."""
@@ -88,22 +66,17 @@ class _Seat:
             yield piece
 
     def clear(self) -> None:
+        """Forget the audio that waits."""
         self._pieces.clear()
         self.samples = 0
 
+    def reset(self) -> None:
+        """Forget all that was queued and heard; nothing of it is called back any more."""
+        self.clear()
+        self.epoch += 1
+        self._engine.leave(self)
 
-@dataclass(frozen=True, slots=True)
-class _Order:
-    seat: _Seat
-    epoch: int
-    hops: Samples | None  # None: forget everything and give the slot back
-
-
-@dataclass(frozen=True, slots=True)
-class _Result:
-    stream: EngineStream
-    epoch: int
-    answer: Samples | Exception
+    close = reset  # the last one
 
 
 class Engine:
@@ -111,91 +84,95 @@ class Engine:
 
     def __init__(self, model: Model, loop: asyncio.AbstractEventLoop, on_run: Callable[[Run], None]) -> None:
         self._model, self._loop, self._on_run = model, loop, on_run
-        self._orders: queue.SimpleQueue[_Order | None] = queue.SimpleQueue()
+        self._thread = ThreadPoolExecutor(1, f"engine-{model.metadata.name}")
         self._state = model.initial_state(FIRST_SLOTS)
         self._free = list(range(FIRST_SLOTS))
         self._slots = FIRST_SLOTS
-        self._ready: dict[_Seat, None] = {}  # ordered: the seats with audio waiting
-        self._thread = threading.Thread(target=self._work, name=f"engine-{model.metadata.name}", daemon=True)
-        self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        return self._thread.is_alive()
+        self._ready: dict[EngineStream, None] = {}  # ordered: the streams with audio waiting
+        self._busy = False  # a run is under way, or due
+        self._next = 0.0  # loop time before which no run begins
 
     def open(self, on_scores: Callable[[Samples, Run], None], on_fault: Callable[[Exception], None]) -> EngineStream:
         """A new stream; close it when it is over."""
-        return EngineStream(self._orders, on_scores, on_fault)
+        return EngineStream(self, on_scores, on_fault)
 
     def close(self) -> None:
         """Stop the thread. Audio still waiting is not scored."""
-        self._orders.put(None)
-        self._thread.join()
+        self._ready.clear()
+        self._thread.shutdown()
 
-    # From here on: the thread.
+    def wake(self, stream: EngineStream) -> None:
+        """A stream has audio waiting."""
+        self._ready[stream] = None
+        if not self._busy:
+            self._busy = True
+            self._loop.call_at(max(self._next, self._loop.time()), self._begin)
 
-    def _work(self) -> None:
-        while True:
-            try:
-                order = self._orders.get(block=not self._ready)
-            except queue.Empty:
-                self._run(list(self._ready))
-                continue
-            if order is None:
-                return
-            self._obey(order)
+    def leave(self, stream: EngineStream) -> None:
+        """A stream wants neither scores nor its slot any more."""
+        self._ready.pop(stream, None)
+        if stream.slot is not None:
+            self._free.append(stream.slot)
+            stream.slot = None
 
-    def _obey(self, order: _Order) -> None:
-        seat = order.seat
-        if order.hops is None:
-            seat.clear()
-            seat.epoch = order.epoch
-            self._ready.pop(seat, None)
-            if seat.slot is not None:
-                self._free.append(seat.slot)
-                seat.slot = None
-        else:
-            seat.add(order.hops)
-            self._ready[seat] = None
-
-    def _run(self, seats: list[_Seat]) -> None:
-        """Score as many frames as every seat has, and hand them over."""
-        began = perf_counter()
-        try:
-            answers = list(self._score(seats))
-        except Exception as error:  # whatever it is, the thread goes on for the other streams
-            for seat in seats:
-                seat.clear()
-            answers = [error] * len(seats)
-        run = Run(began, perf_counter(), len(seats))
-        for seat in seats:
-            if not seat.samples:
-                del self._ready[seat]
-        results = [_Result(seat.stream, seat.epoch, answer) for seat, answer in zip(seats, answers, strict=True)]
-        self._loop.call_soon_threadsafe(self._deliver, results, run)
-
-    def _score(self, seats: list[_Seat]) -> Samples:
-        """Scores [seats, frames, labels]; touches the rows of these seats only."""
+    def _begin(self) -> None:
+        """Give the thread as many frames as the longest waiting stream has, of all streams that have so many."""
+        self._busy = bool(self._ready)
+        if not self._ready:
+            return
         hop = self._model.metadata.hop
-        frames = min(min(seat.samples for seat in seats) // hop, max(1, MAX_FRAMES // len(seats)))
-        # bytes are joined without letting the event loop in between, unlike arrays, each of which would wait for it
-        audio = b"".join(piece.data for seat in seats for piece in seat.take(frames * hop))
-        rows = np.frombuffer(audio, np.float32).reshape(len(seats), -1)
-        slots = np.array([self._slot(seat) for seat in seats])
-        scores, after = self._model.run(rows, {name: array.take(slots, axis=0) for name, array in self._state.items()})
-        for name, array in after.items():
-            self._state[name][slots] = array
-        return scores
+        frames = min(next(iter(self._ready)).samples // hop, LONGEST)
+        streams = list(islice((one for one in self._ready if one.samples >= frames * hop), MAX_FRAMES // frames))
+        audio = b"".join([piece.data for stream in streams for piece in stream.take(frames * hop)])
+        for stream in streams:
+            del self._ready[stream]
+            if stream.samples:
+                self._ready[stream] = None
+        self._next = self._loop.time() + (0 if self._ready else PACE_S)
+        slots = [self._slot(stream) for stream in streams]
+        rows = np.frombuffer(audio, np.float32).reshape(len(streams), -1)
+        state = {name: array.take(slots, axis=0) for name, array in self._state.items()}
+        places = [(stream, stream.epoch) for stream in streams]
+        run = self._loop.run_in_executor(self._thread, self._timed, rows, state)
+        run.add_done_callback(lambda run: self._end(places, run))
 
-    def _slot(self, seat: _Seat) -> int:
-        """The seat's row; a new one starts from zeros."""
-        if seat.slot is None:
+    def _timed(self, rows: Samples, state: State) -> tuple[Samples, State, Run]:
+        """The thread's part."""
+        began = perf_counter()
+        scores, after = self._model.run(rows, state)
+        return scores, after, Run(began, perf_counter(), len(rows))
+
+    def _end(self, places: list[tuple[EngineStream, int]], done: "asyncio.Future[tuple[Samples, State, Run]]") -> None:
+        """Put the states back, begin the next run, and hand the scores over."""
+        if done.cancelled():
+            return
+        self._busy = False
+        there = [(i, stream) for i, (stream, epoch) in enumerate(places) if stream.epoch == epoch]
+        try:
+            scores, after, run = done.result()
+        except Exception as error:  # whatever it is, the other streams go on
+            for _, stream in there:
+                stream.reset()
+                stream.on_fault(error)
+        else:
+            rows, slots = [i for i, _ in there], [stream.slot or 0 for _, stream in there]
+            for name, array in after.items():
+                self._state[name][slots] = array[rows]
+            self._on_run(run)
+            for i, stream in there:
+                _hand_over(stream, scores[i], run)
+        if self._ready and not self._busy:
+            self.wake(next(iter(self._ready)))
+
+    def _slot(self, stream: EngineStream) -> int:
+        """The stream's row; a new one starts from zeros."""
+        if stream.slot is None:
             if not self._free:
                 self._grow()
-            seat.slot = self._free.pop()
+            stream.slot = self._free.pop()
             for array in self._state.values():
-                array[seat.slot] = 0
-        return seat.slot
+                array[stream.slot] = 0
+        return stream.slot
 
     def _grow(self) -> None:
         more = self._model.initial_state(self._slots)
@@ -203,18 +180,9 @@ class Engine:
         self._free = list(range(self._slots, 2 * self._slots))
         self._slots *= 2
 
-    # And back on the event loop.
 
-    def _deliver(self, results: list[_Result], run: Run) -> None:
-        self._on_run(run)
-        for result in results:
-            stream = result.stream
-            if stream.closed or result.epoch != stream.epoch:
-                continue
-            if isinstance(result.answer, Exception):
-                stream.on_fault(result.answer)
-                continue
-            try:
-                stream.on_scores(result.answer, run)
-            except Exception as error:  # the other streams of the run still get theirs
-                stream.on_fault(error)
+def _hand_over(stream: EngineStream, scores: Samples, run: Run) -> None:
+    try:
+        stream.on_scores(scores, run)
+    except Exception as error:  # the other streams of the run still get theirs
+        stream.on_fault(error)

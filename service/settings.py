@@ -24,9 +24,7 @@ class Settings(BaseSettings):
     retry_after_s: Count = 1  # what its Retry-After says
     max_message_bytes: Count = 65536  # one WebSocket message
     max_backlog_s: Seconds = 2.0  # audio received and not decided on; also how long any may wait for that
-    max_outgoing: Count = (
-        1024  # messages waiting for a client that does not read; one run of the engine makes up to 512
-    )
+    max_outgoing: Count = 1024  # messages waiting for a client that does not read; one run of the engine makes up to 16
     idle_timeout_s: Seconds = 30.0  # without any message from the client
     close_timeout_s: Seconds = 2.0  # for a client to take its last messages
     drain_timeout_s: Count = 10  # for all streams to end on shutdown

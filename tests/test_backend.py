@@ -43,14 +43,6 @@ async def test_models_are_there_from_start_to_close(models_dir: Path) -> None:
     assert not one.ready
 
 
-async def test_a_dead_engine_is_not_ready(models_dir: Path) -> None:
-    one = backend(models_dir, default_model="tones")
-    one.start()
-    one.pick("other").engine.close()
-    assert not one.ready
-    one.pick("tones").engine.close()
-
-
 def test_streams_are_counted(models_dir: Path) -> None:
     one = backend(models_dir, default_model="tones")
     with one.stream():

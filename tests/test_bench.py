@@ -8,8 +8,14 @@ import pytest
 import soundfile
 
 from clients import bench
-from clients.load import Load, run_load
+from clients.load import Load, Tally, connect_all, play_all
 from tests.conftest import RATE, Running, say
+
+
+async def run_load(load: Load) -> Tally:
+    tally = Tally()
+    await play_all(load, await connect_all(load, tally), tally)
+    return tally
 
 
 def test_every_stream_is_compared_with_one_alone(server: Running, models_dir: Path) -> None:

@@ -55,7 +55,7 @@ class LogMel(nn.Module):
         audio = torch.cat([tail, audio], dim=1)
         power = self.power(self.frames(audio))
         features = torch.log(power @ self.mel + ENERGY_FLOOR)
-        return (features - self.mean) * self.scale, audio[:, audio.shape[1] - tail.shape[1] :]
+        return (features - self.mean) * self.scale, audio[:, self.settings.hop - self.settings.window :]
 
     def frames(self, audio: Tensor) -> Tensor:
         """Samples [batch, window - hop + hop * frames] → overlapping frames [batch, frames, window]."""
@@ -63,8 +63,7 @@ class LogMel(nn.Module):
         block = math.gcd(window, hop)
         blocks = audio.reshape(audio.shape[0], -1, block)
         last = window // block - 1
-        stop = blocks.shape[1] - last
-        return torch.cat([blocks[:, i : stop + i : hop // block] for i in range(last + 1)], dim=2)
+        return torch.cat([blocks[:, i : i - last or None : hop // block] for i in range(last + 1)], dim=2)
 
     def power(self, frames: Tensor) -> Tensor:
         """Frames [..., window] → power spectrum [..., window / 2 + 1] under a periodic Hamming window."""

@@ -43,8 +43,8 @@ class Context(nn.Module):
     def forward(self, features: Tensor, state: State) -> tuple[Tensor, State]:
         """[batch, stride * steps, bands] → [batch, steps, size]."""
         frames = torch.cat([state["context"], features], dim=1)
-        stop = frames.shape[1] - self.width + 1
-        stacked = torch.cat([frames[:, i : stop + i : self.stride] for i in range(self.width)], dim=2)
+        last = self.width - 1
+        stacked = torch.cat([frames[:, i : i - last or None : self.stride] for i in range(self.width)], dim=2)
         return stacked, {"context": frames[:, frames.shape[1] - self.width + self.stride :]}
 
 
@@ -77,7 +77,7 @@ class Convolutions(nn.Module):
         x, new = features.unsqueeze(2), {}
         for i, (layer, norm) in enumerate(zip(self.layers, self.norms, strict=True)):
             x = torch.cat([state[f"conv{i}"], x.transpose(1, 2)], dim=2)
-            new[f"conv{i}"] = x[:, :, x.shape[2] - self.tails[i][1] :]
+            new[f"conv{i}"] = x[:, :, -self.tails[i][1] :]
             x = torch.relu(norm(layer(x).transpose(1, 2)))
         return x.flatten(2), new
 
