@@ -11,7 +11,7 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from service.audio import BadAudio
 from service.model import BadModel, Model
-from training import compare, cost, evaluate, report, speech
+from training import compare, cost, evaluate, report, speech, stream_evaluation
 from training import speech_commands as sc
 from training.download import DownloadError, fetch_speech_commands
 from training.experiments import sequence_spotting, two_sequence
@@ -67,11 +67,15 @@ def add_data(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data-dir", type=Path, required=True, help="a folder of recordings for each word")
 
 
+def add_surroundings(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--noise", type=Path, nargs="*", default=[], help="folders of background recordings")
+    command.add_argument("--rooms", type=Path, nargs="*", default=[], help="folders of room impulse responses")
+
+
 def add_speech(command: argparse.ArgumentParser) -> None:
     add_data(command)
     command.add_argument("--keywords", default=KEYWORDS, help="words to spot, with commas; all others are _unknown_")
-    command.add_argument("--noise", type=Path, nargs="*", default=[], help="folders of background recordings")
-    command.add_argument("--rooms", type=Path, nargs="*", default=[], help="folders of room impulse responses")
+    add_surroundings(command)
     command.add_argument("--network", choices=sorted(speech.PRESETS), default="conv", help="paper: LSTM 128, dense 32")
     command.add_argument("--method", choices=("rc", "eos"), default="rc", help="eos: back-propagate from the last step")
     command.add_argument("--beta", type=float, default=0.05, help="weight of the entropy term, equation 7")
@@ -115,14 +119,24 @@ def add_evaluate(command: argparse.ArgumentParser) -> None:
     add_data(command)
     command.add_argument("--model", type=Path, required=True, help="folder of an exported model")
     command.add_argument("--split", choices=("validation", "test"), default="validation")
+    command.add_argument(
+        "--streams", action="store_true", help="measure endless audio too; needs --speech for all of it"
+    )
+    add_surroundings(command)
+    command.add_argument("--speech", type=Path, nargs="*", default=[], help="folders of running speech with word times")
+    command.add_argument("--hours", type=float, default=2.0, help="of each of the eight test streams")
     command.add_argument("--json", action="store_true", help="print the whole report as JSON")
-    command.add_argument("--card", action="store_true", help="write report.json, README.md, curve.png beside the model")
+    command.add_argument("--card", action="store_true", help="write report.json, README.md and plots beside the model")
     command.set_defaults(run=run_evaluate)
 
 
 def run_evaluate(args: argparse.Namespace) -> None:
     model = Model(args.model)
     found = evaluate.evaluate_folder(model, args.data_dir, args.split)
+    if args.streams:
+        found["streams"] = stream_evaluation.evaluate_folders(
+            model, args.data_dir, args.split, args.noise, args.rooms, args.speech, args.hours
+        )
     found["measured"] = report.facts(args.command_line, model.metadata.seed)
     if args.card:
         report.write_model_files(model.metadata, found, args.model)

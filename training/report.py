@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from service.model import Metadata
+from training import stream_card
 
 Curve = Sequence[Mapping[str, float]]
 
@@ -19,11 +20,13 @@ def facts(command: str, seed: int) -> dict[str, Any]:
 
 
 def write_model_files(meta: Metadata, report: Mapping[str, Any], folder: Path) -> None:
-    """report.json, the model card README.md and curve.png beside the model."""
+    """report.json, the model card README.md and its plots beside the model."""
     (folder / "report.json").write_text(json.dumps(report, indent=1) + "\n")
     write_card(meta, report, folder / "README.md")
     marks = {name: (found["decision_time_s"]["mean"], found["accuracy"]) for name, found in report["speeds"].items()}
     plot_curves({meta.name: [report["curve"]]}, marks, folder / "curve.png")
+    if "streams" in report:
+        stream_card.plot(report["streams"], folder)
 
 
 def write_card(meta: Metadata, report: Mapping[str, Any], path: Path) -> None:
@@ -74,7 +77,8 @@ def card_figures(report: Mapping[str, Any]) -> list[str]:
             f"| {label} | {found['clips']} | {found['recall']:.1%} | {found['precision']:.1%} "
             f"| {1000 * found['decision_time_p50_s']:.0f} ms |"
         )
-    return [*lines, "", "![accuracy against decision time](curve.png)"]
+    lines += ["", "![accuracy against decision time](curve.png)"]
+    return lines + (stream_card.section(report["streams"]) if "streams" in report else [])
 
 
 def card_limits(report: Mapping[str, Any]) -> list[str]:
@@ -89,7 +93,7 @@ def card_limits(report: Mapping[str, Any]) -> list[str]:
         "",
         "## Limits",
         "",
-        "- Measured on single words of one second. False alarms in endless speech are not measured here.",
+        *([] if "streams" in report else ["- Measured on single words of one second, not in endless speech."]),
         "- The words are short, and some are the beginning of others (go, no, up): an early answer can't know.",
     ]
 

@@ -25,7 +25,6 @@ from training.loop import train
 from training.network import Network, NetworkSettings
 from training.run import RunSettings
 
-ROOM_S = 0.5  # of an impulse response that is used
 REFRACTORY_S = 0.5
 COMPARED_CLIPS = 20  # clips on which torch and onnxruntime must agree before an export is written
 
@@ -46,7 +45,7 @@ PRESETS = {
 def load_data(folder: Path, labels: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path]) -> Data:
     """Training and validation clips of a folder, noise and rooms, as tensors. Prints what was refused."""
     recordings = sc.read_recordings([folder / sc.BACKGROUND, *noise])
-    responses = [direct_sound_first(response) for response in sc.read_recordings(rooms)]
+    responses = [sc.direct_sound_first(response) for response in sc.read_recordings(rooms)]
     (train, about_train), (validation, about_validation) = (
         clip_set(folder, labels, split) for split in ("train", "validation")
     )
@@ -58,7 +57,7 @@ def load_data(folder: Path, labels: Sequence[str], noise: Sequence[Path], rooms:
         train,
         validation,
         torch.from_numpy(np.concatenate(recordings or [np.zeros(sc.CLIP + 1, np.float32)])).half(),
-        torch.from_numpy(np.stack(responses or [direct_sound_first(np.ones(1, np.float32))])),
+        torch.from_numpy(np.stack(responses or [sc.direct_sound_first(np.ones(1, np.float32))])),
     )
 
 
@@ -76,14 +75,6 @@ def clip_set(folder: Path, labels: Sequence[str], split: str) -> tuple[ClipSet, 
 
 def as_int16(samples: Samples) -> Tensor:
     return torch.from_numpy((samples.clip(-1, 1) * 32767).round().astype(np.int16))
-
-
-def direct_sound_first(response: Samples) -> Samples:
-    """A room's impulse response from its direct sound on, ROOM_S long, with energy 1."""
-    start = max(0, int(np.abs(response).argmax()) - 8)
-    size = int(ROOM_S * SAMPLE_RATE)
-    response = response[start : start + size]
-    return np.pad(response, (0, size - len(response))) / np.sqrt(np.square(response).sum())
 
 
 def train_and_export(

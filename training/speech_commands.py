@@ -20,7 +20,9 @@ UNKNOWN, SILENCE, BACKGROUND = "_unknown_", "_silence_", "_background_noise_"
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
 CLIP = SAMPLE_RATE  # samples: the data set's clips last at most one second
 SHORTEST_S = 0.2
+ROOM_S = 0.5  # of an impulse response that is used
 VALIDATION, TESTING = 10.0, 10.0  # percent of speakers
+VALIDATION_RECORDINGS, TEST_RECORDINGS = 20.0, 20.0  # percent of noises, music and rooms
 MOST_SPEAKERS = 2**27 - 1  # of the data set's own split
 
 
@@ -37,12 +39,26 @@ class BadData(ValueError):
 
 def split_of(name: str) -> str:
     """`train`, `validation` or `test` by the speaker in a file name (Warden 2018, section 7; SHA-1 of the speaker)."""
-    speaker = re.sub(r"_nohash_.*$", "", Path(name).name)
-    digest = int(hashlib.sha1(speaker.encode(), usedforsecurity=False).hexdigest(), 16)
-    percent = digest % (MOST_SPEAKERS + 1) * (100.0 / MOST_SPEAKERS)
+    percent = percent_of(re.sub(r"_nohash_.*$", "", Path(name).name))
     if percent < VALIDATION:
         return "validation"
     return "test" if percent < VALIDATION + TESTING else "train"
+
+
+def split_of_recording(name: str) -> str:
+    """The same for noise, music and rooms, by how the name begins: takes of one place or piece stay together."""
+    stem = Path(name).stem.split("__")[-1]
+    source = re.match(r"\d+-\d+|[^-_\d]+", stem)
+    percent = percent_of(source[0] if source else stem)
+    if percent < VALIDATION_RECORDINGS:
+        return "validation"
+    return "test" if percent < VALIDATION_RECORDINGS + TEST_RECORDINGS else "train"
+
+
+def percent_of(name: str) -> float:
+    """A number from 0 to 100 that is always the same for a name."""
+    digest = int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16)
+    return digest % (MOST_SPEAKERS + 1) * (100.0 / MOST_SPEAKERS)
 
 
 def find_clips(folder: Path, split: str) -> list[Clip]:
@@ -98,8 +114,17 @@ def padded(samples: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
     return np.stack([np.pad(clip, (0, CLIP - len(clip))) for clip in samples])
 
 
-def read_recordings(folders: Iterable[Path]) -> list[NDArray[np.float32]]:
-    """Every recording below some folders, whole, at 16 kHz: background noise, music or room responses."""
+def read_recordings(folders: Iterable[Path], split: str | None = None) -> list[NDArray[np.float32]]:
+    """Every recording below some folders, of a split or of all, whole, at 16 kHz: noise, music or room responses."""
     paths = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
+    paths = [path for path in paths if split in (None, split_of_recording(path.name))]
     with ThreadPoolExecutor() as pool:
         return list(pool.map(read_audio, paths))
+
+
+def direct_sound_first(response: NDArray[np.float32]) -> NDArray[np.float32]:
+    """A room's impulse response from its direct sound on, ROOM_S long, with energy 1."""
+    start = max(0, int(np.abs(response).argmax()) - 8)
+    size = int(ROOM_S * SAMPLE_RATE)
+    response = response[start : start + size]
+    return np.pad(response, (0, size - len(response))) / np.sqrt(np.square(response).sum())

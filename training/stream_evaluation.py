@@ -1,0 +1,217 @@
+"""An exported model on endless audio, through the service's own sessions and decisions.
+
+The network hears every stream once, all of them side by side; what any thresholds make of it is decided on its scores.
+"""
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from itertools import chain, islice
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from service.model import Model
+from service.protocol import Detection, parse_config
+from service.session import Session
+from training.agreement import agreement
+from training.frontend import SAMPLE_RATE
+from training.material import Floats, Material, Word, read_material, read_speech
+from training.stream_scoring import Detected, figures, judge, misses_within, prefixes
+from training.streams import SCENE_S, Scene, Surroundings, TalkSettings, noises, reading, scenes, talk
+
+CHUNK = 50  # frames a run of the model, and frames decided at once
+MIXED = Surroundings()
+CLEAN = Surroundings(room=0, colour_db=0, snr_db=None)
+TALKS = {"mixed": MIXED, "clean": CLEAN} | {
+    f"{snr} dB": replace(CLEAN, snr_db=(float(snr), float(snr))) for snr in (20, 10, 5, 0)
+}
+SPEECH, NOISE = "speech", "noise"  # the streams in which every detection is a false alarm
+SWEPT = ("mixed", "clean", "10 dB", SPEECH, NOISE)
+SCALES = tuple(float(x) for x in np.arange(-4, 10.1, 0.5))  # added to the logit of each threshold of `balanced`
+LIMIT = 0.5  # false alarms an hour of an operating point
+
+
+class Heard(NamedTuple):
+    """One stream as the model heard it."""
+
+    scores: Floats  # [frames, labels]
+    words: tuple[Word, ...]
+
+
+def streams_of(material: Material, hours: float, seed: int) -> dict[str, Iterator[Scene]]:
+    """Every test stream: the same talk in each of TALKS, all running speech again and again, and noise."""
+    rng = np.random.default_rng
+    streams = {}
+    for name, where in TALKS.items():
+        settings = TalkSettings() if where is MIXED else TalkSettings(gain_db=(0, 0))  # an SNR holds for every word
+        said = talk(material, settings, rng([seed, 0]))
+        streams[name] = first_hours(scenes(said, where, material, rng([seed, 1])), hours)
+    if material.speech:
+        once_hours = sum(len(spoken.samples) for spoken in material.speech) / SAMPLE_RATE / 3600
+        order = rng([seed, 2])
+        read = chain.from_iterable(reading(material, order) for _ in range(math.ceil(hours / once_hours)))
+        streams[SPEECH] = scenes(read, MIXED, material, rng([seed, 3]))
+    streams[NOISE] = islice(noises(MIXED, material, rng([seed, 4])), math.ceil(3600 * hours / SCENE_S))
+    return streams
+
+
+def first_hours(stream: Iterator[Scene], hours: float) -> Iterator[Scene]:
+    left = 3600 * hours * SAMPLE_RATE
+    while left > 0:
+        scene = next(stream)
+        left -= len(scene.samples)
+        yield scene
+
+
+def hear(model: Model, streams: Mapping[str, Iterator[Scene]]) -> dict[str, Heard]:
+    """Scores of every frame of every stream, side by side, each with a state that is carried from start to end."""
+    listeners = {name: _Listener(model, stream) for name, stream in streams.items()}
+    live = list(listeners.values())
+    size, state = CHUNK * model.metadata.hop, model.initial_state(len(live))
+    while live:
+        audio = np.zeros((len(live), size), np.float32)
+        taken = [listener.take(row) for row, listener in zip(audio, live, strict=True)]
+        scores, state = model.run(audio, state)
+        for listener, samples, row in zip(live, taken, scores, strict=True):
+            listener.scores.append(row[: samples // model.metadata.hop].copy())
+        going_on = [i for i, samples in enumerate(taken) if samples == size]
+        live = [live[i] for i in going_on]
+        state = {name: array[going_on] for name, array in state.items()}
+    return {name: Heard(np.concatenate(listener.scores), tuple(listener.words)) for name, listener in listeners.items()}
+
+
+class _Listener:
+    """One stream on its way through a session: what is not scored yet, and what has been."""
+
+    def __init__(self, model: Model, stream: Iterator[Scene]) -> None:
+        self.scores: list[Floats] = []
+        self.words: list[Word] = []
+        self._stream, self._length = stream, 0
+        config, _ = parse_config({"sample_rate": SAMPLE_RATE})
+        self._session = Session(model.metadata, config)
+        self._hops = np.zeros(0, np.float32)
+
+    def take(self, row: Floats) -> int:
+        """Fill a row with the next hops; returns how many samples there were."""
+        while len(self._hops) < len(row) and (scene := next(self._stream, None)):
+            self.words += [word.later(self._length / SAMPLE_RATE) for word in scene.words]
+            self._length += len(scene.samples)
+            self._hops = np.concatenate([self._hops, self._session.push_samples(scene.samples)])
+        taken = self._hops[: len(row)]
+        row[: len(taken)] = taken
+        self._hops = self._hops[len(row) :]
+        return len(taken)
+
+
+def detect(model: Model, scores: Floats, **settings: Any) -> list[Detected]:
+    """What a session of the service with some settings (`speed` or `threshold`) detects, given its scores."""
+    meta = model.metadata
+    session = Session(meta, parse_config(settings)[0])
+    pieces = (scores[i : i + CHUNK] for i in range(0, len(scores), CHUNK))
+    return [
+        Detected(event.label, (event.frame + 1) * meta.hop / meta.sample_rate)
+        for piece in pieces
+        for event in session.scored(piece)
+        if isinstance(event, Detection)
+    ]
+
+
+def measure(model: Model, heard: Mapping[str, Heard], **settings: Any) -> dict[str, Any]:
+    """All figures of each stream at some settings; of mixed talk also what fires early and whether hours change it."""
+    found: dict[str, Any] = {}
+    for name, (scores, words) in heard.items():
+        verdicts = judge(words, detect(model, scores, **settings))
+        seconds = len(scores) * model.metadata.hop / model.metadata.sample_rate
+        found[name] = figures(words, verdicts, seconds, model.metadata.keywords)
+        if name == "mixed":
+            span = min(3600.0, seconds / 2)
+            found["prefixes"] = prefixes(words, verdicts)
+            found["first_and_last_misses"] = {
+                "hours": round(span / 3600, 3),
+                "first": misses_within(words, verdicts, 0, span),
+                "last": misses_within(words, verdicts, seconds - span, seconds),
+            }
+    return found
+
+
+def scaled(thresholds: Mapping[str, float], scale: float) -> dict[str, float]:
+    """Thresholds with `scale` added to their logits."""
+    return {
+        label: 1 / (1 + math.exp(-math.log(min(t, 1 - 1e-6) / (1 - min(t, 1 - 1e-6))) - scale))
+        for label, t in thresholds.items()
+    }
+
+
+def sweep(model: Model, heard: Mapping[str, Heard]) -> list[dict[str, Any]]:
+    """Misses and false alarms with every scale on the thresholds of `balanced`, up to where nothing is found."""
+    balanced = {k: model.metadata.speeds["balanced"]["continuous"][k] for k in model.metadata.keywords}
+    points: list[dict[str, Any]] = []
+    for scale in SCALES:
+        thresholds = scaled(balanced, scale)
+        found = measure(model, {name: heard[name] for name in SWEPT if name in heard}, threshold=thresholds)
+        point = {name: brief(found[name]) for name in SWEPT if name in found}
+        points.append({"scale": scale, "thresholds": thresholds, **point})
+        if point["clean"]["misses"] == 1:
+            break
+    return points
+
+
+def brief(found: Mapping[str, Any]) -> dict[str, Any]:
+    keys = ("misses", "false_alarms_per_hour")
+    labels = {label: {key: one[key] for key in keys} for label, one in found["labels"].items()}
+    return {**{key: found[key] for key in keys}, "labels": labels}
+
+
+def operating_point(points: Sequence[Mapping[str, Any]], keywords: Sequence[str], per_hour: float) -> dict[str, float]:
+    """For each keyword the lowest threshold of the sweep with so many false alarms an hour, in speech `per_hour`, in
+    noise its part of LIMIT; the highest if none is."""
+    limits = {SPEECH: per_hour, NOISE: LIMIT / len(keywords)}
+
+    def quiet(point: Mapping[str, Any], keyword: str) -> bool:
+        alarms = {name: point[name]["labels"][keyword]["false_alarms_per_hour"] for name in limits if name in point}
+        return all(alarms[name] <= limits[name] for name in alarms)
+
+    chosen = {k: next((p for p in points if quiet(p, k)), points[-1]) for k in keywords}
+    return {keyword: point["thresholds"][keyword] for keyword, point in chosen.items()}
+
+
+def evaluate_streams(model: Model, material: Material, hours: float, seed: int = 0) -> dict[str, Any]:
+    """All figures of a model on the test streams of some material, each so many hours long."""
+    keywords = model.metadata.keywords
+    heard = hear(model, streams_of(material, hours, seed))
+    points = sweep(model, heard)
+    wanted = {"0.5 an hour and keyword": LIMIT, "0.5 an hour together": LIMIT / len(keywords)}
+    chosen = {name: operating_point(points, keywords, per_hour) for name, per_hour in wanted.items()}
+    return {
+        "seed": seed,
+        "speeds": {speed: measure(model, heard, speed=speed) for speed in model.metadata.speeds},
+        "operating_points": {
+            name: {"thresholds": thresholds, **measure(model, heard, threshold=thresholds)}
+            for name, thresholds in chosen.items()
+        },
+        "det": points,
+    }
+
+
+def evaluate_folders(
+    model: Model, folder: Path, split: str,
+    noise: Sequence[Path], rooms: Sequence[Path], speech: Sequence[Path], hours: float,
+) -> dict[str, Any]:  # fmt: skip
+    """The same on a split of some folders, with what it was measured on and how sure the ends of words are."""
+    keywords = model.metadata.keywords
+    material = read_material(folder, keywords, split, noise, rooms, speech)
+    marked = (spoken for part in speech for spoken in read_speech(part, keywords))
+    return {
+        "data": {
+            "split": split,
+            "keyword_clips": sum(map(len, material.keywords.values())),
+            "other_clips": sum(map(len, material.others.values())),
+            "speech_minutes": round(sum(len(spoken.samples) for spoken in material.speech) / SAMPLE_RATE / 60, 1),
+            "noise_minutes": round(len(material.noise) / SAMPLE_RATE / 60, 1),
+            "rooms": len(material.rooms),
+        },
+        "endpoints": agreement(marked, material.noise, np.random.default_rng(0)),
+        **evaluate_streams(model, material, hours),
+    }
