@@ -1,12 +1,13 @@
 """rc-train from the command line, end to end on a tiny data set."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
 
 from service.model import Model
-from tests.words import write_words
+from tests.words import write_speech, write_words
 from training.cli import main
 
 
@@ -43,6 +44,32 @@ def test_evaluate_writes_card_report_and_plot(run: tuple[Path, Path], capsys: py
     assert f"| balanced | {report['speeds']['balanced']['threshold']} |" in card
     assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
     assert Model(out).report == report
+
+
+def test_streams_are_measured_and_in_the_card(
+    run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = run
+    model = shutil.copytree(out, tmp_path / "tiny")
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    for i in range(9):  # some of every split
+        shutil.copy(data / "_background_noise_" / "hiss.wav", noise / f"1-{i}-A.wav")
+    speech = write_speech(tmp_path / "speech")
+    command = ["evaluate", "--model", str(model), "--data-dir", str(data), "--split", "test", "--card", "--streams"]
+    assert main([*command, "--noise", str(noise), "--speech", str(speech), "--hours", "0.001"]) == 0
+    printed = capsys.readouterr().out
+    card = (model / "README.md").read_text()
+    streams = json.loads((model / "report.json").read_text())["streams"]
+    assert streams["data"]["keyword_clips"] == 12
+    assert streams["endpoints"]["laid in noise, 30 dB"]["start"]["words"] == 5
+    keywords = streams["speeds"]["balanced"]["mixed"]["keywords"]
+    assert f"composed from the test split: {keywords} keywords (of 12 clips)" in card
+    assert "## Endless audio" in printed
+    assert "not in endless speech" not in card
+    for plot in ("det.png", "decision_time.png"):
+        assert f"({plot})" in card
+        assert (model / plot).read_bytes().startswith(b"\x89PNG")
 
 
 def test_export_again_gives_the_same_model(run: tuple[Path, Path], tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """A tiny data set in the layout of Speech Commands: a word is a pattern of tones, a speaker a pitch. No voice in it."""
 
+import csv
 from pathlib import Path
 
 import numpy as np
@@ -9,6 +10,7 @@ from training.speech_commands import split_of
 
 RATE = 16_000
 WORDS = {"up": (400, 900), "down": (900, 400), "cat": (650, 650), "dog": (400, 400)}  # Hz, first and second half
+SPEECH_SPEAKERS = ("train/1088", "train/19", "train/27", "train/8629", "dev/118")
 
 
 def speakers(split: str, count: int) -> list[str]:
@@ -40,3 +42,23 @@ def spoken(tones: tuple[int, int], pitch: float, rng: np.random.Generator) -> np
     clip = 0.002 * rng.standard_normal(RATE)
     clip[start : start + len(word)] += 0.3 * word
     return clip
+
+
+def write_speech(folder: Path) -> Path:
+    """Three seconds by each speaker: hiss, with the keyword `up` as a tone from 1.0 to 1.4 s, said to be there."""
+    time = np.arange(3 * RATE) / RATE
+    files = [f"{speaker}/0.wav" for speaker in SPEECH_SPEAKERS]
+    for file in files:
+        (folder / file).parent.mkdir(parents=True)
+        rng = np.random.default_rng(0)
+        samples = 0.01 * rng.standard_normal(len(time)) + 0.3 * np.sin(2 * np.pi * 400 * time) * (abs(time - 1.2) < 0.2)
+        soundfile.write(folder / file, samples, RATE)
+    write_table(folder / "transcripts.tsv", ("file", "text"), [(file, "CLIMB UP NOW") for file in files])
+    times = [(file, "up", "1.0", "1.4") for file in files]
+    write_table(folder / "keyword_times.tsv", ("file", "word", "start_s", "end_s"), times)
+    return folder
+
+
+def write_table(path: Path, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+    with path.open("w", newline="") as file:
+        csv.writer(file, delimiter="\t").writerows([head, *rows])

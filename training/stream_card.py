@@ -187,5 +187,5 @@ def plot_times(speeds: Figures, path: Path) -> None:
     axes.set(yticks=range(len(labels)), yticklabels=labels, xlabel="decision after the end of the word (ms), mixed")
     axes.invert_yaxis()
     axes.grid(alpha=0.3)
-    axes.legend()
+    figure.legend(loc="outside upper center", ncols=len(speeds))
     figure.savefig(path, dpi=120)

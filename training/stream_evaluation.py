@@ -8,20 +8,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
 from service.model import Model
-from service.protocol import Detection, parse_config
-from service.session import Session
 from training.agreement import agreement
 from training.frontend import SAMPLE_RATE
-from training.material import Floats, Material, Word, read_material, read_speech
-from training.stream_scoring import Detected, figures, judge, misses_within, prefixes
+from training.hearing import Heard, detect, hear
+from training.material import Material, read_material, read_speech
+from training.stream_scoring import figures, judge, misses_within, prefixes
 from training.streams import SCENE_S, Scene, Surroundings, TalkSettings, noises, reading, scenes, talk
 
-CHUNK = 50  # frames a run of the model, and frames decided at once
 MIXED = Surroundings()
 CLEAN = Surroundings(room=0, colour_db=0, snr_db=None)
 TALKS = {"mixed": MIXED, "clean": CLEAN} | {
@@ -31,13 +29,6 @@ SPEECH, NOISE = "speech", "noise"  # the streams in which every detection is a f
 SWEPT = ("mixed", "clean", "10 dB", SPEECH, NOISE)
 SCALES = tuple(float(x) for x in np.arange(-4, 10.1, 0.5))  # added to the logit of each threshold of `balanced`
 LIMIT = 0.5  # false alarms an hour of an operating point
-
-
-class Heard(NamedTuple):
-    """One stream as the model heard it."""
-
-    scores: Floats  # [frames, labels]
-    words: tuple[Word, ...]
 
 
 def streams_of(material: Material, hours: float, seed: int) -> dict[str, Iterator[Scene]]:
@@ -63,59 +54,6 @@ def first_hours(stream: Iterator[Scene], hours: float) -> Iterator[Scene]:
         scene = next(stream)
         left -= len(scene.samples)
         yield scene
-
-
-def hear(model: Model, streams: Mapping[str, Iterator[Scene]]) -> dict[str, Heard]:
-    """Scores of every frame of every stream, side by side, each with a state that is carried from start to end."""
-    listeners = {name: _Listener(model, stream) for name, stream in streams.items()}
-    live = list(listeners.values())
-    size, state = CHUNK * model.metadata.hop, model.initial_state(len(live))
-    while live:
-        audio = np.zeros((len(live), size), np.float32)
-        taken = [listener.take(row) for row, listener in zip(audio, live, strict=True)]
-        scores, state = model.run(audio, state)
-        for listener, samples, row in zip(live, taken, scores, strict=True):
-            listener.scores.append(row[: samples // model.metadata.hop].copy())
-        going_on = [i for i, samples in enumerate(taken) if samples == size]
-        live = [live[i] for i in going_on]
-        state = {name: array[going_on] for name, array in state.items()}
-    return {name: Heard(np.concatenate(listener.scores), tuple(listener.words)) for name, listener in listeners.items()}
-
-
-class _Listener:
-    """One stream on its way through a session: what is not scored yet, and what has been."""
-
-    def __init__(self, model: Model, stream: Iterator[Scene]) -> None:
-        self.scores: list[Floats] = []
-        self.words: list[Word] = []
-        self._stream, self._length = stream, 0
-        config, _ = parse_config({"sample_rate": SAMPLE_RATE})
-        self._session = Session(model.metadata, config)
-        self._hops = np.zeros(0, np.float32)
-
-    def take(self, row: Floats) -> int:
-        """Fill a row with the next hops; returns how many samples there were."""
-        while len(self._hops) < len(row) and (scene := next(self._stream, None)):
-            self.words += [word.later(self._length / SAMPLE_RATE) for word in scene.words]
-            self._length += len(scene.samples)
-            self._hops = np.concatenate([self._hops, self._session.push_samples(scene.samples)])
-        taken = self._hops[: len(row)]
-        row[: len(taken)] = taken
-        self._hops = self._hops[len(row) :]
-        return len(taken)
-
-
-def detect(model: Model, scores: Floats, **settings: Any) -> list[Detected]:
-    """What a session of the service with some settings (`speed` or `threshold`) detects, given its scores."""
-    meta = model.metadata
-    session = Session(meta, parse_config(settings)[0])
-    pieces = (scores[i : i + CHUNK] for i in range(0, len(scores), CHUNK))
-    return [
-        Detected(event.label, (event.frame + 1) * meta.hop / meta.sample_rate)
-        for piece in pieces
-        for event in session.scored(piece)
-        if isinstance(event, Detection)
-    ]
 
 
 def measure(model: Model, heard: Mapping[str, Heard], **settings: Any) -> dict[str, Any]:

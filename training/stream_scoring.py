@@ -9,16 +9,12 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
+from training.hearing import Detected
 from training.material import Word
 
 GRACE_S = 0.5
 PERCENTILES = (10, 50, 90)
 LONG_PART = 0.6  # share of a word from which on a part of it is a long one
-
-
-class Detected(NamedTuple):
-    label: str
-    time_s: float
 
 
 class Verdict(NamedTuple):
@@ -128,7 +124,7 @@ def called(word: Word) -> str:
     """A word as a table names it."""
     if word.kind == "part":
         return f"{'long' if word.share >= LONG_PART else 'short'} part of {word.word}"
-    return word.word if word.kind in ("keyword", "other") else "running speech"
+    return {"speech": "running speech", "inside": f"{word.word} in running speech"}.get(word.kind, word.word)
 
 
 def misses_within(words: Sequence[Word], verdicts: Sequence[Verdict], begin_s: float, end_s: float) -> float | None:

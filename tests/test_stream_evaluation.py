@@ -1,0 +1,76 @@
+"""The tone model on streams of tones: everything it says is found, and thresholds do what they are for."""
+
+import numpy as np
+import pytest
+
+from service.model import Model
+from tests.conftest import TONES
+from training import stream_evaluation
+from training.frontend import SAMPLE_RATE
+from training.hearing import hear
+from training.material import LOUDNESS, Material, Spoken, Word
+from training.stream_evaluation import evaluate_streams, measure, operating_point, scaled, streams_of
+
+
+def clip(word: str, kind: str, tone: float) -> Spoken:
+    """A second with a loud tone from 0.3 to 0.7 s: the tone model hears loudness."""
+    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
+    sound = np.sin(2 * np.pi * tone * time) * (abs(time - 0.5) < 0.2)
+    return Spoken((20_000 * sound).astype(np.int16), (Word(word, 0.3, 0.7, kind),))
+
+
+@pytest.fixture(scope="module")
+def material() -> Material:
+    noise = (LOUDNESS * np.random.default_rng(0).standard_normal(SAMPLE_RATE)).astype(np.float32)
+    keywords = {word: [clip(word, "keyword", TONES[word])] for word in ("yes", "no")}
+    speech = Spoken(clip("", "speech", TONES["_unknown_"]).samples, (Word("", 0.0, 1.0, "speech"),))
+    return Material(keywords, {"cat": [clip("cat", "other", TONES["_unknown_"])]}, [speech], noise, np.zeros((0, 1)))
+
+
+def test_streams_are_as_long_as_asked_and_say_the_same(material: Material) -> None:
+    streams = {name: list(stream) for name, stream in streams_of(material, 0.01, seed=0).items()}
+    seconds = {name: sum(len(scene.samples) for scene in some) / SAMPLE_RATE for name, some in streams.items()}
+    assert all(36 <= length < 36 + 32 for length in seconds.values()), seconds
+    assert [scene.words for scene in streams["clean"]] == [scene.words for scene in streams["0 dB"]]
+    assert sum(word.kind == "speech" for scene in streams["speech"] for word in scene.words) == 36  # of a second each
+
+
+def test_tones_are_found_early_and_so_are_their_beginnings(
+    model: Model, material: Material, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stream_evaluation, "SCALES", (-2.0, 2.0))
+    found = evaluate_streams(model, material, 0.005)
+    fast = found["speeds"]["fast"]
+    assert (fast["clean"]["misses"], fast["clean"]["doubles"]) == (0.0, 0)
+    assert 0.03 < fast["clean"]["decision"]["from_start_s"]["p50"] < 0.2  # the model looks 30 ms ahead
+    assert fast["clean"]["decision"]["from_end_s"]["p50"] < -0.2
+    assert fast["prefixes"]["groups"]["long parts"]["fired"] == 1.0
+    assert fast["speech"]["false_alarms_per_hour"] == 0
+    assert [point["scale"] for point in found["det"]] == [-2.0, 2.0]
+    assert set(found["operating_points"]["0.5 an hour together"]["thresholds"]) == {"yes", "no"}
+
+
+def test_only_mixed_talk_has_a_prefix_report(model: Model, material: Material) -> None:
+    heard = hear(model, {"clean": streams_of(material, 0.005, 0)["clean"]})
+    assert set(measure(model, heard, speed="fast")) == {"clean"}
+
+
+def test_scaled_thresholds_move_in_logits() -> None:
+    assert scaled({"yes": 0.5, "no": 0.9}, 0.0) == pytest.approx({"yes": 0.5, "no": 0.9})
+    assert scaled({"yes": 0.5}, np.log(3)) == pytest.approx({"yes": 0.75})
+    assert 0.9 < scaled({"yes": 1.0}, -4.0)["yes"] < 1
+
+
+def test_an_operating_point_is_the_lowest_quiet_threshold_of_each_keyword() -> None:
+    def point(threshold: float, yes: float, no: float) -> dict:
+        labels = {"yes": {"false_alarms_per_hour": yes}, "no": {"false_alarms_per_hour": no}}
+        return {"thresholds": {"yes": threshold, "no": threshold}, "speech": {"labels": labels}}
+
+    points = [point(0.5, 9, 0.4), point(0.7, 0.5, 0), point(0.9, 0, 0)]
+    assert operating_point(points, ["yes", "no"], 0.5) == {"yes": 0.7, "no": 0.5}
+    noisy = [replace_noise(p, 1.0) for p in points[:2]] + [replace_noise(points[2], 0.25)]
+    assert operating_point(noisy, ["yes", "no"], 0.5) == {"yes": 0.9, "no": 0.9}
+
+
+def replace_noise(point: dict, alarms: float) -> dict:
+    return point | {"noise": {"labels": {label: {"false_alarms_per_hour": alarms} for label in ("yes", "no")}}}
