@@ -61,10 +61,14 @@ class Augmenter:
         self.noise, self.rooms = noise, rooms
 
     def samples(self, clips: Tensor) -> Tensor:
-        """Clips [batch, samples] as if spoken faster, elsewhere, through another microphone, in noise."""
-        s, rand = self.settings, self.uniform
-        batch = len(clips)
-        clips = resample(clips, 1 + s.speed * (2 * rand(batch) - 1), s.shift_s * SAMPLE_RATE * (2 * rand(batch) - 1))
+        """Clips [batch, samples] as if spoken faster, a little earlier or later, and in other surroundings."""
+        s, batch = self.settings, len(clips)
+        rate, shift = 2 * self.uniform(2, batch) - 1
+        return self.surround(resample(clips, 1 + s.speed * rate, s.shift_s * SAMPLE_RATE * shift))
+
+    def surround(self, clips: Tensor) -> Tensor:
+        """The same [batch, samples] as if spoken elsewhere, through another microphone, in noise."""
+        s, rand, batch = self.settings, self.uniform, len(clips)
         clips = self.room_and_colour(clips)
         present = rand(batch) < s.noise
         snr = between(s.snr_db, rand(batch))

@@ -7,6 +7,7 @@ from torch import Generator, Tensor
 
 from training.augment import Augmenter, Masks
 from training.frontend import LogMel
+from training.material import Material
 
 SILENCE_SHARE = 0.08  # of each batch
 
@@ -24,6 +25,7 @@ class Data(NamedTuple):
     validation: ClipSet
     noise: Tensor  # float16 samples [n]
     rooms: Tensor  # impulse responses [rooms, taps]
+    material: Material  # of streams
 
 
 def shuffled(count: int, batch: int, generator: Generator) -> tuple[Tensor, ...]:
@@ -67,3 +69,10 @@ def batch_features(
     s = front_end.settings
     masks = augmenter.masks(len(samples), samples.shape[1] // s.hop, s.bands)
     return Features(samples, masks, front_end), targets
+
+
+def stream_features(samples: Tensor, augmenter: Augmenter, front_end: LogMel) -> Features:
+    """Augmented features of streams [batch, samples], whose words stay where they are."""
+    s = front_end.settings
+    masks = augmenter.masks(len(samples), samples.shape[1] // s.hop, s.bands)
+    return Features(augmenter.surround(samples), masks, front_end)

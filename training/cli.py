@@ -19,7 +19,7 @@ from training.export import ExportMismatch
 from training.run import RunSettings
 
 KEYWORDS = "yes,no,up,down,left,right,go,stop"
-SETTINGS = ("method", "beta", "theta", "theta_low", "epochs", "seed", "base")  # options that decide a run
+SETTINGS = ("method", "beta", "theta", "theta_low", "epochs", "seed", "streams", "base")  # options that decide a run
 
 Experiment = Callable[[bool, int, Path, str], None]  # quick, seeds, folder, command line
 
@@ -72,10 +72,15 @@ def add_surroundings(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rooms", type=Path, nargs="*", default=[], help="folders of room impulse responses")
 
 
+def add_running_speech(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--speech", type=Path, nargs="*", default=[], help="folders of running speech with word times")
+
+
 def add_speech(command: argparse.ArgumentParser) -> None:
     add_data(command)
     command.add_argument("--keywords", default=KEYWORDS, help="words to spot, with commas; all others are _unknown_")
     add_surroundings(command)
+    add_running_speech(command)
     command.add_argument("--network", choices=sorted(speech.PRESETS), default="conv", help="paper: LSTM 128, dense 32")
     command.add_argument("--method", choices=("rc", "eos"), default="rc", help="eos: back-propagate from the last step")
     command.add_argument("--beta", type=float, default=0.05, help="weight of the entropy term, equation 7")
@@ -93,6 +98,9 @@ def add_speech(command: argparse.ArgumentParser) -> None:
         "--epochs", type=int, default=55, help="at most; a run stops early when validation stands still"
     )
     command.add_argument("--seed", type=int, default=0, help="of weights, batches and augmentation")
+    command.add_argument(
+        "--clips-only", dest="streams", action="store_false", help="no streams of words: for answers to single clips"
+    )
     command.add_argument("--from", dest="base", default="", help="begin with the weights of this checkpoint")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
@@ -102,7 +110,7 @@ def add_speech(command: argparse.ArgumentParser) -> None:
 
 def run_speech(args: argparse.Namespace) -> None:
     speech.train_and_export(
-        folder=args.data_dir, keywords=args.keywords.split(","), noise=args.noise, rooms=args.rooms,
+        folder=args.data_dir, keywords=args.keywords.split(","), noise=args.noise, rooms=args.rooms, talk=args.speech,
         settings={name: getattr(args, name) for name in SETTINGS},
         preset=args.network, device=args.device, resume=args.resume, out=args.out,
     )  # fmt: skip
@@ -123,7 +131,7 @@ def add_evaluate(command: argparse.ArgumentParser) -> None:
         "--streams", action="store_true", help="measure endless audio too; needs --speech for all of it"
     )
     add_surroundings(command)
-    command.add_argument("--speech", type=Path, nargs="*", default=[], help="folders of running speech with word times")
+    add_running_speech(command)
     command.add_argument("--hours", type=float, default=2.0, help="of each of the eight test streams")
     command.add_argument("--json", action="store_true", help="print the whole report as JSON")
     command.add_argument("--card", action="store_true", help="write report.json, README.md and plots beside the model")

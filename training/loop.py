@@ -9,18 +9,31 @@ import time
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from rich.progress import Progress
 from torch import Generator, Tensor
 
 from training.augment import Augmenter
-from training.batches import ClipSet, Data, Features, batch_features, shuffled
+from training.batches import ClipSet, Data, Features, batch_features, shuffled, stream_features
 from training.frontend import SAMPLE_RATE, LogMel
 from training.network import Network, State
-from training.rank_coding import Answers, answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
+from training.rank_coding import (
+    Answers,
+    Windows,
+    answer_at_end,
+    answer_at_first_spike,
+    answer_in_windows,
+    first_crossing,
+    rank_coding_loss,
+    windows_loss,
+)
 from training.run import Run, RunSettings, begin_with, load, save, start
+from training.windows import Streams
 
 CHUNK = 10  # steps that are run between two looks for spikes; fewer cost more in calls than they save
+STREAM_EVERY = 2  # batches of clips between two of streams, which are half as many and three times as long
+NOT_KEYWORDS = 2  # labels, the last ones: _unknown_ and _silence_
 CARRY_SHARE = 0.5  # of sequences that begin where one of the batch before ended, as in a stream
 CARRIED = 8  # sequences of a batch that are heard to their end for that
 RAMP = 0.4  # share of the epochs over which augmentation grows to full strength: clean clips teach faster
@@ -38,12 +51,13 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
     elif settings.base:
         begin_with(run, Path(settings.base))
     augmenter = Augmenter(settings.augment, data.noise.to(device), data.rooms.to(device), run.generator)
+    streams = streams_of(settings, data)
     silence = len(settings.labels) - 1
     steps_an_epoch = len(data.train.targets) // settings.batch
     with Progress(transient=True) as progress:
         bar = progress.add_task("", total=settings.epochs * steps_an_epoch, completed=run.epoch * steps_an_epoch)
         while still_learning(run, settings):
-            began, tally = time.perf_counter(), Tally()
+            began, tally, rng = time.perf_counter(), Tally(), np.random.default_rng([settings.seed, run.epoch])
             carried: State | None = None
             run.network.train()
             augmenter.settings = settings.augment.at(strength(settings, run.epoch))
@@ -51,6 +65,8 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
                 set_learning_rate(run, settings, run.epoch + i / steps_an_epoch)
                 features, targets = batch_features(data.train, rows, silence, augmenter, run.front_end)
                 loss, answers, carried = learn(settings, run, features, targets, carried)
+                if streams and i % STREAM_EVERY == 0:
+                    carried = learn_streams(settings, run, streams.batch(settings.batch // 2, rng), augmenter, carried)
                 tally.add(loss, answers, targets)
                 progress.update(bar, advance=1, description=f"epoch {run.epoch + 1} {tally}")
             run.epoch += 1
@@ -67,12 +83,38 @@ def learn(
     theta = thresholds(settings, len(targets), run.generator)
     answers = answer(settings, run.network, features, state, theta)
     loss = rank_coding_loss(answers.logits, targets, settings.beta)
+    descend(settings, run, loss)
+    return loss, answers, state_at_end(run.network, features, state, run.generator)
+
+
+def learn_streams(
+    settings: RunSettings, run: Run, batch: tuple[Tensor, Windows], augmenter: Augmenter, carried: State
+) -> State:
+    """One step of the optimiser on streams of words: answers in all their windows; returns the states at their ends."""
+    device = run.generator.device
+    windows = Windows(*(column.to(device) for column in batch[1]))
+    features = stream_features(batch[0].to(device), augmenter, run.front_end)
+    logits, state = run.network(features[:, :], starting_state(run.network, carried, len(batch[0]), run.generator))
+    keywords = len(settings.labels) - NOT_KEYWORDS
+    answers = answer_in_windows(logits, windows, keywords, thresholds(settings, len(windows.row), run.generator))
+    descend(settings, run, windows_loss(answers.logits, windows, keywords, settings.beta))
+    return {name: value.detach() for name, value in state.items()}
+
+
+def descend(settings: RunSettings, run: Run, loss: Tensor) -> None:
     run.optimiser.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip_norm)
     run.optimiser.step()
     run.average.update_parameters(run.network)
-    return loss, answers, state_at_end(run.network, features, state, run.generator)
+
+
+def streams_of(settings: RunSettings, data: Data) -> Streams | None:
+    """What batches of streams come from; None for a run without them."""
+    if not settings.streams or settings.method != "rc":
+        return None
+    step_s = settings.front_end.hop * settings.network.stride / SAMPLE_RATE
+    return Streams(data.material, settings.labels, step_s, settings.augment.speed)
 
 
 def strength(settings: RunSettings, epoch: int) -> float:

@@ -68,9 +68,7 @@ def read_material(
     noise: Sequence[Path] = (), rooms: Sequence[Path] = (), speech: Sequence[Path] = (),
 ) -> Material:  # fmt: skip
     """All of a split; raises BadData for a keyword without clips, or without noise."""
-    words: dict[str, list[Spoken]] = {}
-    for clip, samples in zip(*sc.read_clips(sc.find_clips(folder, split))[:2], strict=True):
-        words.setdefault(clip.word, []).append(single(samples, clip.word, clip.word in keywords))
+    words = spoken(*sc.read_clips(sc.find_clips(folder, split))[:2], keywords)
     if missing := set(keywords) - set(words):
         raise sc.BadData(f"{folder}: expected clips of every keyword for {split}, found none of {sorted(missing)}")
     backgrounds = sc.read_recordings([folder / sc.BACKGROUND, *noise], split)
@@ -84,6 +82,14 @@ def read_material(
         np.concatenate([recording * gain_to_loudness(recording) for recording in backgrounds]),
         np.stack(responses) if responses else np.zeros((0, 1), np.float32),
     )
+
+
+def spoken(clips: Sequence[sc.Clip], samples: Sequence[Floats], keywords: Sequence[str]) -> dict[str, list[Spoken]]:
+    """Clips by their word."""
+    words: dict[str, list[Spoken]] = {}
+    for clip, audio in zip(clips, samples, strict=True):
+        words.setdefault(clip.word, []).append(single(audio, clip.word, clip.word in keywords))
+    return words
 
 
 def single(samples: Floats, word: str, is_keyword: bool) -> Spoken:

@@ -12,6 +12,8 @@ from torch.nn.functional import cross_entropy
 
 from training.network import State
 
+NO_KEYWORD = -1
+
 Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
@@ -76,6 +78,43 @@ def answer_at_end(network: Step, inputs: Sequences, state: State) -> Answers:
     logits, _ = network(inputs[:, :], state)
     last = logits.new_full((len(logits),), logits.shape[1] - 1, dtype=torch.long)
     return Answers(logits[:, -1], last, torch.zeros_like(last, dtype=torch.bool))
+
+
+class Windows(NamedTuple):
+    """Spans of steps in a batch of streams and what is to be answered in each; int64 [windows] all."""
+
+    row: Tensor
+    start: Tensor
+    stop: Tensor  # exclusive
+    label: Tensor  # of a keyword, or NO_KEYWORD
+
+
+def answer_in_windows(logits: Tensor, windows: Windows, keywords: int, theta: Tensor) -> Answers:
+    """Algorithm 1 in every window of a batch of streams, whose labels begin with the `keywords`; `theta` [windows].
+
+    A window with a keyword is answered where any keyword first crosses its threshold, else at its last step. One
+    without is answered where keywords are likeliest: a spike there is the worst that can happen in it.
+    """
+    probabilities = logits.detach().softmax(2)[..., :keywords]
+    steps = torch.arange(logits.shape[1], device=logits.device)
+    inside = (steps >= windows.start[:, None]) & (steps < windows.stop[:, None])
+    likeliest = probabilities.amax(2)[windows.row].where(inside, 0.0)
+    first, crossed = first_crossing(likeliest[:, :, None], theta[:, None, None])
+    worst = probabilities.sum(2)[windows.row].where(inside, -1.0).argmax(1)
+    keyword = windows.label != NO_KEYWORD
+    step = torch.where(keyword, torch.where(crossed, first, windows.stop - 1), worst)
+    return Answers(logits[windows.row, step], step, crossed)
+
+
+def windows_loss(logits: Tensor, windows: Windows, keywords: int, beta: float) -> Tensor:
+    """Equation 7 for the answers [windows, labels] of windows with a keyword; without one, the cross-entropy of "none".
+
+    Mean over the windows.
+    """
+    keyword = windows.label != NO_KEYWORD
+    right = rank_coding_loss(logits[keyword], windows.label[keyword], beta) if keyword.any() else logits.new_zeros(())
+    none = -logits[~keyword].log_softmax(1)[:, keywords:].logsumexp(1)
+    return (right * keyword.sum() + none.sum()) / len(keyword)
 
 
 def rank_coding_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
 
 from service.model import MODES, Metadata, Model
 from training import speech_commands as sc
@@ -22,6 +21,7 @@ from training.evaluate import SPEED_LIMITS_S, Speeds, choose_speeds, curve, hear
 from training.export import Spotter, commit, export
 from training.frontend import SAMPLE_RATE, FrontEndSettings, LogMel
 from training.loop import train
+from training.material import Material, as_int16, gain_to_loudness, read_speech, spoken
 from training.network import Network, NetworkSettings
 from training.run import RunSettings
 
@@ -42,50 +42,64 @@ PRESETS = {
 }  # fmt: skip
 
 
-def load_data(folder: Path, labels: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path]) -> Data:
-    """Training and validation clips of a folder, noise and rooms, as tensors. Prints what was refused."""
-    recordings = sc.read_recordings([folder / sc.BACKGROUND, *noise])
-    responses = [sc.direct_sound_first(response) for response in sc.read_recordings(rooms)]
-    (train, about_train), (validation, about_validation) = (
-        clip_set(folder, labels, split) for split in ("train", "validation")
-    )
-    about = f"{folder.name}: {about_train}, {about_validation}, "
-    about += f"{len(recordings)} background recordings, {len(responses)} room responses"
+def load_data(
+    folder: Path, labels: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path], speech: Sequence[Path] = (),
+    with_streams: bool = False,
+) -> Data:  # fmt: skip
+    """Training and validation clips of a folder, noise, rooms and running speech. Prints what was refused."""
+    backgrounds = sc.read_recordings([folder / sc.BACKGROUND, *noise], "train")
+    recordings = np.concatenate([each * gain_to_loudness(each) for each in backgrounds] or [np.zeros(2 * sc.CLIP)])
+    responses = [sc.direct_sound_first(response) for response in sc.read_recordings(rooms, "train")]
+    responses_or_none = np.stack(responses or [sc.direct_sound_first(np.ones(1, np.float32))])
+    clips, samples, about_train = read_split(folder, labels, "train")
+    train = clip_set(clips, samples, labels)
+    words = spoken(clips, samples, labels[:-2]) if with_streams else {}
+    clips, samples, about_validation = read_split(folder, labels, "validation")
+    talk = [each for part in speech for each in read_speech(part, labels[:-2], "train")]
+    minutes = sum(len(each.samples) for each in talk) / SAMPLE_RATE / 60
+    about = f"{folder.name}: {about_train}, {about_validation}, {len(backgrounds)} background recordings, "
+    about += f"{len(responses)} room responses, {minutes:.0f} minutes of running speech"
     print(about)
     return Data(
         about,
         train,
-        validation,
-        torch.from_numpy(np.concatenate(recordings or [np.zeros(sc.CLIP + 1, np.float32)])).half(),
-        torch.from_numpy(np.stack(responses or [sc.direct_sound_first(np.ones(1, np.float32))])),
+        clip_set(clips, samples, labels),
+        torch.from_numpy(recordings).half(),
+        torch.from_numpy(responses_or_none),
+        Material(
+            {word: each for word, each in words.items() if word in labels},
+            {word: each for word, each in words.items() if word not in labels},
+            talk,
+            recordings.astype(np.float32),
+            responses_or_none,
+        ),
     )
 
 
-def clip_set(folder: Path, labels: Sequence[str], split: str) -> tuple[ClipSet, str]:
-    """Clips of a split as tensors, and a few words on them. Raises BadData for a keyword without clips."""
+def read_split(folder: Path, labels: Sequence[str], split: str) -> tuple[list[sc.Clip], list[Samples], str]:
+    """Clips of a split with a few words on them. Raises BadData for a keyword without clips."""
     clips, samples, refused = sc.read_clips(sc.find_clips(folder, split))
     for line in refused:
         print("refused", line)
+    if missing := set(labels[:-2]) - {clip.word for clip in clips}:
+        raise sc.BadData(f"{folder}: expected recordings of every keyword, found none of {sorted(missing)} for {split}")
+    return clips, samples, f"{len(clips)} {split} clips by {len({clip.speaker for clip in clips})} speakers"
+
+
+def clip_set(clips: Sequence[sc.Clip], samples: Sequence[Samples], labels: Sequence[str]) -> ClipSet:
     targets = torch.tensor([sc.label_of(clip.word, labels) for clip in clips])
-    if missing := [word for i, word in enumerate(labels[:-2]) if not (targets == i).any()]:
-        raise sc.BadData(f"{folder}: expected recordings of every keyword, found none of {missing} for {split}")
-    about = f"{len(clips)} {split} clips by {len({clip.speaker for clip in clips})} speakers"
-    return ClipSet(as_int16(sc.padded(samples)), targets), about
-
-
-def as_int16(samples: Samples) -> Tensor:
-    return torch.from_numpy((samples.clip(-1, 1) * 32767).round().astype(np.int16))
+    return ClipSet(torch.from_numpy(as_int16(sc.padded(samples))), targets)
 
 
 def train_and_export(
-    folder: Path, keywords: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path], settings: dict[str, Any],
-    preset: str, device: str, resume: bool, out: Path,
+    folder: Path, keywords: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path], talk: Sequence[Path],
+    settings: dict[str, Any], preset: str, device: str, resume: bool, out: Path,
 ) -> None:  # fmt: skip
     """`rc-train speech`: a run in `out`, then its best checkpoint as `out`/model.onnx."""
     labels = sc.labels_for(keywords)
     front_end, network = PRESETS[preset]
     run = RunSettings(labels, replace(network, labels=len(labels)), front_end, **settings)
-    data = load_data(folder, labels, noise, rooms)
+    data = load_data(folder, labels, noise, rooms, talk, with_streams=run.streams)
     train(run, data, out, pick_device(device), resume)
     export_run(out / "best.pt", folder, out)
 

@@ -1,0 +1,86 @@
+"""Streams to train on, and the windows in which they are to be answered.
+
+A keyword may be heard from its start to shortly after its end; between the keywords none may, at any step. Owns the
+composing of batches of streams. Knows nothing of losses or networks.
+"""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import pairwise
+
+import numpy as np
+import torch
+from numpy.random import Generator
+from torch import Tensor
+
+from training.augment import resample
+from training.frontend import SAMPLE_RATE
+from training.material import Material, Word
+from training.rank_coding import NO_KEYWORD, Windows
+from training.streams import TalkSettings, background, compose, talk
+
+STREAM_S = 3.0
+LATE_S = 0.1  # after its end a keyword that nothing has crossed for is answered all the same
+GRACE_S = 0.5  # after its end a keyword may still stand out
+QUIET_S = 0.5  # longest window without a keyword: each has one answer, at its worst step
+TALK = TalkSettings(gap_s=(0.05, 1.0), gain_db=(-8.0, 8.0))
+WORDLESS = 0.1  # share of the streams in which there is noise alone
+
+Span = tuple[float, float, int]  # start, end in seconds, label
+
+
+class Streams:
+    """Random streams of a material: samples and windows, the same for the same generator."""
+
+    def __init__(self, material: Material, labels: tuple[str, ...], step_s: float, speed: float) -> None:
+        """`speed`: streams are played at a rate of 1 ± speed, as clips are."""
+        self.material, self.labels, self.step_s, self.speed = material, labels, step_s, speed
+
+    def batch(self, count: int, rng: Generator) -> tuple[Tensor, Windows]:
+        """Samples [count, STREAM_S] in float32 without surroundings, and the windows of all of them."""
+        rates = 1 + self.speed * (2 * rng.random(count) - 1)
+        length = round(STREAM_S * SAMPLE_RATE)
+        rows, found = np.zeros((count, length), np.float32), []
+        for i, rate in enumerate(rates):
+            if wordless := rng.random() < WORDLESS:
+                rows[i] = background(length, self.material, rng)
+            scene = compose(iter(()) if wordless else talk(self.material, TALK, rng), STREAM_S).cut(length)
+            rows[i, : len(scene.samples)] += scene.samples
+            words = [played(word, rate) for word in scene.words]
+            found += [(i, *window) for window in self.windows(words)]
+        samples = resample(torch.from_numpy(rows), torch.from_numpy(rates).float(), torch.zeros(count))
+        return samples, Windows(*torch.tensor(found).T)
+
+    def windows(self, words: list[Word]) -> Iterator[tuple[int, int, int]]:
+        """Start and stop step and label of each window of a stream with these words."""
+        last = round(STREAM_S / self.step_s)
+        for start_s, end_s, label in spans(words, self.labels):
+            start, stop = max(0, int(start_s / self.step_s)), min(last, int(end_s / self.step_s))
+            if stop > start:
+                yield start, stop, label
+
+
+def played(word: Word, rate: float) -> Word:
+    """A word when its stream is played at a rate, about its middle, as `augment.resample` does."""
+    middle = STREAM_S / 2
+    start_s, end_s = ((at - middle) / rate + middle for at in (word.start_s, word.end_s))
+    return replace(word, start_s=start_s, end_s=end_s)
+
+
+def spans(words: list[Word], labels: tuple[str, ...]) -> Iterator[Span]:
+    """Keywords, and what lies between them cut in pieces. Keywords inside of running speech are neither.
+
+    A keyword whose beginning or end the stream does not have is left out.
+    """
+    taken = [(0.0, 0.0)]
+    for word in sorted(words, key=lambda word: word.start_s):
+        if word.kind in ("keyword", "inside"):
+            taken.append((word.start_s, word.end_s + GRACE_S))
+        if word.kind == "keyword" and word.start_s > -0.05 and word.end_s + LATE_S <= STREAM_S:
+            yield word.start_s, word.end_s + LATE_S, labels.index(word.word)
+    busy = 0.0
+    for start_s, end_s in [*taken, (STREAM_S, STREAM_S)]:
+        pieces = max(1, round((start_s - busy) / QUIET_S))
+        for piece in pairwise(np.linspace(busy, max(busy, start_s), pieces + 1).tolist()):
+            yield *piece, NO_KEYWORD
+        busy = max(busy, end_s)
