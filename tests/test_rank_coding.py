@@ -7,7 +7,16 @@ import torch
 from torch import Tensor
 
 from training.network import Network, NetworkSettings, State
-from training.rank_coding import answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
+from training.rank_coding import (
+    NO_KEYWORD,
+    Windows,
+    answer_at_end,
+    answer_at_first_spike,
+    answer_in_windows,
+    first_crossing,
+    rank_coding_loss,
+    windows_loss,
+)
 
 THETA = 0.5
 SETTINGS = NetworkSettings(labels=4, bands=5, context=1, hidden=16, dense=8)
@@ -111,3 +120,39 @@ def test_the_entropy_term_rewards_doubt() -> None:
         (slope,) = torch.autograd.grad(rank_coding_loss(logits, torch.tensor([0]), beta), logits)
         slopes.append(slope[0, 0].item())
     assert slopes[0] < 0 < slopes[1]
+
+
+def stream_of(*rows: tuple[float, float, float]) -> Tensor:
+    """Logits [1, steps, labels] of these probabilities; the last label is none of the two keywords."""
+    return torch.tensor([rows]).log()
+
+
+LOW, SURE, WRONG = (0.1, 0.1, 0.8), (0.8, 0.1, 0.1), (0.05, 0.9, 0.05)
+STREAM = stream_of(LOW, WRONG, LOW, SURE, SURE, LOW, (0.3, 0.2, 0.5), LOW)
+
+
+def answered(start: int, stop: int, label: int) -> tuple[int, bool]:
+    windows = Windows(*torch.tensor([[0, start, stop, label]]).T)
+    answers = answer_in_windows(STREAM, windows, 2, torch.tensor([0.7]))
+    torch.testing.assert_close(answers.logits, STREAM[0, answers.step])
+    return int(answers.step), bool(answers.crossed)
+
+
+def test_a_window_with_a_keyword_is_answered_at_the_first_spike_in_it_or_at_its_last_step() -> None:
+    assert answered(2, 8, 0) == (3, True)
+    assert answered(0, 8, 0) == (1, True)  # of the wrong one: that is what must cost
+    assert answered(5, 7, 0) == (6, False)
+
+
+def test_a_window_without_is_answered_where_keywords_are_likeliest() -> None:
+    assert answered(5, 8, NO_KEYWORD)[0] == 6
+    assert answered(0, 3, NO_KEYWORD)[0] == 1
+
+
+def test_the_loss_of_windows_is_the_mean_over_both_kinds() -> None:
+    logits = torch.tensor([SURE, WRONG, LOW]).log()
+    windows = Windows(*torch.tensor([[0, 0, 1, 0], [0, 1, 2, NO_KEYWORD], [0, 2, 3, NO_KEYWORD]]).T)
+    expected = -(math.log(0.8) + math.log(0.05) + math.log(0.8)) / 3
+    assert windows_loss(logits, windows, 2, 0.0).item() == pytest.approx(expected, abs=1e-5)
+    none = Windows(*(column[1:] for column in windows))
+    assert windows_loss(logits[1:], none, 2, 0.5).item() == pytest.approx(-(math.log(0.05) + math.log(0.8)) / 2)

@@ -43,9 +43,8 @@ PRESETS = {
 
 
 def load_data(
-    folder: Path, labels: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path], speech: Sequence[Path] = (),
-    with_streams: bool = False,
-) -> Data:  # fmt: skip
+    folder: Path, labels: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path], speech: Sequence[Path] = ()
+) -> Data:
     """Training and validation clips of a folder, noise, rooms and running speech. Prints what was refused."""
     backgrounds = sc.read_recordings([folder / sc.BACKGROUND, *noise], "train")
     recordings = np.concatenate([each * gain_to_loudness(each) for each in backgrounds] or [np.zeros(2 * sc.CLIP)])
@@ -53,7 +52,7 @@ def load_data(
     responses_or_none = np.stack(responses or [sc.direct_sound_first(np.ones(1, np.float32))])
     clips, samples, about_train = read_split(folder, labels, "train")
     train = clip_set(clips, samples, labels)
-    words = spoken(clips, samples, labels[:-2]) if with_streams else {}
+    words = spoken(clips, samples, labels[:-2])
     clips, samples, about_validation = read_split(folder, labels, "validation")
     talk = [each for part in speech for each in read_speech(part, labels[:-2], "train")]
     minutes = sum(len(each.samples) for each in talk) / SAMPLE_RATE / 60
@@ -99,7 +98,7 @@ def train_and_export(
     labels = sc.labels_for(keywords)
     front_end, network = PRESETS[preset]
     run = RunSettings(labels, replace(network, labels=len(labels)), front_end, **settings)
-    data = load_data(folder, labels, noise, rooms, talk, with_streams=run.streams)
+    data = load_data(folder, labels, noise, rooms, talk)
     train(run, data, out, pick_device(device), resume)
     export_run(out / "best.pt", folder, out)
 

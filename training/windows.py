@@ -4,6 +4,7 @@ A keyword may be heard from its start to shortly after its end; between the keyw
 composing of batches of streams. Knows nothing of losses or networks.
 """
 
+import math
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
@@ -72,7 +73,7 @@ def spans(words: list[Word], labels: tuple[str, ...]) -> Iterator[Span]:
 
     A keyword whose beginning or end the stream does not have is left out.
     """
-    taken = [(0.0, 0.0)]
+    taken = []
     for word in sorted(words, key=lambda word: word.start_s):
         if word.kind in ("keyword", "inside"):
             taken.append((word.start_s, word.end_s + GRACE_S))
@@ -80,7 +81,6 @@ def spans(words: list[Word], labels: tuple[str, ...]) -> Iterator[Span]:
             yield word.start_s, word.end_s + LATE_S, labels.index(word.word)
     busy = 0.0
     for start_s, end_s in [*taken, (STREAM_S, STREAM_S)]:
-        pieces = max(1, round((start_s - busy) / QUIET_S))
-        for piece in pairwise(np.linspace(busy, max(busy, start_s), pieces + 1).tolist()):
-            yield *piece, NO_KEYWORD
+        edges = np.linspace(busy, max(busy, start_s), max(0, math.ceil((start_s - busy) / QUIET_S)) + 1)
+        yield from ((*piece, NO_KEYWORD) for piece in pairwise(edges.tolist()))
         busy = max(busy, end_s)
