@@ -90,9 +90,10 @@ def test_its_python_runs(
     server: Running, models_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    stream, spotter = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(stream.replace("127.0.0.1:8000", server.address), {})  # noqa: S102
+    stream, blocking, spotter = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     duration = soundfile.info(ROOT / "clients" / "demo" / "demo.flac").duration
-    assert f"'type': 'summary', 'audio_s': {duration}" in capsys.readouterr().out
+    for code in (stream, blocking):
+        exec(code.replace("127.0.0.1:8000", server.address), {})  # noqa: S102
+        assert f"'type': 'summary', 'audio_s': {duration}" in capsys.readouterr().out
     exec(spotter.replace('"models/speech-commands-rc"', repr(str(models_dir / "tones"))), {})  # noqa: S102
     assert re.fullmatch(r"((yes|no) \d+\.\d+\n)*", capsys.readouterr().out)
