@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from clients.listen import main as rc_listen
 from clients.stream import main as rc_stream
 from service.archive import main as rc_classify
 from service.cli import main as rc_serve
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "rc-classify": rc_classify,
+    "rc-listen": rc_listen,
     "rc-serve": rc_serve,
     "rc-stream": rc_stream,
     "rc-train": rc_train,
