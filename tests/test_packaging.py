@@ -18,7 +18,7 @@ STREAM = "import clients.stream, clients.listen, clients.demo.__main__, clients.
 @pytest.mark.parametrize(
     ("imports", "strangers"),
     [
-        (SERVE, {"torch", "onnx", "librosa", "matplotlib", "rich", "training", "clients"}),
+        (SERVE, {"torch", "onnx", "librosa", "matplotlib", "rich", "wyoming", "training", "clients"}),
         (STREAM, {"torch", "training", "sounddevice"}),
     ],
 )
