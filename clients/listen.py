@@ -1,6 +1,6 @@
 """rc-listen: a microphone to a server, and each keyword as it is heard, until Ctrl-C.
 
-Detections go to standard output, a line each or with --json an object each; all else goes to standard error.
+Detections go to standard output and all else to standard error; with --json every event is an object on the former.
 """
 
 import argparse
@@ -12,6 +12,7 @@ import signal
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import TextIO
 
 from clients.connection import Event, ServerError
 from clients.hook import Hook
@@ -31,8 +32,8 @@ class Screen:
 
     def tell(self, event: Event) -> None:
         """Print an event; a detection starts the hook first."""
-        if event["type"] == "detection" and self._hook:
-            for complaint in self._hook.start(event):
+        if self._hook:
+            for complaint in self._hook.start(event) if event["type"] == "detection" else self._hook.ended():
                 self._print(f"--exec: {complaint}", sys.stderr)
         if event["type"] == "ready":
             self._print(f"{self._device}: listening for {', '.join(event['config']['keywords'])}", sys.stderr)
@@ -41,9 +42,9 @@ class Screen:
         else:
             self._print(LINES[event["type"]](event), sys.stdout if event["type"] == "detection" else sys.stderr)
 
-    def _print(self, line: str, out: object) -> None:
+    def _print(self, line: str, out: TextIO) -> None:
         self._meter.clear()
-        print(line, file=out, flush=True)  # type: ignore[call-overload]
+        print(line, file=out, flush=True)
 
 
 def dropped_line(event: Event) -> str:
