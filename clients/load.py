@@ -55,7 +55,7 @@ async def one_stream(load: Load, data: bytes, number: int, tally: Tally) -> None
     """One of the streams, from its connection to its summary."""
     await asyncio.sleep(load.chunk_s * number / load.streams)
     try:
-        async with connect(load.url, sample_rate=load.sample_rate) as connection, asyncio.TaskGroup() as tasks:
+        async with await connect(load.url, sample_rate=load.sample_rate) as connection, asyncio.TaskGroup() as tasks:
             tasks.create_task(send(load, data, connection, tally))
             events = [event async for event in connection]
         count(load, events, tally)
