@@ -1,6 +1,7 @@
 # Serving only: no torch, no root. Runs on a read-only root file system, with a /tmp for uploads of more than 1 MB:
 #   docker build -t rank-coding-kws .
 #   docker run --read-only --tmpfs /tmp --cap-drop ALL -p 8000:8000 rank-coding-kws
+# For Home Assistant add -p 10400:10400 -e RC_WYOMING=tcp://0.0.0.0:10400
 ARG PYTHON=3.11
 
 FROM python:${PYTHON}-slim AS build
@@ -8,7 +9,7 @@ WORKDIR /src
 COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY clients clients
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir .
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir '.[wyoming]'
 
 FROM python:${PYTHON}-slim
 COPY --from=build /venv /venv

@@ -4,6 +4,7 @@ Owns the socket. Knows nothing of files, microphones or time.
 """
 
 import json
+from collections.abc import Generator
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -114,23 +115,41 @@ class Connection:
             raise ConnectionLost(closed) from closed
 
 
-async def connect(url: str, **config: object) -> Connection:
-    """Open a stream at `url` (ws:// or wss://) with these settings and wait until the server is ready for audio.
+class connect:
+    """Opens a stream at `url` (ws:// or wss://) with these settings and waits until the server is ready for audio.
 
+    `async with connect(url) as stream`, which leaves it at the end, or `stream = await connect(url)`.
     Raises Unreachable when nobody answers there and ServerError when the server refuses.
     """
-    connection = Connection(await _open(url))
-    try:
-        with suppress(ConnectionLost):  # what the server says below tells why
-            await connection._request("configure", **config)
-        while not connection.ready:
-            await anext(connection)
-    except StopAsyncIteration:
-        raise ServerError("closed", "expected a ready message, got a closed connection") from None
-    except BaseException:
-        await connection.leave()
-        raise
-    return connection
+
+    def __init__(self, url: str, **config: object) -> None:
+        self._url, self._config = url, config
+
+    def __await__(self) -> Generator[Any, None, Connection]:
+        return self._connect().__await__()
+
+    async def __aenter__(self) -> Connection:
+        self._connection = await self
+        return self._connection
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self._connection.leave()
+
+    async def _connect(self) -> Connection:
+        connection = Connection(await _open(self._url))
+        try:
+            with suppress(ConnectionLost):  # what the server says below tells why
+                await connection._request("configure", **self._config)
+            while not connection.ready:
+                await anext(connection)
+        except StopAsyncIteration:
+            raise ServerError("closed", "expected a ready message, got a closed connection") from None
+        except BaseException:
+            await connection.leave()
+            raise
+        return connection
 
 
 async def _open(url: str) -> ClientConnection:

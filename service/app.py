@@ -62,8 +62,21 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     app.state.backend.start()
     with ThreadPoolExecutor(1, "classify") as thread:
         app.state.files_thread = thread
-        yield
+        async with _wyoming(app.state.backend):
+            yield
     app.state.backend.close()
+
+
+@asynccontextmanager
+async def _wyoming(backend: Backend) -> AsyncIterator[None]:
+    """Home Assistant's protocol beside, where it was asked for."""
+    if backend.settings.wyoming is None:
+        yield
+        return
+    from service.wyoming import serving  # its library comes with an extra
+
+    async with serving(backend.settings.wyoming, backend):
+        yield
 
 
 @router.get("/healthz")
@@ -115,10 +128,7 @@ async def classify(request: Request) -> Message:
 async def stream_audio(socket: WebSocket) -> None:
     """A stream, or 503 before the handshake when there are too many or the server is not ready."""
     backend: Backend = socket.app.state.backend
-    full = backend.streams >= backend.settings.max_connections
-    if full or not backend.ready:
-        reason = "too_many_streams" if full else "not_ready"
-        backend.metrics.rejected.labels(reason).inc()
+    if reason := backend.refusal():
         await socket.send_denial_response(PlainTextResponse(reason, 503, _retry(backend)))
         return
     with backend.stream():

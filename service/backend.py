@@ -60,6 +60,15 @@ class Backend:
     def ready(self) -> bool:
         return bool(self._served)
 
+    def refusal(self) -> str | None:
+        """Why there can be no other stream now, counted; None when there can."""
+        full = self.streams >= self.settings.max_connections
+        if not full and self.ready:
+            return None
+        reason = "too_many_streams" if full else "not_ready"
+        self.metrics.rejected.labels(reason).inc()
+        return reason
+
     def pick(self, name: str | None) -> Served:
         """The model of that name, or the default. Raises ProtocolError."""
         served = self._served.get(name or self.default)

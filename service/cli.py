@@ -4,6 +4,7 @@ import argparse
 import asyncio
 import sys
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import uvicorn
@@ -69,6 +70,7 @@ def parse(argv: list[str] | None) -> Settings:
     parser.add_argument("--port", type=int, help="port to listen on, 0 for any (default: 8000)")
     parser.add_argument("--models", dest="models_dir", type=Path, metavar="DIR", help="serve DIR/NAME/model.onnx")
     parser.add_argument("--model", dest="default_model", metavar="NAME", help="the model of clients that name none")
+    parser.add_argument("--wyoming", metavar="tcp://HOST:PORT", help="serve Home Assistant too, there (default: not)")
     parser.add_argument("--workers", type=int, help="processes behind the port, one a core (default: 1)")
     given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     try:
@@ -81,6 +83,9 @@ def main(argv: list[str] | None = None) -> int:
     """Serve until told to stop; exit status 0, or 1 when the server cannot start."""
     settings = parse(argv)
     config = server_config(settings)
+    if settings.wyoming and not find_spec("wyoming"):
+        print("rc-serve: --wyoming expects the package wyoming, got none: pip install '.[wyoming]'", file=sys.stderr)
+        return 1
     try:
         app = create_app(settings)
     except BadModel as error:

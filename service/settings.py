@@ -1,9 +1,9 @@
 """Every limit of the server, named, with its default; an environment variable RC_NAME or a flag of rc-serve sets it."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 Port = Annotated[int, Field(ge=0, le=65535)]
@@ -16,6 +16,7 @@ class Settings(BaseSettings):
 
     host: str = "127.0.0.1"
     port: Port = 8000  # 0: any free one
+    wyoming: Annotated[str, Field(pattern=r"^tcp://[^/]+:\d{1,5}$")] | None = None  # tcp://HOST:PORT for Home Assistant
     workers: Count = 1  # processes behind the port; the limits below are for each
     models_dir: Path = Path("models")  # every NAME/model.onnx in it is served
     default_model: str | None = None  # for a client that names none; None: the bundled one, or the only one
@@ -33,3 +34,9 @@ class Settings(BaseSettings):
     max_upload_bytes: Count = 64 * 2**20  # one of them
     max_files: Count = 1000  # in it
     max_file_s: Seconds = 60.0  # audio in one of them
+
+    @model_validator(mode="after")
+    def _one_process_listens_for_wyoming(self) -> Self:
+        if self.wyoming and self.workers > 1:
+            raise ValueError(f"wyoming: expected 1 worker, which alone can listen there, got {self.workers}")
+        return self

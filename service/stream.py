@@ -3,12 +3,12 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping
+from collections.abc import Mapping, MutableMapping
 from contextlib import suppress
 from time import perf_counter
-from typing import Any
+from typing import Any, Protocol
 
-from starlette.websockets import WebSocket, WebSocketDisconnect
+from starlette.websockets import WebSocketDisconnect
 
 from service import protocol
 from service.audio import BadAudio, Samples
@@ -22,6 +22,21 @@ from service.session import Session
 log = logging.getLogger("uvicorn.error")
 
 
+class Socket(Protocol):
+    """What a stream needs of its client's side: starlette's WebSocket, or one that speaks otherwise as that does."""
+
+    @property
+    def query_params(self) -> Mapping[str, Any]: ...
+
+    async def accept(self, subprotocol: str | None = None) -> None: ...
+
+    async def receive(self) -> MutableMapping[str, Any]: ...
+
+    async def send_text(self, data: str) -> None: ...
+
+    async def close(self, code: int = protocol.NORMAL, reason: str | None = None) -> None: ...
+
+
 class Connection:
     """The client is heard and told at once; the first of these to end, or a failure, ends the stream."""
 
@@ -32,7 +47,7 @@ class Connection:
     _model: Message
     _run: Run  # the latest
 
-    def __init__(self, socket: WebSocket, backend: Backend) -> None:
+    def __init__(self, socket: Socket, backend: Backend) -> None:
         self._socket, self._backend = socket, backend
         self._limits, self._metrics = backend.settings, backend.metrics
         self._outbox = Outbox(self._limits.max_outgoing, self._fail)

@@ -190,7 +190,7 @@ class Running:
 @contextmanager
 def serving(models_dir: Path, default_model: str = "tones", **settings: object) -> Iterator[Running]:
     """Run a server in a thread until the block ends."""
-    chosen = Settings(models_dir=models_dir, default_model=default_model, port=0, **settings)
+    chosen = Settings(models_dir=models_dir, default_model=default_model, **{"port": 0, **settings})
     app = create_app(chosen)
     config = server_config(chosen)
     config.app, config.factory = app, False

@@ -1,5 +1,6 @@
 """clients/connection.py against a server that says what the test tells it to."""
 
+import asyncio
 import http
 
 import numpy as np
@@ -12,9 +13,16 @@ from tests.fake_server import Peer, detection, fake_server, until_flush
 
 
 async def test_settings_go_up_first_and_ready_comes_back() -> None:
-    async with fake_server(until_flush) as (url, peers), await connect(url, mode="utterance", threshold=0.5) as stream:
+    async with fake_server(until_flush) as (url, peers), connect(url, mode="utterance", threshold=0.5) as stream:
         assert peers[0].texts == [{"type": "configure", "mode": "utterance", "threshold": 0.5}]
         assert stream.ready["config"]["mode"] == "utterance"
+
+
+async def test_it_may_be_awaited_too_and_leaving_closes_the_socket() -> None:
+    async with fake_server(until_flush) as (url, peers):
+        async with await connect(url) as stream:
+            assert stream.ready["config"]["mode"] == "continuous"
+        await asyncio.wait_for(peers[0].socket.wait_closed(), 5)
 
 
 async def test_requests_are_those_of_the_protocol_and_close_ends_the_iteration() -> None:
@@ -24,7 +32,7 @@ async def test_requests_are_those_of_the_protocol_and_close_ends_the_iteration()
         await peer.say(**detection("yes", 0.5))
         await peer.socket.close(1000)
 
-    async with fake_server(script) as (url, peers), await connect(url) as stream:
+    async with fake_server(script) as (url, peers), connect(url) as stream:
         await stream.update(speed="fast")
         await stream.keepalive()
         await stream.reset()
@@ -41,7 +49,7 @@ async def test_requests_are_those_of_the_protocol_and_close_ends_the_iteration()
 
 
 async def test_audio_is_cut_to_the_message_limit_and_arrives_whole() -> None:
-    async with fake_server(until_flush, max_message_bytes=1000) as (url, peers), await connect(url) as stream:
+    async with fake_server(until_flush, max_message_bytes=1000) as (url, peers), connect(url) as stream:
         sent = np.arange(1234, dtype=np.int16)
         await stream.send(sent)
         await stream.send(b"\x01")
@@ -56,7 +64,7 @@ async def test_a_new_ready_replaces_the_old_one() -> None:
         await peer.hear()
         await peer.say(type="ready", config=peer.config, limits=peer.limits)
 
-    async with fake_server(script) as (url, _), await connect(url) as stream:
+    async with fake_server(script) as (url, _), connect(url) as stream:
         await stream.update(scores_every_ms=100)
         assert (await anext(stream))["type"] == "ready"
         assert stream.ready["config"]["scores_every_ms"] == 100
@@ -67,7 +75,7 @@ async def test_a_fatal_error_is_raised_and_another_is_an_event() -> None:
         await peer.say(type="error", code="odd", message="one byte too many", fatal=False)
         await peer.say(type="error", code="overloaded", message="expected 2 s, got 3 s", fatal=True)
 
-    async with fake_server(script) as (url, _), await connect(url) as stream:
+    async with fake_server(script) as (url, _), connect(url) as stream:
         assert (await anext(stream))["code"] == "odd"
         with pytest.raises(ServerError, match="^overloaded: expected 2 s, got 3 s$") as caught:
             await anext(stream)
@@ -111,7 +119,7 @@ async def test_a_connection_that_breaks_off_is_told_from_one_that_ends() -> None
     async def script(peer: Peer) -> None:
         await peer.socket.close(1011, "fault")
 
-    async with fake_server(script) as (url, _), await connect(url) as stream:
+    async with fake_server(script) as (url, _), connect(url) as stream:
         with pytest.raises(ConnectionLost, match="expected the stream to stay open, got: received 1011 .* fault"):
             await anext(stream)
         with pytest.raises(ConnectionLost):

@@ -12,14 +12,14 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 SERVE = "import service.app, service.cli, service.spotter"
-STREAM = "import clients.stream, clients.demo.__main__, clients.demo.make_demo"
+STREAM = "import clients.stream, clients.listen, clients.demo.__main__, clients.demo.make_demo"
 
 
 @pytest.mark.parametrize(
     ("imports", "strangers"),
     [
-        (SERVE, {"torch", "onnx", "librosa", "matplotlib", "rich", "training", "clients"}),
-        (STREAM, {"torch", "training"}),
+        (SERVE, {"torch", "onnx", "librosa", "matplotlib", "rich", "wyoming", "training", "clients"}),
+        (STREAM, {"torch", "training", "sounddevice"}),
     ],
 )
 def test_the_base_install_needs_no_extra(imports: str, strangers: set[str]) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from clients.listen import main as rc_listen
 from clients.stream import main as rc_stream
 from service.archive import main as rc_classify
 from service.cli import main as rc_serve
@@ -20,6 +21,7 @@ ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "rc-classify": rc_classify,
+    "rc-listen": rc_listen,
     "rc-serve": rc_serve,
     "rc-stream": rc_stream,
     "rc-train": rc_train,
@@ -90,9 +92,10 @@ def test_its_python_runs(
     server: Running, models_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(ROOT)
-    stream, spotter = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
-    exec(stream.replace("127.0.0.1:8000", server.address), {})  # noqa: S102
+    stream, blocking, spotter = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
     duration = soundfile.info(ROOT / "clients" / "demo" / "demo.flac").duration
-    assert f"'type': 'summary', 'audio_s': {duration}" in capsys.readouterr().out
+    for code in (stream, blocking):
+        exec(code.replace("127.0.0.1:8000", server.address), {})  # noqa: S102
+        assert f"'type': 'summary', 'audio_s': {duration}" in capsys.readouterr().out
     exec(spotter.replace('"models/speech-commands-rc"', repr(str(models_dir / "tones"))), {})  # noqa: S102
     assert re.fullmatch(r"((yes|no) \d+\.\d+\n)*", capsys.readouterr().out)
