@@ -10,7 +10,7 @@ const seconds = (value) => value.toFixed(2);
 // A detection of a live stream, `since_ms` after its newest sample came to the page.
 export function showDetection({ label, score, threshold, audio_time_s, since_ms, latency }) {
   const { algorithmic_ms, server_ms, queue_ms, compute_ms } = latency;
-  showLabel(label, `score ${seconds(score)}, threshold ${seconds(threshold)}, at ${seconds(audio_time_s)} s`);
+  showLabel(label, `score ${seconds(score)}, threshold ${seconds(threshold)}`);
   showShares([
     ["model", algorithmic_ms],
     ["way", since_ms - server_ms],
@@ -47,6 +47,7 @@ export function showResult({ file, label, score, crossed, decision_time_s, durat
 
 // A new element each time, so that a word said twice is announced twice.
 function showLabel(label, verdict) {
+  $("label").className = "";
   $("label").replaceChildren(element("span", nameOf(label)));
   $("verdict").textContent = verdict;
 }

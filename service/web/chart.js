@@ -2,7 +2,7 @@
 
 const AXIS = 22; // CSS pixels, as all sizes here
 const WIDE = { names: 84, values: 46, wave: 120, lane: 30 };
-const NARROW = { names: 62, values: 40, wave: 92, lane: 25 }; // a phone
+const NARROW = { names: 78, values: 36, wave: 92, lane: 25 }; // a phone
 const NARROW_BELOW = 560;
 const SECOND = 140; // width of a second of a live tape, where there is room
 const LOUDNESS = 0.6; // the waveform is drawn as amplitude to this power, so that quiet speech shows
@@ -53,7 +53,7 @@ class Drawing {
     [this.from, this.to] = this.#span();
     this.pen = sharp(canvas, width, this.height + AXIS);
     this.style = getComputedStyle(canvas);
-    this.pen.font = this.style.font;
+    this.pen.font = `${this.style.fontSize} ${this.style.fontFamily}`;
     this.pen.textBaseline = "middle";
   }
 
@@ -138,9 +138,10 @@ class Drawing {
     const room = this.size.wave / 2 - 16;
     const y = (value) => middle - Math.sign(value) * Math.abs(value) ** LOUDNESS * room;
     const decided = this.whole ? (this.tape.marks[0]?.t ?? Infinity) : Infinity;
+    const [trace, unheard] = [this.#color("trace"), this.#color("unheard")];
     for (const { t, s, low, high } of this.tape.peaks) {
       if (t < this.from) continue;
-      this.pen.fillStyle = this.#color(t - s / 2 <= decided ? "trace" : "unheard");
+      this.pen.fillStyle = t - s / 2 <= decided ? trace : unheard;
       const [x, top] = [this.#x(t - s), y(high)];
       this.pen.fillRect(x, top, Math.max(0.7, this.#x(t) - x), Math.max(1, y(low) - top));
     }

@@ -75,7 +75,7 @@ export class Listening {
   // What goes wrong once it is over does not matter.
   #end(reason) {
     const told = this.#over ? undefined : reason;
-    this.stop();
+    if (!this.#over) this.stop();
     this.#on.end(this.#summary, told);
   }
 }

@@ -12,10 +12,12 @@ export async function openMicrophone(onBlock, onEnd) {
   if (!navigator.mediaDevices || !window.AudioWorkletNode) throw new Fault("insecure");
   const context = openContext();
   try {
+    await context.audioWorklet.addModule(new URL("worklet.js", import.meta.url)).catch(() => {
+      throw new Fault("gone");
+    });
     const media = await navigator.mediaDevices.getUserMedia({ audio: RAW });
     const track = media.getAudioTracks()[0];
     track.onended = onEnd;
-    await context.audioWorklet.addModule(new URL("worklet.js", import.meta.url));
     const capture = new AudioWorkletNode(context, "capture", MONO);
     capture.port.onmessage = ({ data }) => onBlock(data);
     context.createMediaStreamSource(media).connect(capture).connect(context.destination); // silent; keeps it running
@@ -23,6 +25,7 @@ export async function openMicrophone(onBlock, onEnd) {
     return { rate: context.sampleRate, close: () => (track.stop(), context.close()) };
   } catch (error) {
     context.close();
+    if (error instanceof Fault) throw error;
     throw new Fault(REASONS[error.name] ?? `The microphone does not start: ${error.message}`);
   }
 }

@@ -65,7 +65,6 @@ async function meetServer() {
 
 function showModel() {
   $("keywords").textContent = model().keywords.join(", ");
-  recording = null;
   chart.show({ tape: new Tape(), labels: model().labels, thresholds: thresholds(), whole: false });
   showThresholds(thresholds());
 }
@@ -92,7 +91,9 @@ async function listen() {
 }
 
 function stop() {
-  listening?.stop();
+  if (!listening) return;
+  listening.stop();
+  say("Stopped.");
   setListening(null);
 }
 
@@ -167,7 +168,7 @@ controls.model.onchange = () => {
   const live = listening;
   stop();
   showModel();
-  if (live) listen();
+  live ? listen() : changed();
 };
 controls.key.onchange = () => start();
 $("controls").onsubmit = (event) => event.preventDefault();
