@@ -12,8 +12,11 @@ from clients.demo.__main__ import HERE, MODEL, MODELS, RECORDING, SCRIPT
 from clients.local_server import HOST, free_port, serving
 
 WORDS = [line["word"] for line in json.loads(SCRIPT.read_text()) if line["keyword"]]
-QUIET = ["--no-sandbox", "--disable-gpu", "--disable-quic", "--disable-background-networking", "--disable-sync"]
-QUIET.append("--disable-features=LocalNetworkAccessChecks")  # a page whose headers a test changed is from nowhere
+QUIET = [
+    "--no-sandbox",  # it may run as root
+    "--disable-background-networking",
+    "--disable-features=LocalNetworkAccessChecks",  # a page whose headers a test has changed comes from nowhere
+]
 PATIENCE_MS = 60_000  # for the recording, at live pace, on a busy machine
 
 

@@ -1,4 +1,5 @@
-"""service/web in a headless Chromium with a fake microphone, under the strictest Content-Security-Policy it can have."""
+"""service/web in a headless Chromium with a fake microphone, under a Content-Security-Policy that allows no more than
+it needs."""
 
 import json
 import re
@@ -34,7 +35,9 @@ expect.set_options(timeout=20_000)  # on a busy machine
 def playwright() -> Iterator[Playwright]:
     with sync_playwright() as playwright:
         if executable(playwright) is None:
-            pytest.skip("the browser page: expected a Chromium: apt-get install chromium, or playwright install chromium")
+            pytest.skip(
+                "the browser page: expected a Chromium: apt-get install chromium, or playwright install chromium"
+            )
         yield playwright
 
 
@@ -62,7 +65,9 @@ def opened(browser: Browser) -> Iterator[Open]:
         if not (network_fails and NO_NETWORK.match(text)):
             errors.append(text)
 
-    def opened(url: str, using: Browser = browser, script: str = "", network_fails: bool = False, **options: object) -> Page:
+    def opened(
+        url: str, using: Browser = browser, script: str = "", network_fails: bool = False, **options: object
+    ) -> Page:
         contexts.append(context := using.new_context(**options))
         context.route(re.compile(r"^http://127[^/]*/(\?.*)?$"), _strictly)
         context.add_init_script(script)
@@ -103,9 +108,7 @@ def rows(page: Page) -> list[list[str]]:
     return [row.split("\t") for row in page.locator("#heard tbody tr").all_inner_texts()][::-1]
 
 
-def test_every_word_is_shown_with_its_latency_at_any_rate(
-    playwright: Playwright, opened: Open, tmp_path: Path
-) -> None:
+def test_every_word_is_shown_with_its_latency_at_any_rate(playwright: Playwright, opened: Open, tmp_path: Path) -> None:
     rates = (48000, 44100)
     using = launch(playwright, RECORDING, tmp_path)
     with serving(MODELS, MODEL) as server:
@@ -228,7 +231,7 @@ def test_a_recording_shows_where_its_answer_falls_and_the_threshold_moves_it(pag
         page.get_by_role("slider").fill(threshold)
         expect(page.locator("#ledger dd").first).not_to_have_text(f"{at[-1]:.2f} s")
         at.append(decided_at(page))
-    assert 0.2 < at[0] < at[1] < at[2] < 0.6
+    assert 0.2 < at[0] < at[1] < at[2] < 0.65
 
 
 def decided_at(page: Page) -> float:

@@ -51,6 +51,7 @@ class Drawing {
     this.right = width - this.size.values;
     this.height = this.size.wave + this.labels.length * this.size.lane;
     [this.from, this.to] = this.#span();
+    this.seen = this.tape.scores.filter(({ t }) => t >= this.from - 0.1);
     this.pen = sharp(canvas, width, this.height + AXIS);
     this.style = getComputedStyle(canvas);
     this.pen.font = `${this.style.fontSize} ${this.style.fontFamily}`;
@@ -148,9 +149,8 @@ class Drawing {
   }
 
   #curve(label, row) {
-    const seen = this.tape.scores.filter(({ t }) => t >= this.from - 0.1);
-    if (!seen.length) return;
-    const points = seen.map(({ t, scores }) => [this.#x(t), this.#y(row, scores[label])]);
+    if (!this.seen.length) return;
+    const points = this.seen.map(({ t, scores }) => [this.#x(t), this.#y(row, scores[label])]);
     const floor = this.#y(row, 0);
     this.pen.fillStyle = this.#color("fill");
     this.#path([[points[0][0], floor], ...points, [points.at(-1)[0], floor]]);
