@@ -127,7 +127,7 @@ def test_every_word_is_shown_with_its_latency_at_any_rate(playwright: Playwright
             assert [row[:3] for row in table] == decisions(b"".join(sent[rate]), rate)
             for *_, since, algorithmic, in_server, queue, compute in table:
                 assert float(algorithmic) == 72.5
-                assert 1000 > float(since) >= float(in_server) >= float(compute) > 0
+                assert 10_000 > float(since) + 1 >= float(in_server) >= float(compute) > 0  # the page reads whole ms
                 assert float(in_server) >= float(queue)
     using.close()
 

@@ -26,6 +26,7 @@ export function showDetection({ label, score, threshold, audio_time_s, since_ms,
   const cells = [seconds(audio_time_s), seconds(score), ...[since_ms, algorithmic_ms, server_ms, queue_ms, compute_ms].map(ms)];
   const row = element("tr", "", element("th", nameOf(label)), ...cells.map((cell) => element("td", cell)));
   row.firstChild.scope = "row";
+  $("heard").hidden = false;
   const body = document.querySelector("#heard tbody");
   body.prepend(row);
   while (body.rows.length > ROWS) body.lastChild.remove();

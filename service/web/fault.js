@@ -6,7 +6,7 @@ const WORDS = {
   missing: "No microphone found. Connect one and listen again, or choose a recording.",
   busy: "The microphone does not start. Another program may hold it.",
   unplugged: "The microphone is gone. Connect it and listen again.",
-  gone: "The server does not answer. When it runs again, listen again.",
+  gone: "The server does not answer. Try again when it runs.",
   lost: "The connection to the server broke. Listen again.",
   full: "The server takes no more streams just now. Try again in a moment.",
   restarting: "The server is starting or stopping. Try again in a moment.",
