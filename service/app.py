@@ -23,7 +23,7 @@ from service.protocol import Message, ProtocolError
 from service.settings import Settings
 from service.stream import Connection
 
-WEB = Path(__file__).with_name("web")
+WEB = {path.name: path for path in Path(__file__).with_name("web").iterdir()}
 OPTIONS = ("model", "speed", "threshold", "trace")  # of /v1/classify, in the query or the form
 MAX_FIELDS = 16  # of the form, beside the files: some room for keys to warn about
 CLASSIFY_FORM = {
@@ -136,8 +136,12 @@ async def stream_audio(socket: WebSocket) -> None:
 
 
 @router.get("/", include_in_schema=False)
-async def page() -> Response:
-    return FileResponse(WEB / "index.html")
+@router.get("/web/{name}", include_in_schema=False)
+async def page(name: str = "index.html") -> Response:
+    """The browser page and its parts, asked for anew each time, so that they fit each other."""
+    if name not in WEB:
+        raise HTTPException(404)
+    return FileResponse(WEB[name], headers={"Cache-Control": "no-cache"})
 
 
 def _backend(request: Request) -> Backend:

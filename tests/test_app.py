@@ -209,6 +209,9 @@ def test_pages(http: httpx.Client) -> None:
     page = http.get("/")
     assert page.headers["content-type"].startswith("text/html")
     assert "/v1/stream" in page.text
+    assert http.get("/web/page.js").headers["content-type"].split(";")[0].endswith("/javascript")
+    assert http.get("/web/style.css").headers["content-type"].startswith("text/css")
+    assert http.get("/web/nothing.js").status_code == 404
     assert http.get("/docs").status_code == 200
     assert "/v1/classify" in http.get("/openapi.json").json()["paths"]
     assert http.get("/nowhere").json() == {"error": {"code": "not_found", "message": "Not Found"}}
