@@ -14,6 +14,7 @@ import numpy.typing as npt
 from clients.connection import Connection, Event, connect, encode
 from clients.pace import Pace
 
+SPREAD_S = 2.0  # microphones do not hear the same word at the same moment
 Heard = tuple[str, int]  # label and frame of a detection
 
 
@@ -34,7 +35,7 @@ class Tally:
 
 @dataclass(frozen=True)
 class Load:
-    """`streams` times `audio` (float32 mono at `sample_rate`), a message every `chunk_s`, started over one chunk."""
+    """`streams` times `audio` (float32 mono at `sample_rate`), a message every `chunk_s`, started over SPREAD_S."""
 
     url: str
     streams: int
@@ -61,7 +62,7 @@ async def play_all(load: Load, streams: Sequence[Connection], tally: Tally) -> N
 
 async def play(load: Load, data: bytes, number: int, connection: Connection, tally: Tally) -> None:
     """One of the streams, from its first audio to its summary."""
-    await asyncio.sleep(load.chunk_s * number / load.streams)
+    await asyncio.sleep(SPREAD_S * number / load.streams)
     try:
         async with connection, asyncio.TaskGroup() as tasks:
             tasks.create_task(send(load, data, connection, tally))

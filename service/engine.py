@@ -1,7 +1,7 @@
 """Scores for many streams at once: whatever is ready is run together, on a thread of its own.
 
-A run never waits for a batch to fill: what arrives during one makes the next. All else happens on the event loop, so
-that the thread and the loop seldom need the interpreter at the same time, and nothing here needs a lock.
+What arrives while some is run is run next, together, so the batches grow with the load by themselves. All else happens
+on the event loop: thread and loop seldom need the interpreter at the same time, and nothing here needs a lock.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from service.model import Model, State
 MAX_FRAMES = 128  # a run, all streams together: more are no cheaper
 LONGEST = 16  # frames a run that one stream may have: its long chunks delay the others
 FIRST_SLOTS = 16  # doubled whenever they are all taken
-PACE_S = 0.004  # from one run that left nothing waiting to the next: small runs make every frame dearer
+PACE_S = 0.004  # from one time that all was taken to the next: small runs make every frame dearer
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,13 +84,15 @@ class Engine:
 
     def __init__(self, model: Model, loop: asyncio.AbstractEventLoop, on_run: Callable[[Run], None]) -> None:
         self._model, self._loop, self._on_run = model, loop, on_run
+        self._hop = model.metadata.hop
         self._thread = ThreadPoolExecutor(1, f"engine-{model.metadata.name}")
         self._state = model.initial_state(FIRST_SLOTS)
         self._free = list(range(FIRST_SLOTS))
         self._slots = FIRST_SLOTS
         self._ready: dict[EngineStream, None] = {}  # ordered: the streams with audio waiting
-        self._busy = False  # a run is under way, or due
-        self._next = 0.0  # loop time before which no run begins
+        self._running = 0  # runs given to the thread
+        self._due = False  # more will be
+        self._next = 0.0  # loop time before which they are not
 
     def open(self, on_scores: Callable[[Samples, Run], None], on_fault: Callable[[Exception], None]) -> EngineStream:
         """A new stream; close it when it is over."""
@@ -104,9 +106,7 @@ class Engine:
     def wake(self, stream: EngineStream) -> None:
         """A stream has audio waiting."""
         self._ready[stream] = None
-        if not self._busy:
-            self._busy = True
-            self._loop.call_at(max(self._next, self._loop.time()), self._begin)
+        self._schedule()
 
     def leave(self, stream: EngineStream) -> None:
         """A stream wants neither scores nor its slot any more."""
@@ -115,24 +115,34 @@ class Engine:
             self._free.append(stream.slot)
             stream.slot = None
 
+    def _schedule(self) -> None:
+        if self._ready and not self._running and not self._due:
+            self._due = True
+            self._loop.call_at(max(self._next, self._loop.time()), self._begin)
+
     def _begin(self) -> None:
-        """Give the thread as many frames as the longest waiting stream has, of all streams that have so many."""
-        self._busy = bool(self._ready)
-        if not self._ready:
-            return
-        hop = self._model.metadata.hop
-        frames = min(next(iter(self._ready)).samples // hop, LONGEST)
-        streams = list(islice((one for one in self._ready if one.samples >= frames * hop), MAX_FRAMES // frames))
-        audio = b"".join([piece.data for stream in streams for piece in stream.take(frames * hop)])
-        for stream in streams:
-            del self._ready[stream]
-            if stream.samples:
-                self._ready[stream] = None
+        """Give the thread all that waits, up to LONGEST frames of a stream; streams with equally many share a run."""
+        self._due = False
+        waiting, self._ready = self._ready, {}
+        while waiting:
+            frames = min(next(iter(waiting)).samples // self._hop, LONGEST)
+            enough = (stream for stream in waiting if stream.samples >= frames * self._hop)
+            streams = list(islice(enough, MAX_FRAMES // frames))
+            self._run(streams, frames)
+            for stream in streams:
+                del waiting[stream]
+                if stream.samples:
+                    self._ready[stream] = None
         self._next = self._loop.time() + (0 if self._ready else PACE_S)
-        slots = [self._slot(stream) for stream in streams]
+
+    def _run(self, streams: list[EngineStream], frames: int) -> None:
+        """Give the thread so many frames of each stream."""
+        audio = b"".join([piece.data for stream in streams for piece in stream.take(frames * self._hop)])
         rows = np.frombuffer(audio, np.float32).reshape(len(streams), -1)
+        slots = [self._slot(stream) for stream in streams]
         state = {name: array.take(slots, axis=0) for name, array in self._state.items()}
         places = [(stream, stream.epoch) for stream in streams]
+        self._running += 1
         run = self._loop.run_in_executor(self._thread, self._timed, rows, state)
         run.add_done_callback(lambda run: self._end(places, run))
 
@@ -143,10 +153,10 @@ class Engine:
         return scores, after, Run(began, perf_counter(), len(rows))
 
     def _end(self, places: list[tuple[EngineStream, int]], done: "asyncio.Future[tuple[Samples, State, Run]]") -> None:
-        """Put the states back, begin the next run, and hand the scores over."""
+        """Put the states back and hand the scores over."""
+        self._running -= 1
         if done.cancelled():
             return
-        self._busy = False
         there = [(i, stream) for i, (stream, epoch) in enumerate(places) if stream.epoch == epoch]
         try:
             scores, after, run = done.result()
@@ -161,8 +171,7 @@ class Engine:
             self._on_run(run)
             for i, stream in there:
                 _hand_over(stream, scores[i], run)
-        if self._ready and not self._busy:
-            self.wake(next(iter(self._ready)))
+        self._schedule()
 
     def _slot(self, stream: EngineStream) -> int:
         """The stream's row; a new one starts from zeros."""
