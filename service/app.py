@@ -21,7 +21,7 @@ from service.backend import Backend
 from service.classify import classify_encoded
 from service.protocol import Message, ProtocolError
 from service.settings import Settings
-from service.stream import Connection
+from service.stream import AUDIO, Connection
 
 WEB = {path.name: path for path in Path(__file__).with_name("web").iterdir()}
 OPTIONS = ("model", "speed", "threshold", "trace")  # of /v1/classify, in the query or the form
@@ -132,7 +132,7 @@ async def stream_audio(socket: WebSocket) -> None:
         await socket.send_denial_response(PlainTextResponse(reason, 503, _retry(backend)))
         return
     with backend.stream():
-        await Connection(socket, backend).run()
+        await Connection(socket, backend, socket.scope.get("extensions", {}).get(AUDIO)).run()
 
 
 @router.get("/", include_in_schema=False)

@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from service.classify import Result
+from service.engine import Run
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 STREAMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -20,12 +21,21 @@ class Metrics:
         self.files = Counter("kws_files", "Files classified", registry=registry)
         self.batch = Histogram("kws_batch_streams", "Streams that shared a run", buckets=STREAMS, registry=registry)
         self.compute = Histogram("kws_compute_seconds", "One run of the model", buckets=SECONDS, registry=registry)
+        about = ", of the stream in each run that had waited longest"
         self.queue = Histogram(
-            "kws_queue_seconds", "From a message's arrival to the run that took it", buckets=SECONDS, registry=registry
+            "kws_queue_seconds", f"From a message's arrival to its run{about}", buckets=SECONDS, registry=registry
         )
         self.decide = Histogram(
-            "kws_server_seconds", "From a message's arrival to the decision on it", buckets=SECONDS, registry=registry
+            "kws_server_seconds", f"From a message's arrival to the decision{about}", buckets=SECONDS, registry=registry
         )
+        self._run: Run | None = None  # the latest
+
+    def decided(self, run: Run, arrived: float, now: float) -> None:
+        """The scores of a stream in a run led to a decision; the first stream of a run has waited longest."""
+        if run is not self._run:
+            self._run = run
+            self.queue.observe(run.began - arrived)
+            self.decide.observe(now - arrived)
 
     def classified(self, results: list[Result]) -> None:
         self.files.inc(len(results))

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import secrets
-from collections.abc import Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
 from time import perf_counter
 from typing import Any, Protocol
@@ -20,6 +20,9 @@ from service.protocol import Detection, Event, Message, ProtocolError
 from service.session import Session
 
 log = logging.getLogger("uvicorn.error")
+
+AUDIO = "rc.audio"  # extension of the ASGI scope: a dict in which a stream leaves a Take under "take"
+Take = Callable[[bytes], bool]  # hears one binary message at once, or returns False: it has to wait its turn
 
 
 class Socket(Protocol):
@@ -47,13 +50,16 @@ class Connection:
     _model: Message
     _run: Run  # the latest
 
-    def __init__(self, socket: Socket, backend: Backend) -> None:
+    def __init__(self, socket: Socket, backend: Backend, audio: dict[str, Take] | None = None) -> None:
+        """`audio`: the server's extension AUDIO, where it has it."""
         self._socket, self._backend = socket, backend
+        self._audio = {} if audio is None else audio
         self._limits, self._metrics = backend.settings, backend.metrics
         self._outbox = Outbox(self._limits.max_outgoing, self._fail)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._progress = asyncio.Event()  # scores came back
         self._heard_at = perf_counter()
+        self._waiting = False  # for the next message, with nothing else to do
 
     async def run(self) -> None:
         await self._socket.accept()
@@ -64,6 +70,7 @@ class Connection:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             await self._leave(*_outcome(done.pop()), telling)
         finally:
+            self._audio.clear()
             if self._begun:
                 self._stream.close()
             for end in ends:
@@ -102,7 +109,9 @@ class Connection:
             return protocol.DRAINING
 
     async def _next(self) -> Message:
+        self._waiting = self._begun
         message = dict(await self._socket.receive())
+        self._waiting = False
         self._heard_at = perf_counter()
         if message["type"] == "websocket.disconnect":
             raise WebSocketDisconnect(message["code"])
@@ -124,6 +133,7 @@ class Connection:
         self._seconds_a_byte = 1 / (protocol.WIDTHS[config.encoding] * config.channels * config.sample_rate)
         self._id = secrets.token_hex(8)
         self._begun = True
+        self._audio["take"] = self._take_now
         self._ready(warnings)
 
     async def _take(self, message: Message) -> bool:
@@ -131,10 +141,27 @@ class Connection:
         data = message.get("bytes")
         if data is None:
             return await self._control(protocol.parse_control(message["text"]))
-        self._metrics.audio.inc(len(data) * self._seconds_a_byte)
-        self._score(self._session.push(data))
+        self._hear_audio(data)
         await self._scored_but(self._max_backlog)  # until there is room, TCP holds the client back
         return True
+
+    def _take_now(self, data: bytes) -> bool:
+        """A Take."""
+        if not self._waiting or self._session.outstanding > self._max_backlog:
+            return False
+        if len(data) > self._limits.max_message_bytes:
+            return False
+        self._heard_at = perf_counter()
+        try:
+            self._hear_audio(data)
+        except BadAudio as error:
+            self._audio.clear()
+            self._fail(error)
+        return True
+
+    def _hear_audio(self, data: bytes) -> None:
+        self._metrics.audio.inc(len(data) * self._seconds_a_byte)
+        self._score(self._session.push(data))
 
     async def _control(self, message: Message) -> bool:
         kind: str = message.pop("type")
@@ -191,10 +218,10 @@ class Connection:
         for event in self._session.scored(scores):
             self._event(event)
         arrived = self._ledger.arrival(self._session.frames_scored - 1)
-        took = perf_counter() - arrived
+        now = perf_counter()
+        took = now - arrived
         self._ledger.decided(took)
-        self._metrics.queue.observe(run.began - arrived)
-        self._metrics.decide.observe(took)
+        self._metrics.decided(run, arrived, now)
         self._progress.set()
         if took > self._limits.max_backlog_s:
             self._fail(self._overloaded())
@@ -203,7 +230,7 @@ class Connection:
         log.error("stream %s: the model failed", self._id, exc_info=error)
         self._fail(_fault())
 
-    def _fail(self, error: ProtocolError) -> None:
+    def _fail(self, error: ProtocolError | BadAudio) -> None:
         if not self._failed.done():
             self._failed.set_exception(error)
 

@@ -85,17 +85,17 @@ def add_speech(command: argparse.ArgumentParser) -> None:
     command.add_argument("--method", choices=("rc", "eos"), default="rc", help="eos: back-propagate from the last step")
     command.add_argument("--beta", type=float, default=0.05, help="weight of the entropy term, equation 7")
     command.add_argument(
-        "--threshold", dest="theta", type=float, default=0.95, help="an output that reaches it is a spike"
+        "--threshold", dest="theta", type=float, default=0.97, help="an output that reaches it is a spike"
     )
     command.add_argument(
         "--threshold-low",
         dest="theta_low",
         type=float,
-        default=0.5,
+        default=0.6,
         help="each sequence draws its threshold from here up; equal to --threshold: Algorithm 1 as published",
     )
     command.add_argument(
-        "--epochs", type=int, default=55, help="at most; a run stops early when validation stands still"
+        "--epochs", type=int, default=60, help="at most; a run stops early when validation stands still"
     )
     command.add_argument("--seed", type=int, default=0, help="of weights, batches and augmentation")
     command.add_argument(

@@ -32,7 +32,6 @@ from training.run import Run, RunSettings, begin_with, load, save, start
 from training.windows import Streams
 
 CHUNK = 10  # steps that are run between two looks for spikes; fewer cost more in calls than they save
-STREAM_EVERY = 2  # batches of clips between two of streams, which are half as many and three times as long
 NOT_KEYWORDS = 2  # labels, the last ones: _unknown_ and _silence_
 CARRY_SHARE = 0.5  # of sequences that begin where one of the batch before ended, as in a stream
 CARRIED = 8  # sequences of a batch that are heard to their end for that
@@ -65,7 +64,7 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
                 set_learning_rate(run, settings, run.epoch + i / steps_an_epoch)
                 features, targets = batch_features(data.train, rows, silence, augmenter, run.front_end)
                 loss, answers, carried = learn(settings, run, features, targets, carried)
-                if streams and i % STREAM_EVERY == 0:
+                if streams:  # half as many as clips, and three times as long
                     carried = learn_streams(settings, run, streams.batch(settings.batch // 2, rng), augmenter, carried)
                 tally.add(loss, answers, targets)
                 progress.update(bar, advance=1, description=f"epoch {run.epoch + 1} {tally}")

@@ -28,10 +28,10 @@ class RunSettings:
     front_end: FrontEndSettings = FrontEndSettings()
     augment: AugmentSettings = AugmentSettings()
     method: str = "rc"  # or "eos": back-propagate from the end of the sequence
-    theta: float = 0.95  # an output that reaches it is a spike
-    theta_low: float = 0.5  # each sequence draws its threshold from here to theta; Algorithm 1 has one, so theta
+    theta: float = 0.97  # an output that reaches it is a spike
+    theta_low: float = 0.6  # each sequence draws its threshold from here to theta; Algorithm 1 has one, so theta
     beta: float = 0.05
-    epochs: int = 55
+    epochs: int = 60
     batch: int = 64
     learning_rate: float = 1e-3
     clip_norm: float = 0.25

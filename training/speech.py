@@ -36,7 +36,7 @@ PRESETS = {
     "conv": (
         FrontEndSettings(bands=40),
         NetworkSettings(
-            0, bands=40, channels=(16, 32), stride=2, inputs=128, hidden=192, dense=64, dropout=0.2
+            0, bands=40, channels=(16, 32), stride=2, inputs=96, hidden=160, dense=48, dropout=0.2
         ),
     ),
 }  # fmt: skip

@@ -24,7 +24,7 @@ STREAM_S = 3.0
 LATE_S = 0.1  # after its end a keyword that nothing has crossed for is answered all the same
 GRACE_S = 0.5  # after its end a keyword may still stand out
 QUIET_S = 0.5  # longest window without a keyword: each has one answer, at its worst step
-TALK = TalkSettings(gap_s=(0.05, 1.0), gain_db=(-8.0, 8.0))
+TALK = TalkSettings(0.4, 0.2, 0.15, 0.25, gap_s=(0.05, 1.0), gain_db=(-8.0, 8.0))
 WORDLESS = 0.1  # share of the streams in which there is noise alone
 
 Span = tuple[float, float, int]  # start, end in seconds, label
