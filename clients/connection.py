@@ -4,6 +4,7 @@ Owns the socket. Knows nothing of files, microphones or time.
 """
 
 import json
+import os
 from contextlib import suppress
 from types import TracebackType
 from typing import Any, Self
@@ -117,6 +118,7 @@ class Connection:
 async def connect(url: str, **config: object) -> Connection:
     """Open a stream at `url` (ws:// or wss://) with these settings and wait until the server is ready for audio.
 
+    An API key comes from the environment, RC_API_KEY.
     Raises Unreachable when nobody answers there and ServerError when the server refuses.
     """
     connection = Connection(await _open(url))
@@ -135,7 +137,9 @@ async def connect(url: str, **config: object) -> Connection:
 
 async def _open(url: str) -> ClientConnection:
     try:
-        return await open_socket(url, compression=None)  # audio does not deflate
+        key = os.environ.get("RC_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else None
+        return await open_socket(url, compression=None, additional_headers=headers)  # audio does not deflate
     except InvalidURI as error:
         raise Unreachable(f"expected an address such as ws://127.0.0.1:8000/v1/stream, got {url!r}") from error
     except InvalidStatus as error:

@@ -1,12 +1,11 @@
 """The app: routes and what they answer. Streams are in stream.py; files are classified on a thread of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
 from http import HTTPStatus
-from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request, WebSocket
@@ -19,11 +18,12 @@ from starlette.requests import ClientDisconnect
 
 from service.backend import Backend
 from service.classify import classify_encoded
+from service.doors import PAGE, Doors, error_answer
+from service.keys import Keys
 from service.protocol import Message, ProtocolError
 from service.settings import Settings
 from service.stream import Connection
 
-WEB = Path(__file__).with_name("web")
 OPTIONS = ("model", "speed", "threshold", "trace")  # of /v1/classify, in the query or the form
 MAX_FIELDS = 16  # of the form, beside the files: some room for keys to warn about
 CLASSIFY_FORM = {
@@ -43,8 +43,9 @@ router = APIRouter()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The server as an ASGI app. Raises BadModel when there is no model to serve, or a bad one."""
+    """The server as an ASGI app. Raises BadModel when there is no model to serve, or a bad one, and BadKeys."""
     settings = settings or Settings()
+    keys = Keys(settings)
     app = FastAPI(title="Keyword spotting", version="1", lifespan=_lifespan, redoc_url=None)
     app.state.backend = Backend(settings)
     app.state.uploads = asyncio.Semaphore(settings.max_uploads)
@@ -53,6 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_upload_bytes)
+    app.add_middleware(Doors, settings=settings, keys=keys, metrics=app.state.backend.metrics)
     return app
 
 
@@ -127,7 +129,7 @@ async def stream_audio(socket: WebSocket) -> None:
 
 @router.get("/", include_in_schema=False)
 async def page() -> Response:
-    return FileResponse(WEB / "index.html")
+    return FileResponse(PAGE)
 
 
 def _backend(request: Request) -> Backend:
@@ -163,20 +165,16 @@ async def _files(form: FormData) -> list[tuple[str, bytes]]:
 
 async def _wrong_value(_: Request, error: Exception) -> Response:
     code = error.code if isinstance(error, ProtocolError) else "bad_value"
-    return _error(404 if code == "unknown_model" else 400, code, str(error))
+    return error_answer(404 if code == "unknown_model" else 400, code, str(error))
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-    return _error(error.status_code, code, error.detail, error.headers)
+    return error_answer(error.status_code, code, error.detail, error.headers)
 
 
 async def _gone(_: Request, __: Exception) -> Response:
     """The client left while it uploaded: nobody hears this, and it is no fault of the server."""
-    return _error(400, "bad_request", "expected a whole request, got a part")
-
-
-def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+    return error_answer(400, "bad_request", "expected a whole request, got a part")

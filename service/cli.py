@@ -1,39 +1,21 @@
-"""rc-serve: run the server. The flags are those of settings.py that an operator sets first; RC_* sets the rest."""
+"""rc-serve: run the server. A flag for each setting of settings.py, over the environment, over its default."""
 
 import argparse
-import asyncio
 import sys
+from contextlib import suppress
 from functools import partial
-from pathlib import Path
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
+from service.keys import BadKeys
 from service.model import BadModel
-from service.protocol import DRAINING
 from service.settings import Settings
+from service.transport import RequestProtocol, StreamProtocol
 
-ABORT_S = 10.0  # after a stream, for its client to take what was sent and to close too
-
-
-class StreamProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's, with an end to every stream.
-
-    It would close a stream at once on shutdown: this tells the app, which says its summary and closes. It would wait
-    for ever for a client that takes nothing: this lets it go.
-    """
-
-    def shutdown(self) -> None:
-        if self.handshake_complete and not self.close_sent:
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": DRAINING})
-        else:
-            super().shutdown()
-
-    def on_task_complete(self, task: "asyncio.Task[None]") -> None:
-        super().on_task_complete(task)
-        self.loop.call_later(ABORT_S, self.transport.abort)  # does nothing to one that is closed
+SHORT = {"models_dir": "--models", "default_model": "--model"}
+NO_FLAG = {"api_keys"}  # everyone on the machine sees the flags of a command
 
 
 def server_config(settings: Settings) -> uvicorn.Config:
@@ -44,22 +26,31 @@ def server_config(settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
+        http=partial(RequestProtocol, settings.handshake_timeout_s),  # type: ignore[arg-type]
         ws=StreamProtocol,
         ws_max_size=2 * settings.max_message_bytes,  # the app refuses what is a little too big with a reason
         ws_per_message_deflate=False,  # audio does not deflate
         timeout_graceful_shutdown=settings.drain_timeout_s,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
         access_log=False,
     )
 
 
 def parse(argv: list[str] | None) -> Settings:
     """The command line over the environment over the defaults."""
-    parser = argparse.ArgumentParser(prog="rc-serve", description="Serve keyword spotting over WebSocket and HTTP.")
-    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to listen on, 0 for any (default: 8000)")
-    parser.add_argument("--models", dest="models_dir", type=Path, metavar="DIR", help="serve DIR/NAME/model.onnx")
-    parser.add_argument("--model", dest="default_model", metavar="NAME", help="the model of clients that name none")
-    parser.add_argument("--workers", type=int, help="processes behind the port, one a core (default: 1)")
+    parser = argparse.ArgumentParser(
+        prog="rc-serve",
+        description="Serve keyword spotting over WebSocket and HTTP. "
+        "Every setting is also an environment variable: RC_MAX_FILES for --max-files. "
+        "API keys come from RC_API_KEYS, separated by commas, or from a file.",
+    )
+    for name, field in Settings.model_fields.items():
+        if name not in NO_FLAG:
+            flag = SHORT.get(name, "--" + name.replace("_", "-"))
+            default = "" if field.default in (None, "") else f" (default: {field.default})"
+            value = flag.strip("-").rpartition("-")[2].upper()
+            parser.add_argument(flag, dest=name, metavar=value, help=f"{field.description}{default}")
     given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     try:
         return Settings(**given)
@@ -70,10 +61,11 @@ def parse(argv: list[str] | None) -> Settings:
 def main(argv: list[str] | None = None) -> int:
     """Serve until told to stop; exit status 0, or 1 when the server cannot start."""
     settings = parse(argv)
+    _allow_many_sockets()
     config = server_config(settings)
     try:
         app = create_app(settings)
-    except BadModel as error:
+    except (BadModel, BadKeys) as error:
         print(f"rc-serve: {error}", file=sys.stderr)
         return 1
     if settings.workers > 1:  # each makes its own app; one that cannot would be started again for ever
@@ -83,6 +75,15 @@ def main(argv: list[str] | None = None) -> int:
     server = uvicorn.Server(config)
     server.run()
     return 0 if server.started else 1
+
+
+def _allow_many_sockets() -> None:
+    """As many open files as the system lets this process have: the usual soft limit is fewer than its streams."""
+    with suppress(ImportError, ValueError):  # Windows has no such limit, macOS may not let it be lifted
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ class Metrics:
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)  # CPU time, memory, file descriptors
         self.streams = Gauge("kws_streams", "Streams open now", registry=registry)
-        self.rejected = Counter("kws_rejected", "Connections refused with 503", ["reason"], registry=registry)
+        self.rejected = Counter("kws_rejected", "Requests and streams refused", ["reason"], registry=registry)
         self.errors = Counter("kws_errors", "Errors sent to clients, files and streams", ["code"], registry=registry)
         self.audio = Counter("kws_audio_seconds", "Audio received on streams", registry=registry)
         self.detections = Counter("kws_detections", "Labels detected on streams", ["label"], registry=registry)
