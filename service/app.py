@@ -102,11 +102,17 @@ async def classify(request: Request) -> Message:
     if uploads.locked():
         raise HTTPException(503, f"expected at most {limits.max_uploads} uploads at once", _retry(backend))
     async with uploads:
-        async with request.form(max_files=limits.max_files, max_fields=MAX_FIELDS) as form:
-            options, warnings = _options(request, form)
-            files = await _files(form)
+        options, warnings, files = await _received(request, limits)
         served = backend.pick(options.pop("model", None))
-        work = partial(classify_encoded, served.model, files, max_s=limits.max_file_s, **options)
+        work = partial(
+            classify_encoded,
+            served.model,
+            files,
+            max_s=limits.max_file_s,
+            max_total_s=limits.max_request_audio_s,
+            timeout_s=limits.classify_timeout_s,
+            **options,
+        )
         results = await asyncio.get_running_loop().run_in_executor(request.app.state.files_thread, work)
     backend.metrics.classified(results)
     answer = {"model": served.model.metadata.name, "results": results}
@@ -139,6 +145,21 @@ def _backend(request: Request) -> Backend:
 
 def _retry(backend: Backend) -> dict[str, str]:
     return {"Retry-After": str(backend.settings.retry_after_s)}
+
+
+async def _received(
+    request: Request, limits: Settings
+) -> tuple[dict[str, Any], list[Message], list[tuple[str, bytes]]]:
+    """The options of an upload, its warnings and its files, when all has come in in time."""
+    try:
+        async with asyncio.timeout(limits.upload_timeout_s):
+            form = await request.form(max_files=limits.max_files, max_fields=MAX_FIELDS)
+            return *_options(request, form), await _files(form)
+    except TimeoutError:
+        message = f"expected the whole request within {limits.upload_timeout_s:g} s"
+        raise HTTPException(408, message, {"Connection": "close"}) from None
+    finally:
+        await request.close()
 
 
 def _options(request: Request, form: FormData) -> tuple[dict[str, Any], list[Message]]:

@@ -160,8 +160,13 @@ class Connection:
 
     async def _idle(self) -> None:
         limit = self._limits.idle_timeout_s
-        while (left := self._heard_at + limit - perf_counter()) > 0:
-            await asyncio.sleep(left)
+        try:
+            async with asyncio.timeout(self._limits.max_stream_s):
+                while (left := self._heard_at + limit - perf_counter()) > 0:
+                    await asyncio.sleep(left)
+        except TimeoutError:
+            most = self._limits.max_stream_s
+            raise ProtocolError("time_limit", f"expected a stream of at most {most:g} s, it lasts longer") from None
         raise ProtocolError("idle_timeout", f"expected a message within {limit:g} s, got none")
 
     # Scores from the engine

@@ -336,6 +336,17 @@ async def test_silence_on_the_line_ends_a_stream_unless_it_says_so(server: Runni
     )
 
 
+async def test_a_stream_may_be_limited_in_all(models_dir: Path) -> None:
+    with serving(models_dir, max_stream_s=0.3) as running:
+        async with client(running.ws()) as one:
+            for _ in range(2):
+                await one.ask("keepalive")
+                await asyncio.sleep(0.1)
+            code, error = await one.closed()
+    assert (code, error["code"]) == (1008, "time_limit")
+    assert error["message"] == "expected a stream of at most 0.3 s, it lasts longer"
+
+
 async def test_503_at_the_connection_limit(models_dir: Path) -> None:
     with serving(models_dir, max_connections=1, retry_after_s=7) as running:
         async with client(running.ws()) as one:
