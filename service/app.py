@@ -21,6 +21,7 @@ from service.classify import classify_encoded
 from service.doors import PAGE, Doors, error_answer
 from service.keys import Keys
 from service.protocol import Message, ProtocolError
+from service.reload import on_hangup, reload
 from service.settings import Settings
 from service.stream import Connection
 
@@ -45,27 +46,27 @@ router = APIRouter()
 def create_app(settings: Settings | None = None) -> FastAPI:
     """The server as an ASGI app. Raises BadModel when there is no model to serve, or a bad one, and BadKeys."""
     settings = settings or Settings()
-    keys = Keys(settings)
     app = FastAPI(title="Keyword spotting", version="1", lifespan=_lifespan, redoc_url=None)
-    app.state.backend = Backend(settings)
+    app.state.backend, app.state.keys = Backend(settings), Keys(settings)
     app.state.uploads = asyncio.Semaphore(settings.max_uploads)
     app.include_router(router)
     app.add_exception_handler(ProtocolError, _wrong_value)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_upload_bytes)
-    app.add_middleware(Doors, settings=settings, keys=keys, metrics=app.state.backend.metrics)
+    app.add_middleware(Doors, settings=settings, keys=app.state.keys, metrics=app.state.backend.metrics)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Engines run from start to end; one thread classifies files, so that streams have the rest of the machine."""
-    app.state.backend.start()
-    with ThreadPoolExecutor(1, "classify") as thread:
+    backend, keys = app.state.backend, app.state.keys
+    backend.start()
+    with ThreadPoolExecutor(1, "classify") as thread, on_hangup(partial(reload, backend, keys)):
         app.state.files_thread = thread
         yield
-    app.state.backend.close()
+    backend.close()
 
 
 @router.get("/healthz")

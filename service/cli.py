@@ -1,6 +1,8 @@
 """rc-serve: run the server. A flag for each setting of settings.py, over the environment, over its default."""
 
 import argparse
+import os
+import signal
 import sys
 from contextlib import suppress
 from functools import partial
@@ -16,6 +18,16 @@ from service.transport import RequestProtocol, StreamProtocol
 
 SHORT = {"models_dir": "--models", "default_model": "--model"}
 NO_FLAG = {"api_keys"}  # everyone on the machine sees the flags of a command
+
+
+class Workers(Multiprocess):
+    """uvicorn's: it starts a worker again that has died. On SIGHUP it would replace them all, and end their streams."""
+
+    def handle_hup(self) -> None:
+        for process in self.processes:
+            if process.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGHUP)
 
 
 def server_config(settings: Settings) -> uvicorn.Config:
@@ -69,7 +81,7 @@ def main(argv: list[str] | None = None) -> int:
         print(f"rc-serve: {error}", file=sys.stderr)
         return 1
     if settings.workers > 1:  # each makes its own app; one that cannot would be started again for ever
-        Multiprocess(config, [config.bind_socket()]).run()
+        Workers(config, [config.bind_socket()]).run()
         return 0
     config.app, config.factory = app, False
     server = uvicorn.Server(config)

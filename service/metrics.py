@@ -3,6 +3,7 @@
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 
 from service.classify import Result
+from service.protocol import Message
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 STREAMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
@@ -26,6 +27,18 @@ class Metrics:
         self.decide = Histogram(
             "kws_server_seconds", "From a message's arrival to the decision on it", buckets=SECONDS, registry=registry
         )
+
+        self.reloads = Counter("kws_reloads", "Reloads of models and keys", ["result"], registry=registry)
+        self._info = Gauge(
+            "kws_model_info", "Models served", ["name", "version", "sha256", "default"], registry=registry
+        )
+
+    def models(self, described: list[Message]) -> None:
+        """These are served now, as /v1/models describes them."""
+        self._info.clear()
+        for one in described:
+            default = str(one["default"]).lower()
+            self._info.labels(one["name"], one["version"], one["sha256"], default).set(1)
 
     def classified(self, results: list[Result]) -> None:
         self.files.inc(len(results))

@@ -12,7 +12,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 
 from service import protocol
 from service.audio import BadAudio, Samples
-from service.backend import Backend
+from service.backend import Backend, Served
 from service.engine import EngineStream, Run
 from service.ledger import Ledger
 from service.outbox import Outbox
@@ -27,6 +27,7 @@ class Connection:
 
     _begun = False  # the settings are known, and with them:
     _session: Session
+    _served: Served
     _stream: EngineStream
     _ledger: Ledger
     _model: Message
@@ -50,7 +51,7 @@ class Connection:
             await self._leave(*_outcome(done.pop()), telling)
         finally:
             if self._begun:
-                self._stream.close()
+                self._served.close(self._stream)
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
@@ -102,7 +103,7 @@ class Connection:
         served = self._backend.pick(config.model)
         metadata = served.model.metadata
         self._session = Session(metadata, config)
-        self._stream = served.engine.open(self._on_scores, self._on_fault)
+        self._served, self._stream = served, served.open(self._on_scores, self._on_fault)
         self._ledger = Ledger(metadata.algorithmic_ms)
         self._model = protocol.model_message(metadata, served.model.sha256)
         self._max_backlog = self._limits.max_backlog_s * 1000 / metadata.frame_ms  # frames
