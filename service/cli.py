@@ -12,6 +12,7 @@ from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
 from service.keys import BadKeys
+from service.logs import log_config
 from service.model import BadModel
 from service.settings import Settings
 from service.transport import RequestProtocol, StreamProtocol
@@ -45,6 +46,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         timeout_graceful_shutdown=settings.drain_timeout_s,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
+        log_config=log_config(settings.log),
         access_log=False,
     )
 

@@ -17,6 +17,7 @@ class Metrics:
         self.rejected = Counter("kws_rejected", "Requests and streams refused", ["reason"], registry=registry)
         self.errors = Counter("kws_errors", "Errors sent to clients, files and streams", ["code"], registry=registry)
         self.audio = Counter("kws_audio_seconds", "Audio received on streams", registry=registry)
+        self.dropped = Counter("kws_dropped_audio_seconds", "Audio received and never decided on", registry=registry)
         self.detections = Counter("kws_detections", "Labels detected on streams", ["label"], registry=registry)
         self.files = Counter("kws_files", "Files classified", registry=registry)
         self.batch = Histogram("kws_batch_streams", "Streams that shared a run", buckets=STREAMS, registry=registry)

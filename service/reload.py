@@ -10,9 +10,8 @@ from typing import Any
 
 from service.backend import Backend
 from service.keys import BadKeys, Keys
+from service.logs import tell
 from service.model import BadModel
-
-log = logging.getLogger("uvicorn.error")
 
 
 async def reload(backend: Backend, keys: Keys) -> bool:
@@ -21,10 +20,10 @@ async def reload(backend: Backend, keys: Keys) -> bool:
         keys.reload()
         await backend.reload()
     except (BadKeys, BadModel, OSError) as error:
-        log.error("reload refused, all stays as it was: %s", error)
+        tell("reload refused, all stays as it was", logging.ERROR, reason=str(error))
         backend.metrics.reloads.labels("refused").inc()
         return False
-    log.info("reloaded: %s", ", ".join(f"{one['name']} {one['sha256'][:12]}" for one in backend.describe()))
+    tell("reloaded", models={one["name"]: one["sha256"] for one in backend.describe()})
     backend.metrics.reloads.labels("done").inc()
     return True
 

@@ -15,11 +15,12 @@ from service.audio import BadAudio, Samples
 from service.backend import Backend, Served
 from service.engine import EngineStream, Run
 from service.ledger import Ledger
+from service.logs import tell
 from service.outbox import Outbox
 from service.protocol import Detection, Event, Message, ProtocolError
 from service.session import Session
 
-log = logging.getLogger("uvicorn.error")
+GONE = 1006  # in the log, of a client that left without a close
 
 
 class Connection:
@@ -40,18 +41,20 @@ class Connection:
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._progress = asyncio.Event()  # scores came back
         self._heard_at = perf_counter()
+        self._id = secrets.token_hex(8)
 
     async def run(self) -> None:
         await self._socket.accept()
+        code, error = None, None
         telling = asyncio.create_task(self._outbox.send_all(self._socket.send_text))
         ends: list[asyncio.Future[Any]] = [asyncio.create_task(self._hear()), telling, self._failed]
         ends.append(asyncio.create_task(self._idle()))
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            await self._leave(*_outcome(done.pop()), telling)
+            code, error = _outcome(done.pop(), self._id)
+            await self._leave(code, error, telling)
         finally:
-            if self._begun:
-                self._served.close(self._stream)
+            self._end(code, error)
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
@@ -65,6 +68,16 @@ class Connection:
             async with asyncio.timeout(self._limits.close_timeout_s):
                 await telling
                 await self._socket.close(code, error.code if error else "")
+
+    def _end(self, code: int | None, error: ProtocolError | None) -> None:
+        """Give back what the stream had; the log gets its last line."""
+        said: Message = {"code": code or GONE, "error": error and error.code, "reason": error and str(error)}
+        if self._begun:
+            self._served.close(self._stream)
+            self._metrics.dropped.inc(self._session.outstanding * self._model["frame_ms"] / 1000)
+            summary = self._session.summary()
+            said |= {"audio_s": round(summary.audio_s, 3), "detections": summary.detections}
+        tell("stream ended", session=self._id, **said)
 
     # Hearing the client
 
@@ -108,8 +121,9 @@ class Connection:
         self._model = protocol.model_message(metadata, served.model.sha256)
         self._max_backlog = self._limits.max_backlog_s * 1000 / metadata.frame_ms  # frames
         self._seconds_a_byte = 1 / (protocol.WIDTHS[config.encoding] * config.channels * config.sample_rate)
-        self._id = secrets.token_hex(8)
         self._begun = True
+        client = self._socket.client and self._socket.client.host
+        tell("stream begun", session=self._id, client=client, model=metadata.name, mode=config.mode)
         self._ready(warnings)
 
     async def _take(self, message: Message) -> bool:
@@ -191,7 +205,7 @@ class Connection:
             self._fail(self._overloaded())
 
     def _on_fault(self, error: Exception) -> None:
-        log.error("stream %s: the model failed", self._id, exc_info=error)
+        tell("the model failed", logging.ERROR, error, session=self._id)
         self._fail(_fault())
 
     def _fail(self, error: ProtocolError) -> None:
@@ -238,7 +252,7 @@ def _fault() -> ProtocolError:
     return ProtocolError("server_fault", "the server failed; this stream cannot go on", protocol.FAULT)
 
 
-def _outcome(end: "asyncio.Future[int | None]") -> tuple[int | None, ProtocolError | None]:
+def _outcome(end: "asyncio.Future[int | None]", session: str) -> tuple[int | None, ProtocolError | None]:
     """The code to close with (None: the client has gone) and the error to tell."""
     try:
         return end.result(), None
@@ -248,6 +262,6 @@ def _outcome(end: "asyncio.Future[int | None]") -> tuple[int | None, ProtocolErr
         return protocol.WRONG_DATA, ProtocolError("bad_audio", str(error), protocol.WRONG_DATA)
     except WebSocketDisconnect:
         return None, None
-    except Exception:
-        log.exception("a stream failed")
+    except Exception as error:
+        tell("a stream failed", logging.ERROR, error, session=session)
         return protocol.FAULT, _fault()
