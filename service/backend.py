@@ -7,6 +7,7 @@ from contextlib import contextmanager
 import numpy as np
 
 from service.audio import Samples
+from service.capture import open_captures
 from service.engine import Engine, EngineStream, Run
 from service.metrics import Metrics
 from service.model import BadModel, Model
@@ -54,6 +55,7 @@ class Backend:
         self._models = _load(settings)
         self._served: dict[str, Served] = {}
         self.default = _default(settings, self._models)
+        self.captures = open_captures(settings, self.metrics)
         self._reloading = asyncio.Lock()
 
     def start(self) -> None:
@@ -74,6 +76,8 @@ class Backend:
         served, self._served = self._served, {}
         for one in served.values():
             one.engine.close()
+        if self.captures:
+            self.captures.close()
 
     def _serve(self, models: dict[str, Model]) -> None:
         """From now on these, with the engines there are for those that were here before."""

@@ -79,7 +79,7 @@ def main(argv: list[str] | None = None) -> int:
     config = server_config(settings)
     try:
         app = create_app(settings)
-    except (BadModel, BadKeys) as error:
+    except (BadModel, BadKeys, OSError) as error:
         print(f"rc-serve: {error}", file=sys.stderr)
         return 1
     if settings.workers > 1:  # each makes its own app; one that cannot would be started again for ever

@@ -29,6 +29,7 @@ class Metrics:
             "kws_server_seconds", "From a message's arrival to the decision on it", buckets=SECONDS, registry=registry
         )
 
+        self.captures = Counter("kws_captures", "Clips kept, by kind, or why not", ["result"], registry=registry)
         self.reloads = Counter("kws_reloads", "Reloads of models and keys", ["result"], registry=registry)
         self._info = Gauge(
             "kws_model_info", "Models served", ["name", "version", "sha256", "default"], registry=registry

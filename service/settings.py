@@ -66,6 +66,11 @@ class Settings(BaseSettings):
         default=60.0, description="work on a request; files not begun by then get errors"
     )
 
+    capture_dir: Path | None = Field(
+        default=None, description="keep the audio of detections and near misses here, as WAV and JSON; none: keep none"
+    )
+    max_capture_bytes: Count = Field(default=2**30, description="in that directory; when it is full no more is kept")
+
     @model_validator(mode="after")
     def _certificate(self) -> Self:
         if self.tls_key and not self.tls_cert:

@@ -13,6 +13,7 @@ from starlette.websockets import WebSocket, WebSocketDisconnect
 from service import protocol
 from service.audio import BadAudio, Samples
 from service.backend import Backend, Served
+from service.capture import Capture
 from service.engine import EngineStream, Run
 from service.ledger import Ledger
 from service.logs import tell
@@ -74,6 +75,8 @@ class Connection:
         said: Message = {"code": code or GONE, "error": error and error.code, "reason": error and str(error)}
         if self._begun:
             self._served.close(self._stream)
+            if self._capture:
+                self._capture.close()
             self._metrics.dropped.inc(self._session.outstanding * self._model["frame_ms"] / 1000)
             summary = self._session.summary()
             said |= {"audio_s": round(summary.audio_s, 3), "detections": summary.detections}
@@ -119,6 +122,8 @@ class Connection:
         self._served, self._stream = served, served.open(self._on_scores, self._on_fault)
         self._ledger = Ledger(metadata.algorithmic_ms)
         self._model = protocol.model_message(metadata, served.model.sha256)
+        captures = self._backend.captures
+        self._capture = captures and Capture(captures, self._id, metadata, served.model.sha256)
         self._max_backlog = self._limits.max_backlog_s * 1000 / metadata.frame_ms  # frames
         self._seconds_a_byte = 1 / (protocol.WIDTHS[config.encoding] * config.channels * config.sample_rate)
         self._begun = True
@@ -147,6 +152,8 @@ class Connection:
             self._session.reset()
             self._ledger.forget()
             self._stream.reset()
+            if self._capture:
+                self._capture.reset()
         if kind in ("flush", "close"):
             await self._flush()
         return kind != "close"
@@ -190,11 +197,15 @@ class Connection:
         if len(hops):
             self._ledger.arrived(self._session.sent, self._heard_at)
             self._stream.push(hops)
+            if self._capture:
+                self._capture.push(hops)
 
     def _on_scores(self, scores: Samples, run: Run) -> None:
         self._run = run
         for event in self._session.scored(scores):
             self._event(event)
+        if self._capture:
+            self._capture.scored(scores, self._session.config)
         arrived = self._ledger.arrival(self._session.frames_scored - 1)
         took = perf_counter() - arrived
         self._ledger.decided(took)
@@ -227,6 +238,8 @@ class Connection:
     def _event(self, event: Event) -> None:
         if isinstance(event, Detection):
             self._metrics.detections.labels(event.label).inc()
+            if self._capture:
+                self._capture.heard(event)
             arrived, run, latency = self._ledger.arrival(event.frame), self._run, self._ledger.latency
             self._outbox.put_made(lambda: protocol.event_message(event, latency=latency(arrived, run, perf_counter())))
         else:
