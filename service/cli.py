@@ -6,13 +6,16 @@ import signal
 import sys
 from contextlib import suppress
 from functools import partial
+from tempfile import TemporaryDirectory
 
 import uvicorn
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
 from service.app import create_app
 from service.keys import BadKeys
 from service.logs import log_config
+from service.metrics import SHARED
 from service.model import BadModel
 from service.settings import Settings
 from service.transport import RequestProtocol, StreamProtocol
@@ -29,6 +32,12 @@ class Workers(Multiprocess):
             if process.pid:
                 with suppress(ProcessLookupError):
                     os.kill(process.pid, signal.SIGHUP)
+
+    def keep_subprocess_alive(self) -> None:
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        for dead in before - {process.pid for process in self.processes}:
+            mark_process_dead(dead)  # type: ignore[no-untyped-call]
 
 
 def server_config(settings: Settings) -> uvicorn.Config:
@@ -83,7 +92,9 @@ def main(argv: list[str] | None = None) -> int:
         print(f"rc-serve: {error}", file=sys.stderr)
         return 1
     if settings.workers > 1:  # each makes its own app; one that cannot would be started again for ever
-        Workers(config, [config.bind_socket()]).run()
+        with TemporaryDirectory() as shared:
+            os.environ[SHARED] = shared
+            Workers(config, [config.bind_socket()]).run()
         return 0
     config.app, config.factory = app, False
     server = uvicorn.Server(config)
