@@ -52,6 +52,7 @@ class Backend:
         self.settings = settings
         self.metrics = Metrics()
         self.streams = 0
+        self.draining = False
         self._models = _load(settings)
         self._served: dict[str, Served] = {}
         self.default = _default(settings, self._models)
@@ -93,6 +94,10 @@ class Backend:
             if one not in self._served.values():
                 one.retire()
 
+    def drain(self) -> None:
+        """No new streams from now on."""
+        self.draining = True
+
     @contextmanager
     def stream(self) -> Iterator[None]:
         """One more stream, for as long as it lasts."""
@@ -106,7 +111,7 @@ class Backend:
 
     @property
     def ready(self) -> bool:
-        return bool(self._served) and all(one.engine.alive for one in self._served.values())
+        return not self.draining and bool(self._served) and all(one.engine.alive for one in self._served.values())
 
     def pick(self, name: str | None) -> Served:
         """The model of that name, or the default. Raises ProtocolError."""

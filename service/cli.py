@@ -18,7 +18,7 @@ from service.logs import log_config
 from service.metrics import SHARED
 from service.model import BadModel
 from service.settings import Settings
-from service.transport import RequestProtocol, StreamProtocol
+from service.transport import RequestProtocol, Server, StreamProtocol
 
 SHORT = {"models_dir": "--models", "default_model": "--model"}
 NO_FLAG = {"api_keys"}  # everyone on the machine sees the flags of a command
@@ -97,7 +97,7 @@ def main(argv: list[str] | None = None) -> int:
             Workers(config, [config.bind_socket()]).run()
         return 0
     config.app, config.factory = app, False
-    server = uvicorn.Server(config)
+    server = Server(config, app.state.backend.drain)
     server.run()
     return 0 if server.started else 1
 

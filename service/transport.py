@@ -1,8 +1,12 @@
-"""uvicorn's protocols, with an end to all that a client may leave open: the head of a request, a stream."""
+"""uvicorn's server and protocols, with an end to all that a client may leave open: a request's head, a stream."""
 
 import asyncio
+from collections.abc import Callable
+from socket import socket
+from time import monotonic
 from typing import Any
 
+import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
@@ -69,3 +73,24 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def on_task_complete(self, task: "asyncio.Task[None]") -> None:
         super().on_task_complete(task)
         self.loop.call_later(ABORT_S, self.transport.abort)  # does nothing to one that is closed
+
+
+class Server(uvicorn.Server):
+    """uvicorn would stop listening at once on shutdown: this listens while streams end, so that /readyz says 503."""
+
+    def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._drain = drain
+
+    async def shutdown(self, sockets: list[socket] | None = None) -> None:
+        self._drain()
+        end = monotonic() + (self.config.timeout_graceful_shutdown or 0)
+        for stream in self._streams():
+            stream.shutdown()
+        while self._streams() and not self.force_exit and monotonic() < end:
+            await asyncio.sleep(0.02)
+        self.config.timeout_graceful_shutdown = max(0, round(end - monotonic()))
+        await super().shutdown(sockets)
+
+    def _streams(self) -> list[StreamProtocol]:
+        return [one for one in self.server_state.connections if isinstance(one, StreamProtocol)]

@@ -373,6 +373,26 @@ async def test_drain_says_summary_then_1012(models_dir: Path) -> None:
     assert (code, last["type"], last["audio_s"], last["detections"]) == (1012, "summary", 0.9, 1)
 
 
+async def test_while_it_drains_the_server_says_so(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast, slow = Model.run, threading.Event()
+    with serving(models_dir) as running:
+        monkeypatch.setattr(Model, "run", lambda *args: [slow.wait(5), fast(*args)][1])
+        async with client(running.ws()) as one, httpx.AsyncClient(base_url=running.http) as http:
+            await one.send(YES, 65536)
+            await one.until("ready")
+            running.server.should_exit = True
+            while (answer := await http.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.02)
+            assert answer.json() == {"ready": False}
+            with pytest.raises(InvalidStatus) as refused:
+                async with client(running.ws()):
+                    pass
+            assert (refused.value.response.status_code, refused.value.response.body) == (503, b"not_ready")
+            slow.set()
+            code, last = await one.closed()
+    assert (code, last["type"], last["detections"]) == (1012, "summary", 1)
+
+
 async def test_fast_senders_are_held_back_not_refused(models_dir: Path, model: Model) -> None:
     with serving(models_dir, max_backlog_s=0.5) as running:
         data = SPEECH * 20  # 46 s at once
