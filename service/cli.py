@@ -21,11 +21,16 @@ from service.settings import Settings
 from service.transport import RequestProtocol, Server, StreamProtocol
 
 SHORT = {"models_dir": "--models", "default_model": "--model"}
+HUNG_S = 30  # a worker that has not answered for so long is started anew; the first answer comes once it has imported
 NO_FLAG = {"api_keys"}  # everyone on the machine sees the flags of a command
 
 
 class Workers(Multiprocess):
     """uvicorn's: it starts a worker again that has died. On SIGHUP it would replace them all, and end their streams."""
+
+    def init_processes(self) -> None:
+        super().init_processes()
+        self._notice_deaths()
 
     def handle_hup(self) -> None:
         for process in self.processes:
@@ -36,8 +41,14 @@ class Workers(Multiprocess):
     def keep_subprocess_alive(self) -> None:
         before = {process.pid for process in self.processes}
         super().keep_subprocess_alive()
+        self._notice_deaths()
         for dead in before - {process.pid for process in self.processes}:
             mark_process_dead(dead)  # type: ignore[no-untyped-call]
+
+    def _notice_deaths(self) -> None:
+        """Without the worker's end of its pipe here, one that dies while it is asked for a sign of life is noticed."""
+        for process in self.processes:
+            process.child_conn.close()
 
 
 def server_config(settings: Settings) -> uvicorn.Config:
@@ -53,6 +64,7 @@ def server_config(settings: Settings) -> uvicorn.Config:
         ws_max_size=2 * settings.max_message_bytes,  # the app refuses what is a little too big with a reason
         ws_per_message_deflate=False,  # audio does not deflate
         timeout_graceful_shutdown=settings.drain_timeout_s,
+        timeout_worker_healthcheck=HUNG_S,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
         log_config=log_config(settings.log),
