@@ -6,8 +6,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from contextlib import AsyncExitStack, contextmanager
+from contextlib import AsyncExitStack
 from pathlib import Path
 from typing import Any
 
@@ -15,29 +14,14 @@ import httpx
 import numpy as np
 import pytest
 
-from clients.local_server import free_port, wait_until_ready
 from service.model import Model
 from service.spotter import Spotter
 from tests.conftest import Client, Running, client, facts, heard, pcm, say, serving, stream, write_model
+from tests.process import command
 from tests.test_reload import write_version
 
 YES = pcm(say("yes"))
 SPEECH = pcm(say("yes", "no", "yes"))
-
-
-@contextmanager
-def command(models_dir: Path, *flags: str) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
-    """rc-serve as a process of its own, and its address."""
-    port = free_port()
-    arguments = ["--port", str(port), "--models", str(models_dir), "--model", "tones", *flags]
-    process = subprocess.Popen([sys.executable, "-m", "service.cli", *arguments], stderr=subprocess.PIPE)
-    try:
-        assert wait_until_ready(process, port)
-        yield process, f"127.0.0.1:{port}"
-    finally:
-        if process.poll() is None:
-            process.terminate()
-        process.communicate(timeout=20)
 
 
 def wait_for(condition: Any, seconds: float = 20.0) -> None:
