@@ -18,6 +18,8 @@ COPY models models
 ENV PATH=/venv/bin:$PATH PYTHONDONTWRITEBYTECODE=1 RC_HOST=0.0.0.0 RC_PORT=8000
 USER 65534:65534
 EXPOSE 8000
-HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", \
-    "import os, urllib.request as r; r.urlopen('http://127.0.0.1:' + os.environ['RC_PORT'] + '/healthz', timeout=2)"]
+HEALTHCHECK --interval=10s --timeout=3s --start-period=30s CMD ["python", "-c", "import os, ssl, urllib.request; \
+    address = '://127.0.0.1:' + os.environ['RC_PORT'] + '/healthz'; \
+    tls = ssl._create_unverified_context() if os.environ.get('RC_TLS_CERT') else None; \
+    urllib.request.urlopen(('https' if tls else 'http') + address, timeout=2, context=tls)"]
 CMD ["rc-serve"]

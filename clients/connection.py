@@ -4,6 +4,7 @@ Owns the socket. Knows nothing of files, microphones or time.
 """
 
 import json
+import os
 from collections.abc import Generator
 from contextlib import suppress
 from types import TracebackType
@@ -119,6 +120,7 @@ class connect:
     """Opens a stream at `url` (ws:// or wss://) with these settings and waits until the server is ready for audio.
 
     `async with connect(url) as stream`, which leaves it at the end, or `stream = await connect(url)`.
+    An API key comes from the environment, RC_API_KEY.
     Raises Unreachable when nobody answers there and ServerError when the server refuses.
     """
 
@@ -154,7 +156,9 @@ class connect:
 
 async def _open(url: str) -> ClientConnection:
     try:
-        return await open_socket(url, compression=None)  # audio does not deflate
+        key = os.environ.get("RC_API_KEY")
+        headers = {"Authorization": f"Bearer {key}"} if key else None
+        return await open_socket(url, compression=None, additional_headers=headers)  # audio does not deflate
     except InvalidURI as error:
         raise Unreachable(f"expected an address such as ws://127.0.0.1:8000/v1/stream, got {url!r}") from error
     except InvalidStatus as error:

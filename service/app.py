@@ -1,7 +1,7 @@
 """The app: routes and what they answer. Streams are in stream.py; files are classified on a thread of their own."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from functools import partial
@@ -19,7 +19,10 @@ from starlette.requests import ClientDisconnect
 
 from service.backend import Backend
 from service.classify import classify_encoded
+from service.doors import Doors, error_answer
+from service.keys import Keys
 from service.protocol import Message, ProtocolError
+from service.reload import on_hangup, reload
 from service.settings import Settings
 from service.stream import AUDIO, Connection
 
@@ -43,28 +46,30 @@ router = APIRouter()
 
 
 def create_app(settings: Settings | None = None) -> FastAPI:
-    """The server as an ASGI app. Raises BadModel when there is no model to serve, or a bad one."""
+    """The server as an ASGI app. Raises BadModel when there is no model to serve, or a bad one, and BadKeys."""
     settings = settings or Settings()
     app = FastAPI(title="Keyword spotting", version="1", lifespan=_lifespan, redoc_url=None)
-    app.state.backend = Backend(settings)
+    app.state.backend, app.state.keys = Backend(settings), Keys(settings)
     app.state.uploads = asyncio.Semaphore(settings.max_uploads)
     app.include_router(router)
     app.add_exception_handler(ProtocolError, _wrong_value)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_upload_bytes)
+    app.add_middleware(Doors, settings=settings, keys=app.state.keys, metrics=app.state.backend.metrics)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Engines run from start to end; one thread classifies files, so that streams have the rest of the machine."""
-    app.state.backend.start()
-    with ThreadPoolExecutor(1, "classify") as thread:
+    backend, keys = app.state.backend, app.state.keys
+    backend.start()
+    with ThreadPoolExecutor(1, "classify") as thread, on_hangup(partial(reload, backend, keys)):
         app.state.files_thread = thread
-        async with _wyoming(app.state.backend):
+        async with _wyoming(backend):
             yield
-    app.state.backend.close()
+    backend.close()
 
 
 @asynccontextmanager
@@ -113,11 +118,17 @@ async def classify(request: Request) -> Message:
     if uploads.locked():
         raise HTTPException(503, f"expected at most {limits.max_uploads} uploads at once", _retry(backend))
     async with uploads:
-        async with request.form(max_files=limits.max_files, max_fields=MAX_FIELDS) as form:
-            options, warnings = _options(request, form)
-            files = await _files(form)
+        options, warnings, files = await _received(request, limits)
         served = backend.pick(options.pop("model", None))
-        work = partial(classify_encoded, served.model, files, max_s=limits.max_file_s, **options)
+        work = partial(
+            classify_encoded,
+            served.model,
+            files,
+            max_s=limits.max_file_s,
+            max_total_s=limits.max_request_audio_s,
+            timeout_s=limits.classify_timeout_s,
+            **options,
+        )
         results = await asyncio.get_running_loop().run_in_executor(request.app.state.files_thread, work)
     backend.metrics.classified(results)
     answer = {"model": served.model.metadata.name, "results": results}
@@ -153,6 +164,21 @@ def _retry(backend: Backend) -> dict[str, str]:
     return {"Retry-After": str(backend.settings.retry_after_s)}
 
 
+async def _received(
+    request: Request, limits: Settings
+) -> tuple[dict[str, Any], list[Message], list[tuple[str, bytes]]]:
+    """The options of an upload, its warnings and its files, when all has come in in time."""
+    try:
+        async with asyncio.timeout(limits.upload_timeout_s):
+            form = await request.form(max_files=limits.max_files, max_fields=MAX_FIELDS)
+            return *_options(request, form), await _files(form)
+    except TimeoutError:
+        message = f"expected the whole request within {limits.upload_timeout_s:g} s"
+        raise HTTPException(408, message, {"Connection": "close"}) from None
+    finally:
+        await request.close()
+
+
 def _options(request: Request, form: FormData) -> tuple[dict[str, Any], list[Message]]:
     """The options in the query and the form, and a warning for each unknown one."""
     fields = {key: value for key, value in form.multi_items() if key != "files"}
@@ -177,20 +203,16 @@ async def _files(form: FormData) -> list[tuple[str, bytes]]:
 
 async def _wrong_value(_: Request, error: Exception) -> Response:
     code = error.code if isinstance(error, ProtocolError) else "bad_value"
-    return _error(404 if code == "unknown_model" else 400, code, str(error))
+    return error_answer(404 if code == "unknown_model" else 400, code, str(error))
 
 
 async def _http_error(_: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-    return _error(error.status_code, code, error.detail, error.headers)
+    return error_answer(error.status_code, code, error.detail, error.headers)
 
 
 async def _gone(_: Request, __: Exception) -> Response:
     """The client left while it uploaded: nobody hears this, and it is no fault of the server."""
-    return _error(400, "bad_request", "expected a whole request, got a part")
-
-
-def _error(status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> Response:
-    return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
+    return error_answer(400, "bad_request", "expected a whole request, got a part")

@@ -20,6 +20,7 @@ MAX_S = 3600.0  # of a file, unless the caller says otherwise
 MAX_PEAK = 8.0  # full scales; above it the numbers are no float audio (integers sent as floats, NaN, infinities)
 FORMATS = ("WAV", "WAVEX", "FLAC", "OGG", "MP3")  # as libsndfile calls them; OGG holds Opus or Vorbis
 UNKNOWN_SIZE = 0xFFFFFFFF  # what a program that writes WAV to a pipe puts for a length
+MAX_CHUNKS = 256  # of a WAV; libsndfile takes 40 s for the millions that a file can have
 
 
 class BadAudio(ValueError):
@@ -61,12 +62,13 @@ def read_audio(source: bytes | str | Path, rate: int = 16000, max_s: float = MAX
     content = source if isinstance(source, bytes) else Path(source).read_bytes()
     if not content:
         raise BadAudio("expected audio, got an empty file")
+    refuse_strange(content)
     refuse_truncated_wav(content)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
             refuse_unusual(file, max_s)
             promised, file_rate = file.frames, file.samplerate
-            channels = file.read(dtype="float32", always_2d=True)
+            channels = file.read(promised, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
         raise BadAudio(f"expected WAV, FLAC, OGG or MP3, got: {error.error_string}") from error
     if len(channels) < promised:
@@ -100,16 +102,31 @@ def refuse_unusual(file: soundfile.SoundFile, max_s: float) -> None:
         raise BadAudio(f"expected at most {max_s:g} s, got {file.frames / file.samplerate:.1f} s")
 
 
+def refuse_strange(content: bytes) -> None:
+    """libsndfile knows thirty formats; only what begins like one of ours is given to it."""
+    start = content
+    if content[:3] == b"ID3" and len(content) > 10:  # a tag before MP3 or FLAC, its length in four times seven bits
+        size = (content[6] & 127) << 21 | (content[7] & 127) << 14 | (content[8] & 127) << 7 | content[9] & 127
+        start = content[10 + size : 14 + size]
+    is_mpeg = len(start) > 1 and start[0] == 0xFF and start[1] >= 0xE0
+    if not (is_mpeg or start[:4] == b"fLaC" or content[:4] in (b"RIFF", b"OggS")):
+        raise BadAudio("expected WAV, FLAC, OGG or MP3, got: Format not recognised.")
+
+
 def refuse_truncated_wav(content: bytes) -> None:
     """libsndfile reads a cut WAV as a shorter one, so its `data` chunk is compared with what is there."""
     if content[:4] != b"RIFF" or content[8:12] != b"WAVE":
         return
     at = 12
-    while at + 8 <= len(content):
+    for _ in range(MAX_CHUNKS):
+        if at + 8 > len(content):
+            return
         name, size = struct.unpack_from("<4sI", content, at)
         there = len(content) - at - 8
         if name == b"data":
-            if size != UNKNOWN_SIZE and size > there:
+            if size == UNKNOWN_SIZE:
+                return
+            if size > there:
                 raise BadAudio(f"expected {size} bytes of samples as its header says, got {there}: truncated")
-            return
         at += 8 + size + size % 2
+    raise BadAudio(f"expected at most {MAX_CHUNKS} chunks, got more")

@@ -1,13 +1,14 @@
 """What a running server holds: its limits, the models with an engine each, and the count of streams."""
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 
 import numpy as np
 
-from service.engine import LONGEST, MAX_FRAMES, Engine, Run
+from service.audio import Samples
+from service.capture import open_captures
+from service.engine import LONGEST, MAX_FRAMES, Engine, EngineStream, Run
 from service.metrics import Metrics
 from service.model import BadModel, Model
 from service.protocol import Message, ProtocolError, model_message
@@ -16,12 +17,31 @@ from service.settings import Settings
 BUNDLED = "speech-commands-rc"
 
 
-@dataclass(frozen=True)
 class Served:
-    """A model with the engine that runs it for streams."""
+    """A model with the engine that runs it for streams, and how many are open on it."""
 
-    model: Model
-    engine: Engine
+    def __init__(self, model: Model, engine: Engine) -> None:
+        self.model, self.engine = model, engine
+        self._streams, self._retired = 0, False
+
+    def open(self, on_scores: Callable[[Samples, Run], None], on_fault: Callable[[Exception], None]) -> EngineStream:
+        """A place in the engine; give it back with `close`."""
+        self._streams += 1
+        return self.engine.open(on_scores, on_fault)
+
+    def close(self, stream: EngineStream) -> None:
+        stream.close()
+        self._streams -= 1
+        self._rest()
+
+    def retire(self) -> None:
+        """No new stream comes: the engine ends with the last of those that are here."""
+        self._retired = True
+        self._rest()
+
+    def _rest(self) -> None:
+        if self._retired and not self._streams:
+            self.engine.close()
 
 
 class Backend:
@@ -31,19 +51,51 @@ class Backend:
         self.settings = settings
         self.metrics = Metrics()
         self.streams = 0
+        self.draining = False
         self._models = _load(settings)
         self._served: dict[str, Served] = {}
-        self.default = _default(settings, list(self._models))
+        self.default = _default(settings, self._models)
+        self.captures = open_captures(settings, self.metrics)
+        self._reloading = asyncio.Lock()
 
     def start(self) -> None:
         """Start the engines, on the running event loop."""
-        loop = asyncio.get_running_loop()
-        self._served = {name: Served(model, Engine(model, loop, self._count)) for name, model in self._models.items()}
+        self._serve(self._models)
+
+    async def reload(self) -> None:
+        """Take up the models directory as it is now: streams that are open keep the model they have.
+
+        Raises BadModel, and all stays as it was, when any model is bad or the default is gone.
+        """
+        async with self._reloading:
+            models = await asyncio.to_thread(_load, self.settings, self._models.values())
+            self.default = _default(self.settings, models)
+            self._serve(models)
 
     def close(self) -> None:
         served, self._served = self._served, {}
         for one in served.values():
             one.engine.close()
+        if self.captures:
+            self.captures.close()
+
+    def _serve(self, models: dict[str, Model]) -> None:
+        """From now on these, with the engines there are for those that were here before."""
+        loop, before = asyncio.get_running_loop(), self._served
+        kept = {one.model: one for one in before.values()}
+        self._models = models
+        self._served = {
+            name: kept[model] if model in kept else Served(model, Engine(model, loop, self._count))
+            for name, model in models.items()
+        }
+        self.metrics.models(self.describe())
+        for one in before.values():
+            if one not in self._served.values():
+                one.retire()
+
+    def drain(self) -> None:
+        """No new streams from now on."""
+        self.draining = True
 
     @contextmanager
     def stream(self) -> Iterator[None]:
@@ -58,7 +110,7 @@ class Backend:
 
     @property
     def ready(self) -> bool:
-        return bool(self._served)
+        return not self.draining and bool(self._served)
 
     def refusal(self) -> str | None:
         """Why there can be no other stream now, counted; None when there can."""
@@ -94,28 +146,30 @@ class Backend:
         self.metrics.compute.observe(run.ended - run.began)
 
 
-def _load(settings: Settings) -> dict[str, Model]:
-    """Every model under the models directory, warmed, by the name it gives itself."""
+def _load(settings: Settings, known: Iterable[Model] = ()) -> dict[str, Model]:
+    """Every model under the models directory, warmed, by the name it gives itself; those that are known stay."""
     models: dict[str, Model] = {}
     for file in sorted(settings.models_dir.glob("*/model.onnx")):
         model = Model(file)
         if model.metadata.name in models:
             raise BadModel(f"{file}: expected a name of its own, got {model.metadata.name} again")
-        models[model.metadata.name] = model
-        _warm(model)
+        same = (one for one in known if (one.sha256, one.report) == (model.sha256, model.report))
+        models[model.metadata.name] = next(same, None) or _warm(model)
     if not models:
         raise BadModel(f"expected a model under {settings.models_dir}/NAME/model.onnx, got none")
     return models
 
 
-def _warm(model: Model) -> None:
+def _warm(model: Model) -> Model:
     """The first run of a size is slow and takes its memory: have the least and the most before any stream."""
     for batch, frames in ((1, 1), (MAX_FRAMES, 1), (MAX_FRAMES // 2, 2), (MAX_FRAMES // LONGEST, LONGEST)):
         model.run(np.zeros((batch, frames * model.metadata.hop), np.float32), model.initial_state(batch))
+    return model
 
 
-def _default(settings: Settings, names: list[str]) -> str:
+def _default(settings: Settings, models: Iterable[str]) -> str:
     """The name in the settings, else the bundled model, else the only one. Raises BadModel."""
+    names = list(models)
     name = settings.default_model or (BUNDLED if BUNDLED in names or len(names) > 1 else names[0])
     if name not in names:
         raise BadModel(f"default model: expected among {', '.join(names)}, got {name!r}")

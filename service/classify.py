@@ -3,18 +3,21 @@
 A file is a stream that is pushed at once and flushed, so its label and frame are those of the same audio streamed live.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from time import monotonic
 from typing import Any
 
 import numpy as np
 
 from service.audio import MAX_S, BadAudio, Samples, read_audio
 from service.model import DEFAULT_SPEED, Model
-from service.protocol import Detection, Event, StreamConfig, parse_config
+from service.protocol import Detection, Event, ProtocolError, StreamConfig, parse_config
 from service.session import Session
 
 BATCH = 64  # files scored together
+BATCH_S = 600.0  # of audio, or a little more: bounds the memory
 CHUNK = 25  # frames a run: files that have their answer leave the batch after each
 
 Result = dict[str, Any]
@@ -55,28 +58,61 @@ def classify_encoded(
     speed: str = DEFAULT_SPEED,
     trace: bool = False,
     max_s: float = MAX_S,
+    max_total_s: float = math.inf,
+    timeout_s: float = math.inf,
 ) -> list[Result]:
-    """The same for files as they lie on a disk; one that is no audio gets `file, error` and spoils no other."""
+    """The same for files as they lie on a disk; one that is no audio gets `file, error` and spoils no other.
+
+    So does a file of more than `max_s`, and those that come once there were `max_total_s` of audio or `timeout_s` of
+    work.
+    """
+    left_s, deadline = max_total_s, monotonic() + timeout_s
     results: list[Result] = []
-    for start in range(0, len(files), BATCH):
-        decoded = [(name, _decode(model, file, max_s)) for name, file in files[start : start + BATCH]]
-        good = [(name, audio) for name, audio in decoded if not isinstance(audio, BadAudio)]
-        answers = iter(classify(model, good, threshold, speed=speed, trace=trace))
-        results += [_refusal(name, audio) if isinstance(audio, BadAudio) else next(answers) for name, audio in decoded]
-    return results
+    group: list[tuple[str, Samples | ProtocolError]] = []
+    group_s = 0.0
+    for name, file in files:
+        audio = _over(left_s <= 0, monotonic() >= deadline, max_total_s, timeout_s) or _decode(model, file, max_s)
+        seconds = 0.0 if isinstance(audio, ProtocolError) else len(audio) / model.metadata.sample_rate
+        left_s, group_s = left_s - seconds, group_s + seconds
+        group.append((name, audio))
+        if len(group) == BATCH or group_s >= BATCH_S:
+            results += _classify_decoded(model, group, threshold, speed, trace)
+            group, group_s = [], 0.0
+    return results + _classify_decoded(model, group, threshold, speed, trace)
 
 
-def _decode(model: Model, file: bytes | Path, max_s: float) -> Samples | BadAudio:
+def _over(audio: bool, time: bool, max_total_s: float, timeout_s: float) -> ProtocolError | None:
+    """Why no more files of a request are taken."""
+    if audio:
+        return ProtocolError("too_much", f"expected at most {max_total_s:g} s of audio in all files, got more")
+    if time:
+        return ProtocolError("overloaded", f"expected to classify all files within {timeout_s:g} s, it took longer")
+    return None
+
+
+def _decode(model: Model, file: bytes | Path, max_s: float) -> Samples | ProtocolError:
     try:
         return read_audio(file, model.metadata.sample_rate, max_s)
     except BadAudio as error:
-        return error
+        return ProtocolError("bad_audio", str(error))
     except OSError as error:
-        return BadAudio(f"expected a file that can be read, got: {error.strerror}")
+        return ProtocolError("bad_audio", f"expected a file that can be read, got: {error.strerror}")
 
 
-def _refusal(name: str, error: BadAudio) -> Result:
-    return {"file": name, "error": {"code": "bad_audio", "message": str(error)}}
+def _classify_decoded(
+    model: Model,
+    files: list[tuple[str, Samples | ProtocolError]],
+    threshold: Mapping[str, float] | float | str | None,
+    speed: str,
+    trace: bool,
+) -> list[Result]:
+    good = [(name, audio) for name, audio in files if not isinstance(audio, ProtocolError)]
+    answers = iter(classify(model, good, threshold, speed=speed, trace=trace))
+    return [_refusal(name, audio) if isinstance(audio, ProtocolError) else next(answers) for name, audio in files]
+
+
+def _refusal(name: str, error: ProtocolError) -> Result:
+    return {"file": name, "error": {"code": error.code, "message": str(error)}}
 
 
 def _run(model: Model, files: list["_File"]) -> None:

@@ -1,65 +1,55 @@
-"""rc-serve: run the server. The flags are those of settings.py that an operator sets first; RC_* sets the rest."""
+"""rc-serve: run the server. A flag for each setting of settings.py, over the environment, over its default."""
 
 import argparse
-import asyncio
+import os
+import signal
 import sys
+from contextlib import suppress
 from functools import partial
 from importlib.util import find_spec
-from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import uvicorn
-from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
-from websockets.frames import Frame
-from websockets.http11 import Request
 
 from service.app import create_app
+from service.keys import BadKeys
+from service.logs import log_config
+from service.metrics import SHARED
 from service.model import BadModel
-from service.protocol import DRAINING
 from service.settings import Settings
-from service.stream import AUDIO, Take
+from service.transport import RequestProtocol, Server, StreamProtocol
 
-HELD = 16  # messages taken from a client before the app has asked for them
-ABORT_S = 10.0  # after a stream, for its client to take what was sent and to close too
+SHORT = {"models_dir": "--models", "default_model": "--model"}
+HUNG_S = 30  # a worker that has not answered for so long is started anew; the first answer comes once it has imported
+NO_FLAG = {"api_keys"}  # everyone on the machine sees the flags of a command
 
 
-class StreamProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's, with an end to every stream, and a shorter way for audio.
+class Workers(Multiprocess):
+    """uvicorn's: it starts a worker again that has died. On SIGHUP it would replace them all, and end their streams."""
 
-    It would close a stream at once on shutdown: this tells the app, which says its summary and closes. It would wait
-    for ever for a client that takes nothing: this lets it go. It would stop and start reading around every message:
-    this does so when HELD of them wait. It would queue every message and wake a task for it: this calls what the app
-    left in the scope's extension AUDIO, unless that returns False or other messages wait.
-    """
+    def init_processes(self) -> None:
+        super().init_processes()
+        self._notice_deaths()
 
-    def handle_connect(self, event: Request) -> None:
-        super().handle_connect(event)
-        self.audio: dict[str, Take] = {}
-        if not self.close_sent:  # else it was no handshake
-            self.scope["extensions"] = {**(self.scope.get("extensions") or {}), AUDIO: self.audio}  # type: ignore[dict-item]
+    def handle_hup(self) -> None:
+        for process in self.processes:
+            if process.pid:
+                with suppress(ProcessLookupError):
+                    os.kill(process.pid, signal.SIGHUP)
 
-    def handle_bytes(self, event: Frame) -> None:
-        take = self.audio.get("take")
-        if not (take and event.fin and self.queue.empty() and take(bytes(event.data))):
-            super().handle_bytes(event)
+    def keep_subprocess_alive(self) -> None:
+        before = {process.pid for process in self.processes}
+        super().keep_subprocess_alive()
+        self._notice_deaths()
+        for dead in before - {process.pid for process in self.processes}:
+            mark_process_dead(dead)  # type: ignore[no-untyped-call]
 
-    def send_receive_event_to_app(self) -> None:
-        paused, self.read_paused = self.read_paused, True
-        super().send_receive_event_to_app()
-        self.read_paused = paused
-        if not paused and self.queue.qsize() >= HELD:
-            self.read_paused = True
-            self.transport.pause_reading()
-
-    def shutdown(self) -> None:
-        if self.handshake_complete and not self.close_sent:
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": DRAINING})
-        else:
-            super().shutdown()
-
-    def on_task_complete(self, task: "asyncio.Task[None]") -> None:
-        super().on_task_complete(task)
-        self.loop.call_later(ABORT_S, self.transport.abort)  # does nothing to one that is closed
+    def _notice_deaths(self) -> None:
+        """Without the worker's end of its pipe here, one that dies while it is asked for a sign of life is noticed."""
+        for process in self.processes:
+            process.child_conn.close()
 
 
 def server_config(settings: Settings) -> uvicorn.Config:
@@ -70,23 +60,33 @@ def server_config(settings: Settings) -> uvicorn.Config:
         host=settings.host,
         port=settings.port,
         workers=settings.workers,
+        http=partial(RequestProtocol, settings.handshake_timeout_s),  # type: ignore[arg-type]
         ws=StreamProtocol,
         ws_max_size=2 * settings.max_message_bytes,  # the app refuses what is a little too big with a reason
         ws_per_message_deflate=False,  # audio does not deflate
         timeout_graceful_shutdown=settings.drain_timeout_s,
+        timeout_worker_healthcheck=HUNG_S,
+        ssl_certfile=settings.tls_cert,
+        ssl_keyfile=settings.tls_key,
+        log_config=log_config(settings.log),
         access_log=False,
     )
 
 
 def parse(argv: list[str] | None) -> Settings:
     """The command line over the environment over the defaults."""
-    parser = argparse.ArgumentParser(prog="rc-serve", description="Serve keyword spotting over WebSocket and HTTP.")
-    parser.add_argument("--host", help="address to listen on (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, help="port to listen on, 0 for any (default: 8000)")
-    parser.add_argument("--models", dest="models_dir", type=Path, metavar="DIR", help="serve DIR/NAME/model.onnx")
-    parser.add_argument("--model", dest="default_model", metavar="NAME", help="the model of clients that name none")
-    parser.add_argument("--wyoming", metavar="tcp://HOST:PORT", help="serve Home Assistant too, there (default: not)")
-    parser.add_argument("--workers", type=int, help="processes behind the port, one a core (default: 1)")
+    parser = argparse.ArgumentParser(
+        prog="rc-serve",
+        description="Serve keyword spotting over WebSocket and HTTP. "
+        "Every setting is also an environment variable: RC_MAX_FILES for --max-files. "
+        "API keys come from RC_API_KEYS, separated by commas, or from a file.",
+    )
+    for name, field in Settings.model_fields.items():
+        if name not in NO_FLAG:
+            flag = SHORT.get(name, "--" + name.replace("_", "-"))
+            default = "" if field.default in (None, "") else f" (default: {field.default})"
+            value = flag.strip("-").rpartition("-")[2].upper()
+            parser.add_argument(flag, dest=name, metavar=value, help=f"{field.description}{default}")
     given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     try:
         return Settings(**given)
@@ -97,22 +97,34 @@ def parse(argv: list[str] | None) -> Settings:
 def main(argv: list[str] | None = None) -> int:
     """Serve until told to stop; exit status 0, or 1 when the server cannot start."""
     settings = parse(argv)
+    _allow_many_sockets()
     config = server_config(settings)
     if settings.wyoming and not find_spec("wyoming"):
         print("rc-serve: --wyoming expects the package wyoming, got none: pip install '.[wyoming]'", file=sys.stderr)
         return 1
     try:
         app = create_app(settings)
-    except BadModel as error:
+    except (BadModel, BadKeys, OSError) as error:
         print(f"rc-serve: {error}", file=sys.stderr)
         return 1
     if settings.workers > 1:  # each makes its own app; one that cannot would be started again for ever
-        Multiprocess(config, [config.bind_socket()]).run()
+        with TemporaryDirectory() as shared:
+            os.environ[SHARED] = shared
+            Workers(config, [config.bind_socket()]).run()
         return 0
     config.app, config.factory = app, False
-    server = uvicorn.Server(config)
+    server = Server(config, app.state.backend.drain)
     server.run()
     return 0 if server.started else 1
+
+
+def _allow_many_sockets() -> None:
+    """As many open files as the system lets this process have: the usual soft limit is fewer than its streams."""
+    with suppress(ImportError, ValueError):  # Windows has no such limit, macOS may not let it be lifted
+        import resource
+
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 if __name__ == "__main__":

@@ -1,11 +1,20 @@
-"""What an operator watches, as Prometheus metrics; a registry for each app."""
+"""What an operator watches, as Prometheus metrics; a registry for each app.
+
+Workers behind one port share theirs through a directory (prometheus_client's multiprocess mode), so that each tells of
+all of them.
+"""
+
+import os
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.classify import Result
 from service.engine import Run
+from service.protocol import Message
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
+SHARED = "PROMETHEUS_MULTIPROC_DIR"  # in the environment of a worker before it imports prometheus_client
 STREAMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
@@ -13,10 +22,11 @@ class Metrics:
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)  # CPU time, memory, file descriptors
-        self.streams = Gauge("kws_streams", "Streams open now", registry=registry)
-        self.rejected = Counter("kws_rejected", "Connections refused with 503", ["reason"], registry=registry)
+        self.streams = Gauge("kws_streams", "Streams open now", registry=registry, multiprocess_mode="livesum")
+        self.rejected = Counter("kws_rejected", "Requests and streams refused", ["reason"], registry=registry)
         self.errors = Counter("kws_errors", "Errors sent to clients, files and streams", ["code"], registry=registry)
         self.audio = Counter("kws_audio_seconds", "Audio received on streams", registry=registry)
+        self.dropped = Counter("kws_dropped_audio_seconds", "Audio received and never decided on", registry=registry)
         self.detections = Counter("kws_detections", "Labels detected on streams", ["label"], registry=registry)
         self.files = Counter("kws_files", "Files classified", registry=registry)
         self.batch = Histogram("kws_batch_streams", "Streams that shared a run", buckets=STREAMS, registry=registry)
@@ -28,7 +38,21 @@ class Metrics:
         self.decide = Histogram(
             "kws_server_seconds", f"From a message's arrival to the decision{about}", buckets=SECONDS, registry=registry
         )
+        self.captures = Counter("kws_captures", "Clips kept, by kind, or why not", ["result"], registry=registry)
+        self.reloads = Counter("kws_reloads", "Reloads of models and keys", ["result"], registry=registry)
+        told = ("name", "version", "sha256", "default")
+        info = "1: a model that is served, 0: one that was"
+        self._info = Gauge("kws_model_info", info, told, registry=registry, multiprocess_mode="livemax")
+        self._models: list[tuple[str, ...]] = []
         self._run: Run | None = None  # the latest
+
+    def models(self, described: list[Message]) -> None:
+        """These are served now, as /v1/models describes them."""
+        for labels in self._models:
+            self._info.labels(*labels).set(0)
+        self._models = [(one["name"], one["version"], one["sha256"], str(one["default"]).lower()) for one in described]
+        for labels in self._models:
+            self._info.labels(*labels).set(1)
 
     def decided(self, run: Run, arrived: float, now: float) -> None:
         """The scores of a stream in a run led to a decision; the first stream of a run has waited longest."""
@@ -44,4 +68,8 @@ class Metrics:
                 self.errors.labels(result["error"]["code"]).inc()
 
     def text(self) -> bytes:
-        return generate_latest(self._registry)
+        if SHARED not in os.environ:
+            return generate_latest(self._registry)
+        together = CollectorRegistry()
+        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
+        return generate_latest(together)

@@ -111,6 +111,7 @@ class Model:
             raise BadModel(f"expected a model.onnx, got no such file: {file}")
         content = file.read_bytes()
         self.sha256 = hashlib.sha256(content).hexdigest()
+        _refuse_changed(self.sha256, checksum_file(file))
         self._session = _open(content, file)
         self.metadata = Metadata.from_props(self._session.get_modelmeta().custom_metadata_map)
         self.report: dict[str, Any] | None = _read_report(file.with_name("report.json"))
@@ -140,6 +141,17 @@ class Model:
             raise BadModel(f"shapes: expected {expected}, got {got}")
         if not np.allclose(scores.sum(axis=2), 1, atol=1e-3) or scores.min() < 0:
             raise BadModel(f"scores: expected probabilities that sum to 1, got {scores[0, 0].tolist()}")
+
+
+def checksum_file(file: Path) -> Path:
+    """Where the sha256 of a model stands, as `sha256sum` writes it."""
+    return file.with_name(file.name + ".sha256")
+
+
+def _refuse_changed(sha256: str, file: Path) -> None:
+    """A model without a checksum beside it is taken as it is."""
+    if file.is_file() and (expected := file.read_text().split()[:1]) != [sha256]:
+        raise BadModel(f"{file}: expected a model of sha256 {' '.join(expected)}, got {sha256}")
 
 
 def _open(content: bytes, file: Path) -> ort.InferenceSession:

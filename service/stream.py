@@ -12,14 +12,16 @@ from starlette.websockets import WebSocketDisconnect
 
 from service import protocol
 from service.audio import BadAudio, Samples
-from service.backend import Backend
+from service.backend import Backend, Served
+from service.capture import Capture
 from service.engine import EngineStream, Run
 from service.ledger import Ledger
+from service.logs import tell
 from service.outbox import Outbox
 from service.protocol import Detection, Event, Message, ProtocolError
 from service.session import Session
 
-log = logging.getLogger("uvicorn.error")
+GONE = 1006  # in the log, of a client that left without a close
 
 AUDIO = "rc.audio"  # extension of the ASGI scope: a dict in which a stream leaves a Take under "take"
 Take = Callable[[bytes], bool]  # hears one binary message at once, or returns False: it has to wait its turn
@@ -30,6 +32,9 @@ class Socket(Protocol):
 
     @property
     def query_params(self) -> Mapping[str, Any]: ...
+
+    @property
+    def client(self) -> Any: ...  # with its `host`, or None
 
     async def accept(self, subprotocol: str | None = None) -> None: ...
 
@@ -45,6 +50,7 @@ class Connection:
 
     _begun = False  # the settings are known, and with them:
     _session: Session
+    _served: Served
     _stream: EngineStream
     _ledger: Ledger
     _model: Message
@@ -60,19 +66,21 @@ class Connection:
         self._progress = asyncio.Event()  # scores came back
         self._heard_at = perf_counter()
         self._waiting = False  # for the next message, with nothing else to do
+        self._id = secrets.token_hex(8)
 
     async def run(self) -> None:
         await self._socket.accept()
+        code, error = None, None
         telling = asyncio.create_task(self._outbox.send_all(self._socket.send_text))
         ends: list[asyncio.Future[Any]] = [asyncio.create_task(self._hear()), telling, self._failed]
         ends.append(asyncio.create_task(self._idle()))
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            await self._leave(*_outcome(done.pop()), telling)
+            code, error = _outcome(done.pop(), self._id)
+            await self._leave(code, error, telling)
         finally:
             self._audio.clear()
-            if self._begun:
-                self._stream.close()
+            self._end(code, error)
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
@@ -86,6 +94,18 @@ class Connection:
             async with asyncio.timeout(self._limits.close_timeout_s):
                 await telling
                 await self._socket.close(code, error.code if error else "")
+
+    def _end(self, code: int | None, error: ProtocolError | None) -> None:
+        """Give back what the stream had; the log gets its last line."""
+        said: Message = {"code": code or GONE, "error": error and error.code, "reason": error and str(error)}
+        if self._begun:
+            self._served.close(self._stream)
+            if self._capture:
+                self._capture.close()
+            self._metrics.dropped.inc(self._session.outstanding * self._model["frame_ms"] / 1000)
+            summary = self._session.summary()
+            said |= {"audio_s": round(summary.audio_s, 3), "detections": summary.detections}
+        tell("stream ended", session=self._id, **said)
 
     # Hearing the client
 
@@ -126,14 +146,17 @@ class Connection:
         served = self._backend.pick(config.model)
         metadata = served.model.metadata
         self._session = Session(metadata, config)
-        self._stream = served.engine.open(self._on_scores, self._on_fault)
+        self._served, self._stream = served, served.open(self._on_scores, self._on_fault)
         self._ledger = Ledger(metadata.algorithmic_ms)
         self._model = protocol.model_message(metadata, served.model.sha256)
+        captures = self._backend.captures
+        self._capture = captures and Capture(captures, self._id, metadata, served.model.sha256)
         self._max_backlog = self._limits.max_backlog_s * 1000 / metadata.frame_ms  # frames
         self._seconds_a_byte = 1 / (protocol.WIDTHS[config.encoding] * config.channels * config.sample_rate)
-        self._id = secrets.token_hex(8)
         self._begun = True
         self._audio["take"] = self._take_now
+        client = self._socket.client and self._socket.client.host
+        tell("stream begun", session=self._id, client=client, model=metadata.name, mode=config.mode)
         self._ready(warnings)
 
     async def _take(self, message: Message) -> bool:
@@ -174,6 +197,8 @@ class Connection:
             self._session.reset()
             self._ledger.forget()
             self._stream.reset()
+            if self._capture:
+                self._capture.reset()
         if kind in ("flush", "close"):
             await self._flush()
         return kind != "close"
@@ -202,8 +227,13 @@ class Connection:
 
     async def _idle(self) -> None:
         limit = self._limits.idle_timeout_s
-        while (left := self._heard_at + limit - perf_counter()) > 0:
-            await asyncio.sleep(left)
+        try:
+            async with asyncio.timeout(self._limits.max_stream_s):
+                while (left := self._heard_at + limit - perf_counter()) > 0:
+                    await asyncio.sleep(left)
+        except TimeoutError:
+            most = self._limits.max_stream_s
+            raise ProtocolError("time_limit", f"expected a stream of at most {most:g} s, it lasts longer") from None
         raise ProtocolError("idle_timeout", f"expected a message within {limit:g} s, got none")
 
     # Scores from the engine
@@ -212,11 +242,15 @@ class Connection:
         if len(hops):
             self._ledger.arrived(self._session.sent, self._heard_at)
             self._stream.push(hops)
+            if self._capture:
+                self._capture.push(hops)
 
     def _on_scores(self, scores: Samples, run: Run) -> None:
         self._run = run
         for event in self._session.scored(scores):
             self._event(event)
+        if self._capture:
+            self._capture.scored(scores, self._session.config)
         arrived = self._ledger.arrival(self._session.frames_scored - 1)
         now = perf_counter()
         took = now - arrived
@@ -227,7 +261,7 @@ class Connection:
             self._fail(self._overloaded())
 
     def _on_fault(self, error: Exception) -> None:
-        log.error("stream %s: the model failed", self._id, exc_info=error)
+        tell("the model failed", logging.ERROR, error, session=self._id)
         self._fail(_fault())
 
     def _fail(self, error: ProtocolError | BadAudio) -> None:
@@ -249,6 +283,8 @@ class Connection:
     def _event(self, event: Event) -> None:
         if isinstance(event, Detection):
             self._metrics.detections.labels(event.label).inc()
+            if self._capture:
+                self._capture.heard(event)
             arrived, run, latency = self._ledger.arrival(event.frame), self._run, self._ledger.latency
             self._outbox.put_made(lambda: protocol.event_message(event, latency=latency(arrived, run, perf_counter())))
         else:
@@ -274,7 +310,7 @@ def _fault() -> ProtocolError:
     return ProtocolError("server_fault", "the server failed; this stream cannot go on", protocol.FAULT)
 
 
-def _outcome(end: "asyncio.Future[int | None]") -> tuple[int | None, ProtocolError | None]:
+def _outcome(end: "asyncio.Future[int | None]", session: str) -> tuple[int | None, ProtocolError | None]:
     """The code to close with (None: the client has gone) and the error to tell."""
     try:
         return end.result(), None
@@ -284,6 +320,6 @@ def _outcome(end: "asyncio.Future[int | None]") -> tuple[int | None, ProtocolErr
         return protocol.WRONG_DATA, ProtocolError("bad_audio", str(error), protocol.WRONG_DATA)
     except WebSocketDisconnect:
         return None, None
-    except Exception:
-        log.exception("a stream failed")
+    except Exception as error:
+        tell("a stream failed", logging.ERROR, error, session=session)
         return protocol.FAULT, _fault()

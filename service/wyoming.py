@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Any, cast
 
+from starlette.datastructures import Address
 from starlette.websockets import WebSocketDisconnect
 from wyoming.audio import AudioChunk, AudioStart, AudioStop
 from wyoming.error import Error
@@ -64,6 +65,8 @@ class Client(AsyncEventHandler):
         self._detected = False  # something, in this stream
         self._goes_on = True  # with another stream
         self._ended = asyncio.Event()
+        peer = writer.get_extra_info("peername")
+        self.client = Address(*peer[:2]) if isinstance(peer, tuple) else None
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     async def run(self) -> None:

@@ -26,6 +26,7 @@ from service.app import create_app
 from service.cli import server_config
 from service.model import MODES, Metadata, Model
 from service.settings import Settings
+from service.transport import Server
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: its threads would wait on each other
 
@@ -194,7 +195,7 @@ def serving(models_dir: Path, default_model: str = "tones", **settings: object) 
     app = create_app(chosen)
     config = server_config(chosen)
     config.app, config.factory = app, False
-    server = uvicorn.Server(config)
+    server = Server(config, app.state.backend.drain)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

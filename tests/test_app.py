@@ -2,6 +2,7 @@
 
 import io
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -156,6 +157,18 @@ def test_uploads_are_limited(models_dir: Path, monkeypatch: pytest.MonkeyPatch) 
         running.app.state.uploads._value = 0
         busy = httpx.post(url, files=upload(YES))
         assert (busy.status_code, busy.headers["Retry-After"]) == (503, "1")
+
+
+def test_an_upload_that_never_ends_gives_its_place_back(models_dir: Path) -> None:
+    with serving(models_dir, upload_timeout_s=0.2, max_uploads=1) as running:
+        host, port = running.address.split(":")
+        with socket.create_connection((host, int(port)), timeout=5) as slow:
+            head = b"POST /v1/classify HTTP/1.1\r\nHost: x\r\nContent-Length: 999\r\n"
+            slow.sendall(head + b"Content-Type: multipart/form-data; boundary=x\r\n\r\n--x")
+            answer = b"".join(iter(lambda: slow.recv(4096), b""))  # to its end: the server closes
+        assert answer.startswith(b"HTTP/1.1 408")
+        assert b"expected the whole request within 0.2 s" in answer
+        assert httpx.post(f"{running.http}/v1/classify", files=upload(YES)).status_code == 200
 
 
 def test_models(http: httpx.Client, model: Model) -> None:

@@ -113,7 +113,7 @@ WAV = encoded(tone(16000), 16000)
         (encoded(tone(96000), 96000), "expected 8000 to 48000 Hz, got 96000"),
         (encoded(tone(4000), 4000), "expected 8000 to 48000 Hz, got 4000"),
         (encoded(np.zeros((100, 8), np.float32), 16000), "expected 1 or 2 channels, got 8"),
-        (encoded(tone(16000), 16000, "AIFF"), "expected WAV, FLAC, OGG or MP3, got AIFF"),
+        (encoded(tone(16000), 16000, "AIFF"), "expected WAV, FLAC, OGG or MP3, got: Format not recognised."),
         (encoded(tone(16000, 2.5), 16000), "expected at most 2 s, got 2.5 s"),
         (encoded(np.array([0, np.nan], np.float32), 16000, subtype="FLOAT"), "expected samples within +-8"),
     ],
@@ -122,6 +122,36 @@ def test_bad_files_are_refused_with_expected_and_got(content: bytes, message: st
     with pytest.raises(BadAudio) as refused:
         read_audio(content, max_s=2)
     assert str(refused.value).startswith(message)
+
+
+@pytest.mark.parametrize("before", [WAV[:12], WAV[:36]])
+def test_a_wav_of_a_million_chunks_is_not_read(before: bytes) -> None:
+    """libsndfile would take 40 s for it."""
+    content = before + b"JUNK\0\0\0\0" * 1_000_000 + WAV[len(before) :]
+    with pytest.raises(BadAudio, match="expected at most 256 chunks, got more"):
+        read_audio(content)
+    with pytest.raises(BadAudio, match="expected at most 256 chunks, got more"):
+        read_audio(WAV + b"JUNK\0\0\0\0" * 1_000_000)
+
+
+def test_a_header_that_promises_more_than_comes_costs_nothing() -> None:
+    content = bytearray(encoded(tone(16000), 16000, "FLAC"))
+    content[21] |= 15  # the 36 bits of the length in STREAMINFO
+    content[22:26] = b"\xff" * 4
+    with pytest.raises(BadAudio, match="expected at most 3600 s, got"):
+        read_audio(bytes(content))
+
+
+@pytest.mark.parametrize("subtype", ["GSM610", "IMA_ADPCM", "MS_ADPCM", "G721_32", "ULAW"])
+def test_packed_wavs_are_read(subtype: str) -> None:
+    assert len(read_audio(encoded(tone(16000), 16000, subtype=subtype))) >= 8000
+
+
+def test_a_tag_before_the_audio_is_passed_over_but_only_before_what_has_tags() -> None:
+    tag = b"ID3\4\0\0\0\0\1\0" + bytes(128)
+    assert len(read_audio(tag + encoded(tone(16000), 16000, "MP3"))) >= 8000
+    with pytest.raises(BadAudio, match="Format not recognised"):
+        read_audio(tag + WAV)
 
 
 def test_a_truncated_flac_is_refused() -> None:

@@ -101,3 +101,26 @@ def test_a_bad_file_spoils_no_other(model: Model) -> None:
     assert cut["error"]["message"].endswith("truncated")
     (long,) = classify_encoded(model, mixed[:1], max_s=0.5)
     assert long["error"]["message"] == "expected at most 0.5 s, got 0.9 s"
+
+
+def test_audio_and_time_of_a_request_are_limited(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
+    wav = io.BytesIO()
+    soundfile.write(wav, say("yes"), 16000, format="WAV")
+    same = [(str(number), wav.getvalue()) for number in range(5)]  # of 0.9 s
+    plain = classify_encoded(model, same)
+    results = classify_encoded(model, same, max_total_s=2)
+    assert results[:3] == plain[:3]
+    assert [result["error"] for result in results[3:]] == [
+        {"code": "too_much", "message": "expected at most 2 s of audio in all files, got more"}
+    ] * 2
+    (late, *_) = classify_encoded(model, same, timeout_s=0)
+    assert late["error"] == {
+        "code": "overloaded",
+        "message": "expected to classify all files within 0 s, it took longer",
+    }
+    rows: list[int] = []
+    run = model.run
+    monkeypatch.setattr(model, "run", lambda audio, state: [run(audio, state), rows.append(len(audio))][0])
+    monkeypatch.setattr(module, "BATCH_S", 1.8)
+    assert classify_encoded(model, same) == plain
+    assert max(rows) == 2

@@ -38,6 +38,7 @@ def test_an_export_scores_as_torch_does(name: str, tmp_path: Path) -> None:
     export(spotter, metadata, noise(), tmp_path / "m" / "model.onnx")
     model = Model(tmp_path / "m")
     assert model.metadata == metadata
+    assert (tmp_path / "m" / "model.onnx.sha256").read_text() == f"{model.sha256}  model.onnx\n"
     audio = np.stack([clip[:16_000] for clip in noise()])
     with torch.no_grad():
         expected = spotter(torch.from_numpy(audio), *spotter.initial_state(3))[0].numpy()

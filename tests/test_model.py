@@ -147,3 +147,14 @@ def test_a_report_that_is_no_json_is_refused(tmp_path: Path) -> None:
     (tmp_path / "report.json").write_text("93 %")
     with pytest.raises(BadModel, match=r"report.json: expected JSON, got"):
         Model(tmp_path)
+
+
+def test_a_model_that_is_not_what_its_checksum_says_is_refused(tmp_path: Path) -> None:
+    checksum = saved(tmp_path, tone_model()) / "model.onnx.sha256"
+    sha256 = Model(tmp_path).sha256
+    checksum.write_text(f"{sha256}  model.onnx\n")
+    assert Model(tmp_path).sha256 == sha256
+    for wrong in ("0" * 64, ""):
+        checksum.write_text(wrong)
+        with pytest.raises(BadModel, match=f"expected a model of sha256 {wrong}, got {sha256}"):
+            Model(tmp_path)

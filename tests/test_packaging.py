@@ -1,5 +1,6 @@
 """What is installed where: no torch to serve, and the container gets all that serving needs."""
 
+import json
 import re
 import subprocess
 import sys
@@ -7,6 +8,9 @@ import tomllib
 from pathlib import Path
 
 import pytest
+
+from service.settings import Settings
+from tests.conftest import Running
 
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
@@ -39,3 +43,24 @@ def test_the_container_gets_what_dockerignore_lets_through() -> None:
     allowed = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
     assert {path for line in copied for path in line.split()} == set(allowed)
     assert all((ROOT / path).exists() for path in allowed)
+
+
+def health(port: str) -> int:
+    """What the Dockerfile's HEALTHCHECK says of a server on that port."""
+    dockerfile = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+    (check,) = re.findall(r"HEALTHCHECK .*? CMD (.*)", dockerfile)
+    _, *arguments = json.loads(check)
+    return subprocess.run([sys.executable, *arguments], env={"RC_PORT": port}, capture_output=True).returncode
+
+
+def test_the_container_knows_its_health(server: Running) -> None:
+    assert health(server.address.rpartition(":")[2]) == 0
+    assert health("1") != 0
+
+
+def test_the_container_is_no_root_and_compose_lets_it_write_nothing() -> None:
+    assert "\nUSER 65534:65534\n" in (ROOT / "Dockerfile").read_text()
+    compose = (ROOT / "docker-compose.yml").read_text()
+    assert "read_only: true" in compose
+    settings = {f"RC_{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"RC_\w+", compose)) <= settings

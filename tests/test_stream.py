@@ -336,6 +336,17 @@ async def test_silence_on_the_line_ends_a_stream_unless_it_says_so(server: Runni
     )
 
 
+async def test_a_stream_may_be_limited_in_all(models_dir: Path) -> None:
+    with serving(models_dir, max_stream_s=0.3) as running:
+        async with client(running.ws()) as one:
+            for _ in range(2):
+                await one.ask("keepalive")
+                await asyncio.sleep(0.1)
+            code, error = await one.closed()
+    assert (code, error["code"]) == (1008, "time_limit")
+    assert error["message"] == "expected a stream of at most 0.3 s, it lasts longer"
+
+
 async def test_503_at_the_connection_limit(models_dir: Path) -> None:
     with serving(models_dir, max_connections=1, retry_after_s=7) as running:
         async with client(running.ws()) as one:
@@ -360,6 +371,26 @@ async def test_drain_says_summary_then_1012(models_dir: Path) -> None:
             code, last = await one.closed()
             assert (await unset.closed())[0] == 1012
     assert (code, last["type"], last["audio_s"], last["detections"]) == (1012, "summary", 0.9, 1)
+
+
+async def test_while_it_drains_the_server_says_so(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    fast, slow = Model.run, threading.Event()
+    with serving(models_dir) as running:
+        monkeypatch.setattr(Model, "run", lambda *args: [slow.wait(5), fast(*args)][1])
+        async with client(running.ws()) as one, httpx.AsyncClient(base_url=running.http) as http:
+            await one.send(YES, 65536)
+            await one.until("ready")
+            running.server.should_exit = True
+            while (answer := await http.get("/readyz")).status_code == 200:
+                await asyncio.sleep(0.02)
+            assert answer.json() == {"ready": False}
+            with pytest.raises(InvalidStatus) as refused:
+                async with client(running.ws()):
+                    pass
+            assert (refused.value.response.status_code, refused.value.response.body) == (503, b"not_ready")
+            slow.set()
+            code, last = await one.closed()
+    assert (code, last["type"], last["detections"]) == (1012, "summary", 1)
 
 
 async def test_fast_senders_are_held_back_not_refused(models_dir: Path, model: Model) -> None:

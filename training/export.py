@@ -15,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from service.model import Metadata, Model
+from service.model import Metadata, Model, checksum_file
 from training.frontend import LogMel
 from training.network import Network
 
@@ -58,6 +58,7 @@ def export(spotter: Spotter, metadata: Metadata, clips: Sequence[NDArray[np.floa
         compare(spotter, Model(draft), clips)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(draft.read_bytes())
+        checksum_file(path).write_text(f"{Model(draft).sha256}  {path.name}\n")
 
 
 def write_graph(spotter: Spotter, hop: int, path: Path) -> None:

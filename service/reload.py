@@ -1,0 +1,49 @@
+"""Models and keys anew while the server runs, on SIGHUP. Streams go on; what is broken changes nothing."""
+
+import asyncio
+import logging
+import signal
+import threading
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from service.backend import Backend
+from service.keys import BadKeys, Keys
+from service.logs import tell
+from service.model import BadModel
+
+
+async def reload(backend: Backend, keys: Keys) -> bool:
+    """Read keys and models again; False, and the log says why, when one of them was refused."""
+    try:
+        keys.reload()
+        await backend.reload()
+    except (BadKeys, BadModel, OSError) as error:
+        tell("reload refused, all stays as it was", logging.ERROR, reason=str(error))
+        backend.metrics.reloads.labels("refused").inc()
+        return False
+    tell("reloaded", models={one["name"]: one["sha256"] for one in backend.describe()})
+    backend.metrics.reloads.labels("done").inc()
+    return True
+
+
+@contextmanager
+def on_hangup(act: Callable[[], Coroutine[Any, Any, Any]]) -> Iterator[None]:
+    """Run `act` on the running loop at every SIGHUP, where signals can be had: a thread has none."""
+    if threading.current_thread() is not threading.main_thread() or not hasattr(signal, "SIGHUP"):
+        yield
+        return
+    loop, tasks = asyncio.get_running_loop(), set[asyncio.Task[Any]]()
+
+    def heard() -> None:
+        tasks.add(task := loop.create_task(act()))
+        task.add_done_callback(tasks.discard)
+
+    loop.add_signal_handler(signal.SIGHUP, heard)
+    try:
+        yield
+    finally:
+        loop.remove_signal_handler(signal.SIGHUP)
+        for task in tasks:
+            task.cancel()

@@ -1,0 +1,26 @@
+"""rc-serve as a process of its own, for tests of what happens to processes."""
+
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from clients.local_server import free_port, wait_until_ready
+
+
+@contextmanager
+def command(
+    models_dir: Path, *flags: str, log: Path | None = None, model: str = "tones"
+) -> Iterator[tuple["subprocess.Popen[bytes]", str]]:
+    """The process, ready, and its address; its log goes to a file. It is ended with the block."""
+    port = free_port()
+    arguments = ["--port", str(port), "--models", str(models_dir), "--model", model, *flags]
+    with (log or Path("/dev/null")).open("wb") as to:
+        process = subprocess.Popen([sys.executable, "-m", "service.cli", *arguments], stderr=to)
+        try:
+            assert wait_until_ready(process, port)
+            yield process, f"127.0.0.1:{port}"
+        finally:
+            process.terminate()
+            process.wait(timeout=40)

@@ -1,0 +1,156 @@
+"""A server under load for as long as asked: streams come and go, and nothing may grow.
+
+    python -m tests.soak --minutes 30 --streams 100 --half-open 5000
+
+`--streams` is how many are open at once; take 70 % of what rc-bench finds. Half-open handshakes come first, and the
+server must close them all while the streams run. Prints a line each tenth of the time. Ends with status 1 when a stream
+failed or missed a word, when memory grew by more than 5 % after the first tenth, or when files are left open.
+"""
+
+import argparse
+import asyncio
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import soundfile
+
+from clients.connection import encode
+from clients.load import Load, Tally, one_stream
+from service.model import Model
+from service.spotter import Spotter
+from tests.process import command
+
+ROOT = Path(__file__).parent.parent
+SHORTEST_S, LONGEST_S = 5.0, 30.0  # of a stream
+CHUNK_S = 0.04
+TENTHS = 10
+GROWTH = 1.05
+HEAD = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the server's process has open and holds."""
+
+    memory: int  # bytes, resident
+    files: int
+
+    @classmethod
+    def at(cls, pid: int) -> "Look":
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return cls(pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir(f"/proc/{pid}/fd")))
+
+
+def pieces(model: Model, url: str, seed: int, count: int = 16) -> list[Load]:
+    """Streams of different lengths, and what one alone hears in each."""
+    rng = np.random.default_rng(seed)
+    audio, rate = soundfile.read(ROOT / "clients" / "demo" / "demo.flac", dtype="float32")
+    audio = np.tile(audio, 1 + int(LONGEST_S * rate) // len(audio))
+    loads = []
+    for seconds in rng.uniform(SHORTEST_S, LONGEST_S, count):
+        piece = audio[: int(seconds * rate)]
+        spotter = Spotter(model, sample_rate=rate)
+        heard = [event for event in spotter.push(piece) + spotter.flush() if hasattr(event, "label")]
+        loads.append(Load(url, 1, piece, rate, CHUNK_S, tuple((event.label, event.frame) for event in heard)))
+    return loads
+
+
+async def seat(number: int, loads: list[Load], tally: Tally, until: float) -> int:
+    """One stream after another; how many."""
+    rng, played = np.random.default_rng(number), 0
+    await asyncio.sleep(rng.uniform(0, 5))
+    while time.monotonic() < until:
+        load = loads[int(rng.integers(len(loads)))]
+        tally.expected += len(load.expected)
+        await one_stream(load, encode(load.audio, "pcm_s16le"), 0, tally)
+        played += 1
+    return played
+
+
+async def half_open(port: int, count: int) -> int:
+    """So many handshakes that stop half-way, all at once; how many the server closed."""
+
+    async def one(number: int) -> bool:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HEAD[: number % len(HEAD)])
+        closed = await reader.read() == b""
+        writer.close()
+        return closed
+
+    return sum(await asyncio.gather(*(one(number) for number in range(count))))
+
+
+async def watch(pid: int, tally: Tally, seconds: float) -> list[Look]:
+    """A line each tenth of the time."""
+    looks, told = [], 0
+    for tenth in range(TENTHS):
+        await asyncio.sleep(seconds / TENTHS)
+        looks.append(Look.at(pid))
+        latest, told = tally.server_ms[told:], len(tally.server_ms)
+        p99 = np.percentile(latest, 99) if latest else float("nan")
+        print(
+            f"{(tenth + 1) * seconds / TENTHS / 60:6.1f} min  {looks[-1].memory / 2**20:7.1f} MB  "
+            f"{looks[-1].files:5d} files  p99 {p99:7.2f} ms  {len(latest):6d} detections",
+            flush=True,
+        )
+    return looks
+
+
+async def soak(asked: argparse.Namespace, pid: int, address: str, loads: list[Load]) -> tuple[list[Look], Tally]:
+    tally, until = Tally(), time.monotonic() + 60 * asked.minutes
+    port = int(address.rpartition(":")[2])
+    async with asyncio.TaskGroup() as tasks:
+        seats = [tasks.create_task(seat(number, loads, tally, until)) for number in range(asked.streams)]
+        halves = tasks.create_task(half_open(port, asked.half_open))
+        looks = await watch(pid, tally, 60 * asked.minutes)
+    played = sum(one.result() for one in seats)
+    print(f"{played} streams, {asked.streams} at once; {tally.found} of {tally.expected} words")
+    print(f"half-open handshakes: {halves.result()} of {asked.half_open} closed by the server")
+    if halves.result() != asked.half_open:
+        tally.failures["half-open handshakes left"] += 1
+    return looks, tally
+
+
+def faults(before: Look, looks: list[Look], after: Look, tally: Tally) -> Iterator[str]:
+    if tally.failures:
+        yield f"streams failed: {dict(tally.failures)}"
+    if tally.missed:
+        yield f"words missed: {tally.missed}"
+    if looks[-1].memory > GROWTH * looks[0].memory:
+        yield f"memory: expected at most 5 % more than {looks[0].memory} bytes, got {looks[-1].memory}"
+    if after.files > before.files:
+        yield f"files: expected {before.files} open as at the start, got {after.files}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.soak", description="Load a server for a long time.")
+    parser.add_argument("--minutes", type=float, default=30.0, help="(default: %(default)s)")
+    parser.add_argument("--streams", type=int, default=100, help="open at once (default: %(default)s)")
+    parser.add_argument("--half-open", type=int, default=0, help="handshakes that stop half-way (default: %(default)s)")
+    parser.add_argument("--models", type=Path, default=ROOT / "models", help="(default: models)")
+    parser.add_argument("--model", default="speech-commands-rc", help="(default: %(default)s)")
+    asked = parser.parse_args(argv)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    with command(asked.models, "--max-connections", "100000", model=asked.model) as (process, address):
+        loads = pieces(Model(asked.models / asked.model), f"ws://{address}/v1/stream", seed=0)
+        httpx.get(f"http://{address}/v1/models")
+        time.sleep(1)
+        before = Look.at(process.pid)
+        looks, tally = asyncio.run(soak(asked, process.pid, address, loads))
+        time.sleep(2)
+        after = Look.at(process.pid)
+    found = list(faults(before, looks, after, tally))
+    print(f"files open: {before.files} before, {after.files} after; {found or 'no faults'}")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
