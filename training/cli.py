@@ -120,7 +120,13 @@ def add_export(command: argparse.ArgumentParser) -> None:
     add_data(command)
     command.add_argument("--checkpoint", type=Path, required=True, help="best.pt of a run")
     command.add_argument("--out", type=Path, required=True, help="folder for model.onnx; its name is the model's")
-    command.set_defaults(run=lambda args: speech.export_run(args.checkpoint, args.data_dir, args.out))
+    add_surroundings(command)
+    add_running_speech(command)
+    command.set_defaults(run=run_export)
+
+
+def run_export(args: argparse.Namespace) -> None:
+    speech.export_run(args.checkpoint, args.data_dir, args.noise, args.rooms, args.speech, args.out)
 
 
 def add_evaluate(command: argparse.ArgumentParser) -> None:

@@ -21,9 +21,10 @@ from training.evaluate import SPEED_LIMITS_S, Speeds, choose_speeds, curve, hear
 from training.export import Spotter, commit, export
 from training.frontend import SAMPLE_RATE, FrontEndSettings, LogMel
 from training.loop import train
-from training.material import Material, as_int16, gain_to_loudness, read_speech, spoken
+from training.material import Material, as_int16, gain_to_loudness, read_material, read_speech, spoken
 from training.network import Network, NetworkSettings
 from training.run import RunSettings
+from training.stream_evaluation import calibrate
 
 REFRACTORY_S = 0.5
 COMPARED_CLIPS = 20  # clips on which torch and onnxruntime must agree before an export is written
@@ -100,15 +101,20 @@ def train_and_export(
     run = RunSettings(labels, replace(network, labels=len(labels)), front_end, **settings)
     data = load_data(folder, labels, noise, rooms, talk)
     train(run, data, out, pick_device(device), resume)
-    export_run(out / "best.pt", folder, out)
+    export_run(out / "best.pt", folder, noise, rooms, talk, out)
 
 
 def pick_device(name: str) -> torch.device:
     return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
 
 
-def export_run(checkpoint: Path, folder: Path, out: Path) -> Metadata:
-    """Export the checkpoint of a run to `out`/model.onnx, its speeds chosen on the validation clips of `folder`."""
+def export_run(
+    checkpoint: Path, folder: Path, noise: Sequence[Path], rooms: Sequence[Path], talk: Sequence[Path], out: Path
+) -> Metadata:
+    """Export the checkpoint of a run to `out`/model.onnx, its speeds chosen on validation.
+
+    On the clips of `folder`, and for endless streams, where there is running speech, on streams of these.
+    """
     saved = load_checkpoint(checkpoint)
     labels = saved["settings"]["labels"]
     clips, samples, _ = sc.read_clips(sc.find_clips(folder, "validation"))
@@ -117,7 +123,12 @@ def export_run(checkpoint: Path, folder: Path, out: Path) -> Metadata:
     targets = [labels[sc.label_of(clip.word, labels)] for clip in clips]
     heard = hear(model, samples, targets)
     points = curve(model, heard)
-    metadata = replace(model.metadata, speeds=choose_speeds(model, heard, points), curve=points)
+    speeds = choose_speeds(model, heard, points)
+    if talk:
+        material = read_material(folder, labels[:-2], "validation", noise, rooms, talk)
+        for speed, thresholds in calibrate(model, material).items():
+            speeds[speed]["continuous"] |= thresholds
+    metadata = replace(model.metadata, speeds=speeds, curve=points)
     export(spotter_of(saved), metadata, samples[:: max(1, len(samples) // COMPARED_CLIPS)], out / "model.onnx")
     return metadata
 

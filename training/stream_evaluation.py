@@ -29,6 +29,8 @@ SPEECH, NOISE = "speech", "noise"  # the streams in which every detection is a f
 SWEPT = ("mixed", "clean", "10 dB", SPEECH, NOISE)
 SCALES = tuple(float(x) for x in np.arange(-4, 10.1, 0.5))  # added to the logit of each threshold of `balanced`
 LIMIT = 0.5  # false alarms an hour of an operating point
+SPEED_FALSE_ALARMS = {"fast": 4.0, "balanced": 0.5, "accurate": 0.0}  # an hour and keyword in speech of validation
+CALIBRATION_HOURS = 2.0
 
 
 def streams_of(material: Material, hours: float, seed: int) -> dict[str, Iterator[Scene]]:
@@ -113,6 +115,13 @@ def operating_point(points: Sequence[Mapping[str, Any]], keywords: Sequence[str]
 
     chosen = {k: next((p for p in points if quiet(p, k)), points[-1]) for k in keywords}
     return {keyword: point["thresholds"][keyword] for keyword, point in chosen.items()}
+
+
+def calibrate(model: Model, material: Material) -> dict[str, dict[str, float]]:
+    """For each speed the thresholds of keywords in an endless stream, lowest for its false alarms."""
+    streams = streams_of(material, CALIBRATION_HOURS, seed=1)
+    points = sweep(model, hear(model, {name: streams[name] for name in SWEPT if name in streams}))
+    return {speed: operating_point(points, model.metadata.keywords, n) for speed, n in SPEED_FALSE_ALARMS.items()}
 
 
 def evaluate_streams(model: Model, material: Material, hours: float, seed: int = 0) -> dict[str, Any]:
