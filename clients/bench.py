@@ -1,13 +1,15 @@
 """rc-bench: how many streams a server carries on this machine, and how fast it decides for them.
 
 Starts a server of its own, sends the bundled recording over N WebSocket streams at live pace, and compares every
-detection with what one stream alone hears. Server CPU and memory come from the server's own /metrics.
+detection with what one stream alone hears. Server CPU and memory come from the server's own /metrics. `--transport`
+measures the same load on a server that does nothing with its audio, `--files` how fast files are classified.
 """
 
 import argparse
 import asyncio
 import json
-import platform
+import re
+import shlex
 import sys
 import urllib.request
 from collections.abc import Sequence
@@ -18,8 +20,10 @@ from typing import Any
 import numpy as np
 
 from clients.demo.__main__ import RECORDING
+from clients.files_bench import measure_files
 from clients.load import Heard, Load, Tally, connect_all, play_all
-from clients.local_server import HOST, free_port, serving
+from clients.local_server import HOST, free_port, rc_serve, serving
+from clients.machine import machine
 from service.audio import read_audio
 from service.protocol import Detection
 from service.spotter import Spotter
@@ -27,8 +31,9 @@ from service.spotter import Spotter
 SAMPLE_RATE = 16000
 P99_LIMIT_MS = 20.0  # what --find-capacity holds
 PEAK = 0.8  # of the audio: when memory is read
-COLUMNS = ("streams", "cpu_ms_per_stream_s", "streams_per_core", "p50_ms", "p95_ms", "p99_ms", "max_ms",
-           "memory_kib_per_stream", "batch", "found", "expected", "failed", "load_late_p99_ms")  # fmt: skip
+MARKS = "<!-- rc-bench -->", "<!-- /rc-bench -->"  # in a file that --into writes between
+COLUMNS = ("of", "chunk_ms", "streams", "cpu_ms_per_stream_s", "streams_per_core", "p50_ms", "p95_ms", "p99_ms",
+           "max_ms", "memory_kib_per_stream", "batch", "found", "expected", "failed", "load_late_p99_ms")  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -70,6 +75,8 @@ def row(load: Load, tally: Tally, cpu_ms: float, memory_kib: float, batch: float
     """The figures of one load."""
     ms = np.array(tally.server_ms or [np.nan])
     return {
+        "of": "server",
+        "chunk_ms": round(1000 * load.chunk_s),
         "streams": load.streams,
         "cpu_ms_per_stream_s": round(cpu_ms, 3),
         "streams_per_core": int(1000 / cpu_ms),
@@ -80,25 +87,43 @@ def row(load: Load, tally: Tally, cpu_ms: float, memory_kib: float, batch: float
         "found": tally.found,
         "expected": tally.expected,
         "failed": tally.failures.total(),
+        "why": dict(tally.failures.most_common(3)),
         "load_late_p99_ms": round(float(np.percentile(tally.late_ms or [np.nan], 99)), 1),
     }
 
 
 def run(given: argparse.Namespace) -> list[Row]:
-    """One row for each number of streams; with --find-capacity on by half as many more until the limit is passed."""
+    """The rows of the server and, with --transport, those of one that does nothing with its audio."""
     once = read_audio(RECORDING)
     audio = np.tile(once, int(given.seconds * SAMPLE_RATE / len(once)) + 1)[: int(given.seconds * SAMPLE_RATE)]
-    expected = expected_of(given.models / given.model, audio)
+    port = free_port()
+    with serving(port, rc_serve(port, given.models, given.model)):
+        rows = loads(given, port, audio, expected_of(given.models / given.model, audio), given.find_capacity)
+    if given.transport:
+        with serving(port, [sys.executable, "-m", "clients.bare_server", str(port)]):
+            rows += [{**found, "of": "transport alone"} for found in loads(given, port, audio, (), False)]
+    return rows
+
+
+def loads(
+    given: argparse.Namespace, port: int, audio: np.ndarray, expected: tuple[Heard, ...], find_capacity: bool
+) -> list[Row]:
+    """A row for each size of chunk and number of streams; to find the capacity, on by half as many more until the limit
+    is passed, and a last one at 70 % of what was carried."""
     rows: list[Row] = []
-    with serving(port := free_port(), given.models, given.model):
-        streams = list(given.streams)
-        while streams:
-            load = Load(f"ws://{HOST}:{port}/v1/stream", streams.pop(0), audio, SAMPLE_RATE,
-                        given.chunk_ms / 1000, expected)  # fmt: skip
-            rows.append(asyncio.run(measure(f"http://{HOST}:{port}", load)))
-            print(f"{load.streams} streams: {rows[-1]}", file=sys.stderr)
-            if given.find_capacity and not streams and holds(rows[-1]):
-                streams = [load.streams * 3 // 2]
+
+    def add(streams: int, chunk_ms: float) -> Row:
+        load = Load(f"ws://{HOST}:{port}/v1/stream", streams, audio, SAMPLE_RATE, chunk_ms / 1000, expected)
+        rows.append(asyncio.run(measure(f"http://{HOST}:{port}", load)))
+        print(f"{streams} streams: {rows[-1]}", file=sys.stderr)
+        return rows[-1]
+
+    for chunk_ms in given.chunk_ms:
+        found = [add(streams, chunk_ms) for streams in given.streams][-1]
+        while find_capacity and holds(found):
+            carried = int(found["streams"])
+            if not holds(found := add(carried * 3 // 2, chunk_ms)):
+                add(carried * 7 // 10, chunk_ms)
     return rows
 
 
@@ -107,10 +132,18 @@ def holds(found: Row) -> bool:
     return bool(found["found"] == found["expected"] and found["p99_ms"] <= P99_LIMIT_MS)
 
 
-def table(rows: Sequence[Row], about: str) -> str:
-    lines = [f"| {' | '.join(name.replace('_', ' ') for name in COLUMNS)} |", "| --- " * len(COLUMNS) + "|"]
-    lines += [f"| {' | '.join(str(found[name]) for name in COLUMNS)} |" for found in rows]
-    return "\n".join([*lines, "", about])
+def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
+    lines = [f"| {' | '.join(name.replace('_', ' ') for name in columns)} |", "| --- " * len(columns) + "|"]
+    return "\n".join([*lines, *(f"| {' | '.join(str(found[name]) for name in columns)} |" for found in rows)])
+
+
+def write_into(file: Path, text: str) -> None:
+    """Put text between the MARKS of a file. SystemExit where it has none."""
+    begin, end = MARKS
+    before, after = re.subn(f"{begin}.*{end}", lambda _: f"{begin}\n{text}\n{end}", file.read_text(), flags=re.DOTALL)
+    if not after:
+        sys.exit(f"{file}: expected {begin} and {end} to write between, found none")
+    file.write_text(before)
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -119,10 +152,15 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--model", default="speech-commands-rc", help="(default: %(default)s)")
     parser.add_argument("--streams", type=int, nargs="+", default=[1, 10, 50, 100], help="(default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=24.0, help="audio of each stream (default: %(default)s)")
-    parser.add_argument("--chunk-ms", type=float, default=40.0, help="audio in one message (default: %(default)s)")
+    parser.add_argument(
+        "--chunk-ms", type=float, nargs="+", default=[40.0], help="audio in one message (default: %(default)s)"
+    )
     parser.add_argument(
         "--find-capacity", action="store_true", help=f"more streams until p99 passes {P99_LIMIT_MS:g} ms"
     )
+    parser.add_argument("--transport", action="store_true", help="also on a server that does nothing with audio")
+    parser.add_argument("--files", type=int, metavar="N", help="classify N one-second files too, WAV and FLAC")
+    parser.add_argument("--into", type=Path, metavar="FILE", help=f"put the tables between {' and '.join(MARKS)}")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args(argv)
 
@@ -130,10 +168,26 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0."""
     given = parse(argv)
-    rows = run(given)
-    about = f"{datetime.now(UTC):%Y-%m-%d}, {platform.system()} {platform.machine()}, chunks of {given.chunk_ms:g} ms"
-    print(json.dumps({"measured": about, "rows": rows}, indent=1) if given.json else table(rows, about))
+    found: dict[str, Any] = {
+        "command": shlex.join(["rc-bench", *(sys.argv[1:] if argv is None else argv)]),
+        "measured": f"{datetime.now(UTC):%Y-%m-%d}, {machine()}",
+        "rows": run(given),
+    }
+    if given.files:
+        found["files"] = measure_files(given.models / given.model, read_audio(RECORDING), given.files)
+    text = told(found)
+    if given.into:
+        write_into(given.into, text)
+    print(json.dumps(found, indent=1) if given.json else text)
     return 0
+
+
+def told(found: dict[str, Any]) -> str:
+    """Tables, and where they come from."""
+    parts = [table(found["rows"], COLUMNS)]
+    if "files" in found:
+        parts.append(table(found["files"], list(found["files"][0])))
+    return "\n\n".join([*parts, f"`{found['command']}`, {found['measured']}"])
 
 
 if __name__ == "__main__":

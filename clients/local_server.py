@@ -6,7 +6,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -23,12 +23,17 @@ def free_port() -> int:
         return port
 
 
+def rc_serve(port: int, models: Path, model: str, *more: str) -> list[str]:
+    """The command of a server on a model."""
+    options = ["--host", HOST, "--port", str(port), "--models", str(models), "--model", model, *more]
+    return [sys.executable, "-m", "service.cli", *options]
+
+
 @contextmanager
-def serving(port: int, models: Path, model: str) -> Iterator[None]:
-    """A server, ready, on a model for as long as the block lasts; SystemExit when it does not get ready."""
-    arguments = ["--host", HOST, "--port", str(port), "--models", str(models), "--model", model]
+def serving(port: int, command: Sequence[str]) -> Iterator[None]:
+    """A server, ready, for as long as the block lasts; SystemExit when it does not get ready."""
     with tempfile.TemporaryFile("w+") as log:
-        server = subprocess.Popen([sys.executable, "-m", "service.cli", *arguments], stdout=log, stderr=log)
+        server = subprocess.Popen(command, stdout=log, stderr=log)
         try:
             if not wait_until_ready(server, port):
                 log.seek(0)

@@ -9,7 +9,7 @@ import soundfile
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from clients.demo.__main__ import HERE, MODEL, MODELS, RECORDING, SCRIPT
-from clients.local_server import HOST, free_port, serving
+from clients.local_server import HOST, free_port, rc_serve, serving
 
 WORDS = [line["word"] for line in json.loads(SCRIPT.read_text()) if line["keyword"]]
 QUIET = [
@@ -48,7 +48,7 @@ def main() -> None:
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = launch(playwright, RECORDING, Path(folder))
         page = browser.new_page(viewport={"width": 1120, "height": 656})
-        with serving(port := free_port(), MODELS, MODEL):
+        with serving(port := free_port(), rc_serve(port, MODELS, MODEL)):
             page.goto(f"http://{HOST}:{port}/")
             page.get_by_role("button", name="Listen").click()
             hear_all(page)

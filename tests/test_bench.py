@@ -8,6 +8,7 @@ import pytest
 import soundfile
 
 from clients import bench
+from clients.files_bench import measure_files
 from clients.load import Load, Tally, connect_all, play_all
 from tests.conftest import RATE, Running, say
 
@@ -41,8 +42,12 @@ def test_the_command_reports_a_row_a_load(
     soundfile.write(tmp_path / "tones.wav", say("yes", "no"), RATE)
     monkeypatch.setattr(bench, "RECORDING", tmp_path / "tones.wav")
     arguments = ["--models", str(models_dir), "--model", "tones", "--streams", "1", "4", "--seconds", "1.8", "--json"]
-    assert bench.main(arguments) == 0
+    assert bench.main([*arguments, "--transport"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [(row["of"], row["streams"], row["failed"]) for row in rows[2:]] == [
+        ("transport alone", streams, 0) for streams in (1, 4)
+    ]
+    rows = rows[:2]
     assert [row["streams"] for row in rows] == [1, 4]
     assert [row["found"] for row in rows] == [row["expected"] for row in rows] == [2, 8]
     assert all(0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"] for row in rows)
@@ -50,6 +55,22 @@ def test_the_command_reports_a_row_a_load(
 
 
 def test_a_table_has_all_columns() -> None:
-    lines = bench.table([dict.fromkeys(bench.COLUMNS, 1)], "today").splitlines()
+    lines = bench.table([dict.fromkeys(bench.COLUMNS, 1)], bench.COLUMNS).splitlines()
     assert lines[0].count("|") == lines[2].count("|") == len(bench.COLUMNS) + 1
-    assert lines[-1] == "today"
+
+
+def test_tables_go_between_the_marks_of_a_file(tmp_path: Path) -> None:
+    begin, end = bench.MARKS
+    file = tmp_path / "README.md"
+    file.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
+    bench.write_into(file, "new \\1")
+    assert file.read_text() == f"before\n{begin}\nnew \\1\n{end}\nafter\n"
+    file.write_text("no marks")
+    with pytest.raises(SystemExit, match="expected <!-- rc-bench --> and"):
+        bench.write_into(file, "new")
+
+
+def test_files_are_measured_in_batches_and_one_by_one(models_dir: Path) -> None:
+    rows = measure_files(models_dir / "tones", say("yes", "no", "yes"), count=40)
+    assert [row["format"] for row in rows] == ["WAV", "FLAC"]
+    assert all(row["clips"] == 40 and row["clips_per_cpu_s"] > row["one_by_one"] > 0 for row in rows)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from clients.connection import Event
-from clients.local_server import HOST, free_port, serving
+from clients.local_server import HOST, free_port, rc_serve, serving
 from clients.player import Options
 from clients.stream import show_line, stream_files
 
@@ -33,7 +33,7 @@ def main() -> int:
     script = json.loads(SCRIPT.read_text())
     keywords = [line["word"] for line in script if line["keyword"]]
     print(f"synthetic voices say: {' '.join(line['word'] for line in script)}", flush=True)
-    with serving(port := free_port(), MODELS, MODEL):
+    with serving(port := free_port(), rc_serve(port, MODELS, MODEL)):
         labels = listen(port)
     print(f"keywords said:  {' '.join(keywords)}\nlabels heard:   {' '.join(labels)}")
     return int(labels != keywords)

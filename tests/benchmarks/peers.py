@@ -25,7 +25,8 @@ import numpy as np
 from clients.bench import SAMPLE_RATE, expected_of, measure
 from clients.demo.__main__ import RECORDING
 from clients.load import Load
-from clients.local_server import HOST, free_port, serving
+from clients.local_server import HOST, free_port, rc_serve, serving
+from clients.machine import processor
 from service.audio import Samples, read_audio
 from tests.benchmarks.engines import CHUNK_MS, MODEL
 from tests.benchmarks.environment import FOLDER, PEERS, hear, peers_python
@@ -83,7 +84,7 @@ def run(given: argparse.Namespace) -> list[Row]:
     python = peers_python(given.venv)
     audio = speech(given.speech, WARM_S + given.seconds)
     spent: dict[str, list[float]] = {name: [] for name in ("server", *OURS, *THEIRS)}
-    with serving(port := free_port(), MODEL.parent, MODEL.name):
+    with serving(port := free_port(), rc_serve(port, MODEL.parent, MODEL.name)):
         load = Load(f"ws://{HOST}:{port}/v1/stream", given.streams, audio, SAMPLE_RATE,
                     SERVER_CHUNK_MS / 1000, expected_of(MODEL, audio))  # fmt: skip
         for _ in range(given.rounds):
@@ -119,22 +120,13 @@ def row(title: str, transport: str, streams: int, piece_ms: int, rounds: list[fl
 def machine() -> dict[str, Any]:
     """What the figures depend on."""
     return {
-        "cpu": cpu_model(),
+        "cpu": processor(),
         "cores": os.cpu_count(),
         "load_average": round(os.getloadavg()[0], 1),
         "system": f"{platform.system()} {platform.machine()}",
         "python": platform.python_version(),
         "onnxruntime": version("onnxruntime"),
     }
-
-
-def cpu_model() -> str:
-    """The processor's name, where the system tells it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    return next((line.split(":")[1].strip() for line in lines if line.startswith("model name")), platform.processor())
 
 
 def report(facts: dict[str, Any]) -> str:

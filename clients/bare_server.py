@@ -1,0 +1,49 @@
+"""The transport alone: the server's own WebSocket protocol with an app that takes audio and does nothing with it.
+
+What rc-bench measures of it is what no engine could save.
+"""
+
+import json
+import sys
+from typing import Any
+
+import uvicorn
+from fastapi import FastAPI, Response, WebSocket
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+
+from service.transport import StreamProtocol
+
+READY = {"type": "ready", "config": {"encoding": "pcm_s16le"}, "limits": {"max_message_bytes": 65536}}
+NO_RUNS = b"kws_batch_streams_sum 0\nkws_batch_streams_count 0\n"
+
+app = FastAPI()
+registry = CollectorRegistry()
+ProcessCollector(registry=registry)
+
+
+@app.get("/readyz")
+def ready() -> dict[str, bool]:
+    return {"ready": True}
+
+
+@app.get("/metrics")
+def metrics() -> Response:
+    return Response(generate_latest(registry) + NO_RUNS)
+
+
+@app.websocket("/v1/stream")
+async def stream(socket: WebSocket) -> None:
+    await socket.accept()
+    await socket.send_text(json.dumps(READY))
+    while (message := await socket.receive())["type"] == "websocket.receive":
+        if "close" in (message.get("text") or ""):
+            await socket.close()
+
+
+def main(port: int) -> None:
+    options: dict[str, Any] = {"ws_per_message_deflate": False, "access_log": False, "log_level": "warning"}
+    uvicorn.run(app, port=port, ws=StreamProtocol, **options)
+
+
+if __name__ == "__main__":
+    main(int(sys.argv[1]))
