@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from service.protocol import DRAINING
@@ -61,8 +62,15 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     """uvicorn's, with an end to every stream.
 
     It would close a stream at once on shutdown: this tells the app, which says its summary and closes. It would wait
-    for ever for a client that takes nothing: this lets it go.
+    for ever for a client that takes nothing: this lets it go. It would call it a fault of the app to send to a client
+    that it has itself closed on, for frames that are none: this says that the client is gone.
     """
+
+    async def send(self, message: Any) -> None:
+        await self.writable.wait()
+        if self.handshake_complete and self.close_sent:
+            raise ClientDisconnected
+        await super().send(message)
 
     def shutdown(self) -> None:
         if self.handshake_complete and not self.close_sent:

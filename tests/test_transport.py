@@ -59,3 +59,15 @@ def test_a_head_without_end_is_cut(server: Running) -> None:
         for number in range(10_000):
             one.sendall(b"X-%d: %s\r\n" % (number, b"x" * 1000))
     one.close()
+
+
+async def test_frames_that_are_none_end_a_stream_and_are_no_fault(
+    models_dir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with serving(models_dir) as running:
+        async with client(running.ws(speed="fast")) as one:
+            await one.until("ready")
+            no_json, no_frame = b"\x81\x85\0\0\0\0hello", b"\xf2\x80mask"
+            one.socket.transport.write(no_json + no_frame)  # there is an error to tell when the socket is closed
+            assert (await one.closed())[0] == 1002
+    assert "Traceback" not in capfd.readouterr().err
