@@ -8,6 +8,7 @@ from typing import Any
 
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 from websockets.frames import Frame
 from websockets.http11 import Request
@@ -67,7 +68,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     It would close a stream at once on shutdown: this tells the app, which says its summary and closes. It would wait
     for ever for a client that takes nothing: this lets it go. It would stop and start reading around every message:
     this does so when HELD of them wait. It would queue every message and wake a task for it: this calls what the app
-    left in the scope's extension AUDIO, unless that returns False or other messages wait.
+    left in the scope's extension AUDIO, unless that returns False or other messages wait. It would call it a fault of the
+    app to send to a client that it has itself closed on, for frames that are none: this says that the client is gone.
     """
 
     def handle_connect(self, event: Request) -> None:
@@ -88,6 +90,12 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if not paused and self.queue.qsize() >= HELD:
             self.read_paused = True
             self.transport.pause_reading()
+
+    async def send(self, message: Any) -> None:
+        await self.writable.wait()
+        if self.handshake_complete and self.close_sent:
+            raise ClientDisconnected
+        await super().send(message)
 
     def shutdown(self) -> None:
         if self.handshake_complete and not self.close_sent:

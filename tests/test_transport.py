@@ -7,7 +7,9 @@ from pathlib import Path
 
 import httpx
 import pytest
+from uvicorn.protocols.utils import ClientDisconnected
 
+from service.transport import StreamProtocol
 from tests.conftest import Running, client, pcm, say, serving, stream
 
 HALVES = [
@@ -59,3 +61,13 @@ def test_a_head_without_end_is_cut(server: Running) -> None:
         for number in range(10_000):
             one.sendall(b"X-%d: %s\r\n" % (number, b"x" * 1000))
     one.close()
+
+
+async def test_to_send_on_a_socket_that_uvicorn_has_closed_is_no_fault_of_the_app() -> None:
+    """As it does for frames that are none; tests/fuzz.py comes upon it."""
+    closed = StreamProtocol.__new__(StreamProtocol)
+    closed.writable, closed.disconnected, closed.initial_response = asyncio.Event(), False, None
+    closed.writable.set()
+    closed.handshake_complete = closed.close_sent = True
+    with pytest.raises(ClientDisconnected):
+        await closed.send({"type": "websocket.send", "text": "late"})
