@@ -68,8 +68,8 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     It would close a stream at once on shutdown: this tells the app, which says its summary and closes. It would wait
     for ever for a client that takes nothing: this lets it go. It would stop and start reading around every message:
     this does so when HELD of them wait. It would queue every message and wake a task for it: this calls what the app
-    left in the scope's extension AUDIO, unless that returns False or other messages wait. It would call it a fault of the
-    app to send to a client that it has itself closed on, for frames that are none: this says that the client is gone.
+    left in the scope's extension AUDIO, unless that returns False or other messages wait. It would call it a fault of
+    the app to send to a client that it has itself closed on, for frames that are none: this says the client is gone.
     """
 
     def handle_connect(self, event: Request) -> None:
