@@ -10,9 +10,10 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import Frame
 from websockets.http11 import Request
+from websockets.protocol import State
 
+from service.frames import binary_frame
 from service.protocol import DRAINING
 from service.stream import AUDIO, Take
 
@@ -67,21 +68,36 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     It would close a stream at once on shutdown: this tells the app, which says its summary and closes. It would wait
     for ever for a client that takes nothing: this lets it go. It would stop and start reading around every message:
-    this does so when HELD of them wait. It would queue every message and wake a task for it: this calls what the app
-    left in the scope's extension AUDIO, unless that returns False or other messages wait. It would call it a fault of
-    the app to send to a client that it has itself closed on, for frames that are none: this says the client is gone.
+    this does so when HELD of them wait. It would parse every frame with several generators, queue its message and wake
+    a task for it: this calls what the app left in the scope's extension AUDIO with plain binary frames, unless that
+    returns False, other messages wait, or the parser is not between frames. It would call it a fault of the app to send
+    to a client that it has itself closed on, for frames that are none: this says the client is gone.
     """
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.audio: dict[str, Take] = {}
 
     def handle_connect(self, event: Request) -> None:
         super().handle_connect(event)
-        self.audio: dict[str, Take] = {}
         if not self.close_sent:  # else it was no handshake
             self.scope["extensions"] = {**(self.scope.get("extensions") or {}), AUDIO: self.audio}  # type: ignore[dict-item]
 
-    def handle_bytes(self, event: Frame) -> None:
-        take = self.audio.get("take")
-        if not (take and event.fin and self.queue.empty() and take(bytes(event.data))):
-            super().handle_bytes(event)
+    def data_received(self, data: bytes) -> None:
+        start = 0
+        if (take := self.audio.get("take")) and self.queue.empty() and self._between_frames():
+            while (frame := binary_frame(data, start)) and take(frame[0]):
+                start = frame[1]
+        if start < len(data):
+            super().data_received(data[start:])
+
+    def _between_frames(self) -> bool:
+        """Whether the library's parser waits for a new frame of a new message; False where that can't be told."""
+        waiting: Any = self.conn.parser
+        while inner := waiting.gi_yieldfrom:
+            waiting = inner
+        fresh = waiting.__name__ == "at_eof" and not self.conn.reader.buffer
+        return fresh and self.conn.state is State.OPEN and getattr(self.conn, "current_size", 0) is None
 
     def send_receive_event_to_app(self) -> None:
         paused, self.read_paused = self.read_paused, True
