@@ -27,8 +27,8 @@ def gather(runs: Path, out: Path) -> Path:
     lines = [
         "# The experiments of the paper",
         "",
-        "Jeffares et al., ICLR 2022, arXiv 2110.02865. Written by `rc-train report` from each experiment's report.json. "
-        "Mean ± standard deviation over seeds.",
+        "Jeffares et al., ICLR 2022, arXiv 2110.02865. Written by `rc-train report`, every number from a report.json; "
+        "mean ± standard deviation over seeds.",
     ]
     for name in there:
         lines += section(name, json.loads((runs / name / "report.json").read_text()))

@@ -24,8 +24,8 @@ FAST_SHARE, SLOW_SHARE = 0.05, 0.25  # of the frame gone by before the answer: l
 MORE = 10  # epochs of a run that goes on from another
 # (network, units, epochs of fast runs, epochs of slow and EOS runs): 50 is the paper's, the slow ones our two cores'
 FULL = (("lstm", 340, 50, 30), ("convlstm", 10, 50, 15), ("convlstm", 20, 50, 10))
-QUICK = (("lstm", 64, 10, 4), ("convlstm", 4, 5, 2))
-QUICK_SIZE: dict[str, Any] = {"images": 2000, "tested": 500, "batch": 32, "learning_rate": 0.003}
+QUICK = (("lstm", 64, 20, 8), ("convlstm", 2, 15, 6))
+QUICK_SIZE: dict[str, Any] = {"images": 500, "tested": 500, "batch": 10, "learning_rate": 0.01}
 TITLES = {"lstm": "LSTM", "convlstm": "ConvLSTM"}
 PAPER = {
     "LSTM 340 fast": "98.14 %",
@@ -47,7 +47,7 @@ KINDS = {  # of runs: regime, what was done
 def run(data: Path, quick: bool, seeds: int, out: Path, command: str) -> None:
     """Train, measure and write report.json, report.md and the figure to `out`, anew after each network."""
     size = QUICK_SIZE if quick else {}
-    count = DigitSettings.tested if not size else size["tested"]
+    count = size.get("tested", DigitSettings.tested)
     first = mnist.read(data, "test", 1).images[0]
     result: dict[str, Any] = {"measured": report.facts(command, 0), "seeds": seeds, "critical_beta": critical_beta()}
     result |= {"runs": {}, "shown": drawn(first.numpy())}
