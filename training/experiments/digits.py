@@ -20,7 +20,7 @@ from training.network import State
 from training.rank_coding import Answers, answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
 
 THETA = 0.95
-PIECE = 1000  # test images at a time
+PIECE = 500  # test images at a time
 
 
 @dataclass(frozen=True)
