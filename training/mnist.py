@@ -55,7 +55,11 @@ def read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:
     return torch.from_numpy(values.reshape(lengths).copy())
 
 
+def spike_step(images: Tensor) -> Tensor:
+    """The step at which each pixel of images of bytes spikes, same shape; STEPS, which is none, without ink."""
+    return (255 - images.long()) * STEPS // 255
+
+
 def spikes(images: Tensor) -> Tensor:
     """Images [batch, 28, 28] of bytes → zeros and ones [batch, 10, 28, 28]: one at the step at which a pixel spikes."""
-    due = (255 - images.long()) * STEPS // 255  # 10 without ink, which no step is
-    return (due.unsqueeze(1) == torch.arange(STEPS).view(-1, 1, 1)).float()
+    return (spike_step(images).unsqueeze(1) == torch.arange(STEPS).view(-1, 1, 1)).float()

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from torch import Tensor
 
 from training import mnist, report
 from training.experiments.digits import THETA, DigitSettings, measure, train
@@ -48,9 +49,9 @@ def run(data: Path, quick: bool, seeds: int, out: Path, command: str) -> None:
     """Train, measure and write report.json, report.md and the figure to `out`, anew after each network."""
     size = QUICK_SIZE if quick else {}
     count = size.get("tested", DigitSettings.tested)
-    first = mnist.read(data, "test", 1).images[0]
+    shown = drawn(mnist.read(data, "test", 1).images[0])
     result: dict[str, Any] = {"measured": report.facts(command, 0), "seeds": seeds, "critical_beta": critical_beta()}
-    result |= {"runs": {}, "shown": drawn(first.numpy())}
+    result |= {"runs": {}, "shown": shown}
     for runs in stages(seeds, quick):
         learn = partial(train, data=data, folder=out / "runs")
         found = run_all(learn, partial(measure, data=data, count=count), runs, out / "runs")
@@ -95,10 +96,9 @@ def critical_beta(theta: float = THETA, labels: int = LABELS) -> float:
     return 1 / (theta * math.log((labels - 1) * theta / (1 - theta)))
 
 
-def drawn(image: Any) -> list[str]:
-    """An image as text: the step at which each pixel spikes, a dot where none does."""
-    due = (255 - image.astype(int)) * STEPS // 255
-    return ["".join("." if step == STEPS else str(step) for step in row) for row in due]
+def drawn(image: Tensor) -> list[str]:
+    """An image [28, 28] as text: the step at which each pixel spikes, a dot where none does."""
+    return ["".join("." if step == STEPS else str(step) for step in row) for row in mnist.spike_step(image).tolist()]
 
 
 def write(result: Mapping[str, Any], out: Path) -> None:
@@ -116,7 +116,7 @@ def head(result: Mapping[str, Any]) -> list[str]:
         f"Section 3.3 of the paper. Seeds: {result['seeds']}; mean ± standard deviation over them. Trained on all "
         "training images; the paper names no validation and reports the best test accuracy of two runs, so no "
         "checkpoint is chosen here: `last epoch` is what training ended with. `best epoch` is chosen on the test "
-        "images, over all epochs and seeds in the regime, as published figures may be.",
+        "images, over all epochs and seeds in the regime: the kind of figure that the paper reports.",
         "",
         f"{STEPS} steps. An answer at step n comes when (n - 1) / {STEPS} of the frame has gone by: fast is less than "
         f"{FAST_SHARE:.0%} of it on average, slow more than {SLOW_SHARE:.0%}. With β over "
