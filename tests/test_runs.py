@@ -1,5 +1,7 @@
 """Runs in processes of their own: order, what follows what, what is kept, and how a failure is told."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -58,6 +60,25 @@ def test_what_went_on_from_another_base_is_trained_anew(tmp_path: Path) -> None:
 def test_a_failure_in_a_process_is_raised(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no figures"):
         runs.run_all(TRAIN, fail, [SECOND], tmp_path)
+
+
+ORPHAN = """
+from multiprocessing import get_context
+from time import sleep
+from training.experiments.runs import leave_with_parent
+with get_context("spawn").Pool(1, leave_with_parent) as pool:
+    pool.apply(print, ("begun",), {"flush": True})
+    pool.apply(sleep, (600,))
+"""
+
+
+def test_processes_do_not_outlive_a_killed_parent() -> None:
+    """Their end of the pipe closes when they are gone."""
+    parent = subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"begun\n"
+    parent.kill()
+    parent.communicate(timeout=60)
 
 
 def test_mean_and_spread() -> None:

@@ -3,12 +3,16 @@
 Knows nothing of what is learnt or measured.
 """
 
+import os
 import queue
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import asdict
 from functools import reduce
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.managers import SyncManager
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Protocol
 
@@ -56,16 +60,31 @@ def run_all(train: Train, measure: Measure, runs: Sequence[Settings], folder: Pa
     """Train and measure every run; returns what was measured of each, with its history, run by run."""
     folder.mkdir(parents=True, exist_ok=True)
     context = get_context("spawn")
-    with (
-        Progress() as bars,
-        context.Manager() as manager,
-        ProcessPoolExecutor(WORKERS, context, torch.set_num_threads, (1,)) as pool,
-    ):
+    helper = SyncManager(ctx=context)
+    helper.start(leave_with_parent)
+    with Progress() as bars, helper as manager, ProcessPoolExecutor(WORKERS, context, settle_in) as pool:
         rows = {one.key: bars.add_task(one.key, total=1.0) for one in runs}
         heard = manager.Queue()
         tasks = [pool.submit(run_chain, train, measure, chain, folder, heard.put) for chain in chains(runs)]
         follow(tasks, rows, heard, bars)
         return [found for task in tasks for found in task.result()]
+
+
+def settle_in() -> None:
+    """Begin a process of the pool."""
+    torch.set_num_threads(1)
+    leave_with_parent()
+
+
+def leave_with_parent() -> None:
+    """End this process when its parent does: one that was killed could not say so, and its runs will be begun again."""
+    if (parent := parent_process()) is not None:
+        threading.Thread(target=end_after, args=(parent,), daemon=True).start()
+
+
+def end_after(process: BaseProcess) -> None:
+    process.join()
+    os._exit(1)
 
 
 def chains(runs: Sequence[Settings]) -> list[list[Settings]]:
