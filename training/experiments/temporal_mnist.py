@@ -183,7 +183,7 @@ def plot(result: Mapping[str, Any], path: Path) -> None:
         runs = {kind: group for kind, name, group in found if name == network}
         draw(axes[:, 0], [runs.get("fast", ())], f"C{color}", network)
         draw(axes[:, 1], [runs.get("slow", ()), runs.get("switched", ())], f"C{color}", network)
-    axes[0, 0].set(title=f"B: β {FAST}", ylabel="test accuracy (%)", ylim=(95, 100))
+    axes[0, 0].set(title=f"B: β {FAST}", ylabel="test accuracy (%)")
     axes[0, 1].set(title=f"C: β {SLOW}, from the dotted line on {FAST}")
     axes[1, 0].set(xlabel="epoch", ylabel="mean step of the answer", ylim=(0.5, STEPS + 0.5))
     axes[1, 1].set(xlabel="epoch")
