@@ -80,6 +80,8 @@ def test_every_command_has_an_example() -> None:
         "compare",
         "sequence-spotting",
         "two-sequence",
+        "temporal-mnist",
+        "report",
     }
 
 

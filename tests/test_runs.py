@@ -1,6 +1,9 @@
 """Runs in processes of their own: order, what follows what, what is kept, and how a failure is told."""
 
+import subprocess
+import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -8,9 +11,10 @@ import pytest
 import torch
 
 from training.experiments import runs
-from training.experiments.toy import SequenceNetwork, ToySettings
+from training.experiments.toy import SequenceNetwork, ToySettings, train
 from training.sequences import two_sequence
 
+TRAIN = partial(train, draw=two_sequence)
 SIZE: dict[str, Any] = {"examples": 256, "hidden": 4}
 FIRST = ToySettings("first", "rc", seed=0, **SIZE)
 SECOND = ToySettings("second", "eos", seed=0, **SIZE)
@@ -31,7 +35,7 @@ def test_what_goes_on_from_a_run_comes_after_it() -> None:
 
 
 def test_every_run_is_trained_measured_and_kept(tmp_path: Path) -> None:
-    found = runs.grouped(runs.run_all(two_sequence, size, [AFTER, SECOND, FIRST], tmp_path / "runs"))
+    found = runs.grouped(runs.run_all(TRAIN, size, [AFTER, SECOND, FIRST], tmp_path / "runs"))
     assert set(found) == {"first", "after", "second"}
     for (one,) in found.values():
         assert (one["hidden"], one["threads"]) == (4, 1)
@@ -40,19 +44,43 @@ def test_every_run_is_trained_measured_and_kept(tmp_path: Path) -> None:
 
 
 def test_other_settings_are_trained_anew(tmp_path: Path) -> None:
-    runs.keep(FIRST, tmp_path, two_sequence, lambda share: None)
+    runs.keep(FIRST, tmp_path, TRAIN, lambda share: None)
     assert runs.kept(FIRST, tmp_path) is not None
     assert runs.kept(ToySettings("first", "rc", seed=0, examples=128, hidden=4), tmp_path) is None
     assert runs.kept(SECOND, tmp_path) is None
 
 
 def test_what_went_on_from_another_base_is_trained_anew(tmp_path: Path) -> None:
-    runs.keep(FIRST, tmp_path, two_sequence, lambda share: None)
-    runs.keep(AFTER, tmp_path, two_sequence, lambda share: None)
+    runs.keep(FIRST, tmp_path, TRAIN, lambda share: None)
+    runs.keep(AFTER, tmp_path, TRAIN, lambda share: None)
     assert runs.kept(AFTER, tmp_path) is not None
     assert runs.kept(replace(AFTER, base=replace(FIRST, examples=128)), tmp_path) is None
 
 
 def test_a_failure_in_a_process_is_raised(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="no figures"):
-        runs.run_all(two_sequence, fail, [SECOND], tmp_path)
+        runs.run_all(TRAIN, fail, [SECOND], tmp_path)
+
+
+ORPHAN = """
+from multiprocessing import get_context
+from time import sleep
+from training.experiments.runs import leave_with_parent
+with get_context("spawn").Pool(1, leave_with_parent) as pool:
+    pool.apply(print, ("begun",), {"flush": True})
+    pool.apply(sleep, (600,))
+"""
+
+
+def test_processes_do_not_outlive_a_killed_parent() -> None:
+    """Their end of the pipe closes when they are gone."""
+    parent = subprocess.Popen([sys.executable, "-c", ORPHAN], stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    assert parent.stdout.readline() == b"begun\n"
+    parent.kill()
+    parent.communicate(timeout=60)
+
+
+def test_mean_and_spread() -> None:
+    assert runs.mean_and_spread([0.94, 0.96], 0.01) == "95.00 ± 1.00"
+    assert runs.mean_and_spread([14.0]) == "14.00"

@@ -39,20 +39,15 @@ def test_what_is_measured_is_what_training_saw() -> None:
 
 def test_the_same_seed_trains_the_same_network() -> None:
     shares: list[float] = []
-    one, other = (toy.train(two_sequence, TINY, None, shares.append) for _ in range(2))
+    one, other = (toy.train(TINY, None, shares.append, two_sequence) for _ in range(2))
     assert all(torch.equal(one.last[name], other.last[name]) for name in one.last)
     assert one.history == other.history
     assert shares[-1] == 1.0
 
 
 def test_a_run_goes_on_from_the_weights_of_another() -> None:
-    first = toy.train(two_sequence, TINY, None, lambda share: None)
+    first = toy.train(TINY, None, lambda share: None, two_sequence)
     still = toy.ToySettings("still", "rc", examples=512, seed=3, hidden=8, learning_rate=0.0, base=TINY)
-    after = toy.train(two_sequence, still, first.last, lambda share: None)
+    after = toy.train(still, first.last, lambda share: None, two_sequence)
     assert all(torch.equal(first.last[name], after.chosen[name]) for name in first.last)
     assert any(not torch.equal(first.last[name], value) for name, value in toy.SequenceNetwork(8).state_dict().items())
-
-
-def test_mean_and_spread() -> None:
-    assert toy.mean_and_spread([0.94, 0.96], 0.01) == "95.00 ± 1.00"
-    assert toy.mean_and_spread([14.0]) == "14.00"

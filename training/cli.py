@@ -11,10 +11,10 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from service.audio import BadAudio
 from service.model import BadModel, Model
-from training import compare, cost, evaluate, report, speech, stream_evaluation
+from training import compare, cost, evaluate, mnist, paper_report, report, speech, stream_evaluation
 from training import speech_commands as sc
-from training.download import DownloadError, fetch_speech_commands
-from training.experiments import sequence_spotting, two_sequence
+from training.download import DownloadError, fetch_mnist, fetch_speech_commands
+from training.experiments import sequence_spotting, temporal_mnist, two_sequence
 from training.export import ExportMismatch
 from training.run import RunSettings
 
@@ -58,6 +58,8 @@ def parser() -> argparse.ArgumentParser:
         ("download", add_download, "fetch Speech Commands v0.02 from its official address"),
         ("sequence-spotting", experiment(sequence_spotting.run), "section 3.1 of the paper, figure 1"),
         ("two-sequence", experiment(two_sequence.run), "section 3.2 of the paper, figure 2"),
+        ("temporal-mnist", add_temporal_mnist, "section 3.3 of the paper, figure 3 and table 1"),
+        ("report", add_report, "one page of what the experiments of the paper gave"),
     ):
         add(commands.add_parser(name, help=about, formatter_class=Help))
     return top
@@ -192,18 +194,49 @@ def add_download(command: argparse.ArgumentParser) -> None:
 
 
 def run_download(args: argparse.Namespace) -> None:
+    fetch_with_bar("speech_commands_v0.02", fetch_speech_commands, args.folder)
+
+
+def fetch_with_bar(name: str, fetch: Callable[..., Path], folder: Path) -> None:
     with Progress(*Progress.get_default_columns(), DownloadColumn(), TransferSpeedColumn()) as bars:
-        task = bars.add_task("speech_commands_v0.02")
-        fetch_speech_commands(args.folder, progress=lambda done, total: bars.update(task, completed=done, total=total))
+        task = bars.add_task(name)
+        fetch(folder, progress=lambda done, total: bars.update(task, completed=done, total=total))
 
 
 def experiment(run: Experiment) -> Callable[[argparse.ArgumentParser], None]:
     """What adds the options of a toy problem to its command."""
 
     def add(command: argparse.ArgumentParser) -> None:
-        command.add_argument("--quick", action="store_true", help="small networks for a minute or two, to see it work")
-        command.add_argument("--seeds", type=int, default=3, help="how many times each network is trained")
-        command.add_argument("--out", type=Path, required=True, help="folder; runs that are in it are not repeated")
+        add_experiment(command)
         command.set_defaults(run=lambda args: run(args.quick, args.seeds, args.out, args.command_line))
 
     return add
+
+
+def add_experiment(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--quick", action="store_true", help="small networks for a minute or two, to see it work")
+    command.add_argument("--seeds", type=int, default=3, help="how many times each network is trained")
+    command.add_argument("--out", type=Path, required=True, help="folder; runs that are in it are not repeated")
+
+
+def add_temporal_mnist(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--data-dir",
+        type=Path,
+        required=True,
+        help="folder of MNIST's four files; fetched (11 MB) where any is missing",
+    )
+    add_experiment(command)
+    command.set_defaults(run=run_temporal_mnist)
+
+
+def run_temporal_mnist(args: argparse.Namespace) -> None:
+    if not mnist.is_complete(args.data_dir):
+        fetch_with_bar("MNIST", fetch_mnist, args.data_dir)
+    temporal_mnist.run(args.data_dir, args.quick, args.seeds, args.out, args.command_line)
+
+
+def add_report(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--runs", type=Path, required=True, help="folder whose folders are named as the commands are")
+    command.add_argument("--out", type=Path, default=Path("training"), help="folder for REPORT.md and its figures")
+    command.set_defaults(run=lambda args: print(paper_report.gather(args.runs, args.out)))

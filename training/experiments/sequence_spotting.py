@@ -5,7 +5,7 @@ are held against the Bayes-optimal observer, who is measured by the same code.
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from training import report
-from training.experiments.runs import grouped, run_all
+from training.experiments.runs import grouped, mean_and_spread, over_seeds, percent, run_all
 from training.experiments.toy import (
     THETA,
     Floats,
@@ -21,9 +21,8 @@ from training.experiments.toy import (
     SequenceNetwork,
     ToySettings,
     answers,
-    mean_and_spread,
-    over_seeds,
     probabilities,
+    train,
 )
 from training.sequences import RUN, SPOTTING_STEPS, earliest, spotting, spotting_posterior
 
@@ -42,7 +41,7 @@ def run(quick: bool, seeds: int, out: Path, command: str) -> None:
     """Train, measure and write report.json, report.md and the figure to `out`."""
     count = QUICK_FRESH if quick else FRESH
     runs = [one for seed in range(seeds) for one in settings(seed, QUICK if quick else FULL)]
-    found = grouped(run_all(spotting, partial(measure, count=count), runs, out / "runs"))
+    found = grouped(run_all(partial(train, draw=spotting), partial(measure, count=count), runs, out / "runs"))
     sequences, labels = fresh(count)
     result = {
         "measured": report.facts(command, 0),
@@ -166,10 +165,6 @@ def paper_table(result: Mapping[str, Any]) -> list[str]:
         ours, bound = over_seeds(result["runs"][name], *path), over_seeds([result["limit"]], *path)
         lines.append(f"| {NAMES[name]}: {what} | {paper} | {percent(ours)} | {percent(bound)} |")
     return lines
-
-
-def percent(values: Sequence[float]) -> str:
-    return mean_and_spread(values, 0.01) + " %"
 
 
 def theta_table(result: Mapping[str, Any]) -> list[str]:

@@ -5,16 +5,16 @@ of 128, 2000 validation sequences every 50 batches.
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from functools import reduce
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from training.experiments.runs import Trained, Weights
 from training.network import State
 from training.rank_coding import answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
 
@@ -23,7 +23,6 @@ THETA = 0.95  # a positive spike is an output of at least this, a negative one o
 
 Floats = NDArray[np.float64]
 Integers = NDArray[np.int64]
-Weights = Mapping[str, Tensor]
 Draw = Callable[[int, np.random.Generator], tuple[Floats, Integers]]
 
 
@@ -47,6 +46,9 @@ class ToySettings:
         """What one run is called among all."""
         return f"{self.name} seed {self.seed}"
 
+    def build(self) -> "SequenceNetwork":
+        return SequenceNetwork(self.hidden)
+
 
 class SequenceNetwork(nn.Module):
     """An LSTM and one sigmoid, written as two logits (0, z) so that both classes spike by the same rule."""
@@ -67,14 +69,6 @@ class SequenceNetwork(nn.Module):
         return torch.cat([torch.zeros_like(z), z], dim=2), {"h": h.squeeze(0), "c": c.squeeze(0)}
 
 
-class Trained(NamedTuple):
-    """The weights that a run is measured by, its last ones, and the validation figures through training."""
-
-    chosen: Weights
-    last: Weights
-    history: list[dict[str, float]]
-
-
 class Answers(NamedTuple):
     """Of outputs on sequences, by first spike: labels, 0-based steps, whether there was a spike, [sequences] each."""
 
@@ -83,11 +77,11 @@ class Answers(NamedTuple):
     crossed: NDArray[np.bool_]
 
 
-def train(draw: Draw, settings: ToySettings, base: Weights | None, tell: Callable[[float], None]) -> Trained:
+def train(settings: ToySettings, base: Weights | None, tell: Callable[[float], None], draw: Draw) -> Trained:
     """Train on fresh sequences; `tell` hears now and then what share is done."""
     torch.manual_seed(settings.seed)
     rng = np.random.default_rng([settings.seed, int(base is not None)])
-    network = SequenceNetwork(settings.hidden)
+    network = settings.build()
     if base is not None:
         network.load_state_dict(base)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
@@ -157,14 +151,3 @@ def score(probability: Floats, labels: Integers, theta: float | Floats = THETA) 
         "median_step": float(median),
         "q3_step": float(q3),
     }
-
-
-def mean_and_spread(values: Sequence[float], unit: float = 1.0) -> str:
-    """Mean ± standard deviation over seeds, in `unit`s."""
-    scaled = np.array(values) / unit
-    return f"{scaled.mean():.2f} ± {scaled.std():.2f}" if len(scaled) > 1 else f"{scaled.mean():.2f}"
-
-
-def over_seeds(runs: Sequence[Mapping[str, Any]], *path: str) -> list[float]:
-    """One figure of every run, found by its keys."""
-    return [reduce(lambda found, key: found[key], path, one) for one in runs]  # type: ignore[misc]

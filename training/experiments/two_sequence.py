@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from training import report
-from training.experiments.runs import grouped, run_all
+from training.experiments.runs import grouped, mean_and_spread, over_seeds, percent, run_all
 from training.experiments.toy import (
     Answers,
     Floats,
@@ -21,10 +21,9 @@ from training.experiments.toy import (
     SequenceNetwork,
     ToySettings,
     answers,
-    mean_and_spread,
-    over_seeds,
     probabilities,
     score,
+    train,
 )
 from training.sequences import TWO_STEPS, falling_thresholds, two_sequence, two_sequence_posterior
 
@@ -44,7 +43,7 @@ def run(quick: bool, seeds: int, out: Path, command: str) -> None:
     """Train, measure and write report.json, report.md and the figures to `out`."""
     count = QUICK_FRESH if quick else FRESH
     runs = [one for seed in range(seeds) for one in settings(seed, quick)]
-    found = grouped(run_all(two_sequence, partial(measure, count=count), runs, out / "runs"))
+    found = grouped(run_all(partial(train, draw=two_sequence), partial(measure, count=count), runs, out / "runs"))
     result = {
         "measured": report.facts(command, 0),
         "sequences": count,
@@ -169,10 +168,6 @@ def paper_table(result: Mapping[str, Any]) -> list[str]:
     ]
     lines = ["| at threshold 0.95 | paper | ours | limit |", "| --- | --- | --- | --- |"]
     return [*lines, *(f"| {' | '.join(row)} |" for row in rows)]
-
-
-def percent(values: Sequence[float]) -> str:
-    return mean_and_spread(values, 0.01) + " %"
 
 
 def steps(values: Sequence[float]) -> str:

@@ -1,0 +1,65 @@
+"""MNIST: its four files, and their images as spikes in time. Knows nothing of networks.
+
+Section 3.3 of the paper: each pixel spikes once in ten steps, darker ones (more ink) earlier. Of what the paper leaves
+open: the 255 grades of ink share the steps evenly, and a pixel without ink never spikes, as in the code of Comşa et al.
+"""
+
+import gzip
+import zlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+STEPS, LABELS, EDGE = 10, 10, 28
+FILES = {"train": "train-{}.gz", "test": "t10k-{}.gz"}
+IMAGES, LABEL_LIST = "images-idx3-ubyte", "labels-idx1-ubyte"
+
+
+class Digits(NamedTuple):
+    images: Tensor  # uint8 [images, 28, 28], 255 is full ink
+    labels: Tensor  # int64 [images]
+
+
+def is_complete(folder: Path) -> bool:
+    """Whether all four files are there."""
+    return all((folder / name.format(part)).exists() for name in FILES.values() for part in (IMAGES, LABEL_LIST))
+
+
+def read(folder: Path, split: str, count: int | None = None) -> Digits:
+    """The first `count` images of a split, train or test, or all of them."""
+    images = read_idx(folder / FILES[split].format(IMAGES), (EDGE, EDGE))
+    labels = read_idx(folder / FILES[split].format(LABEL_LIST), ())
+    if len(images) != len(labels):
+        raise ValueError(f"{folder}: expected a label for each {split} image, got {len(labels)} for {len(images)}")
+    if len(labels) and labels.max() >= LABELS:
+        raise ValueError(f"{folder}: expected {split} labels below {LABELS}, got {labels.max()}")
+    return Digits(images[:count], labels[:count].long())
+
+
+def read_idx(path: Path, shape: tuple[int, ...]) -> Tensor:
+    """A gzipped idx file of bytes: two zeros, type 8, the number of axes, their lengths, the values."""
+    try:
+        data = gzip.decompress(path.read_bytes())
+    except (OSError, EOFError, zlib.error) as error:
+        raise ValueError(f"{path}: expected a gzipped idx file, got {error}") from error
+    axes = 1 + len(shape)
+    lengths = np.frombuffer(data[4 : 4 + 4 * axes], ">u4").tolist() if len(data) >= 4 + 4 * axes else []
+    if data[:4] != bytes([0, 0, 8, axes]) or tuple(lengths[1:]) != shape:
+        raise ValueError(f"{path}: expected idx bytes of shape [any, {', '.join(map(str, shape))}], got {data[:16]!r}")
+    values = np.frombuffer(data[4 + 4 * axes :], np.uint8)
+    if len(values) != np.prod(lengths):
+        raise ValueError(f"{path}: expected {np.prod(lengths)} bytes of values, got {len(values)}")
+    return torch.from_numpy(values.reshape(lengths).copy())
+
+
+def spike_step(images: Tensor) -> Tensor:
+    """The step at which each pixel of images of bytes spikes, same shape; STEPS, which is none, without ink."""
+    return (255 - images.long()) * STEPS // 255
+
+
+def spikes(images: Tensor) -> Tensor:
+    """Images [batch, 28, 28] of bytes → zeros and ones [batch, 10, 28, 28]: one at the step at which a pixel spikes."""
+    return (spike_step(images).unsqueeze(1) == torch.arange(STEPS).view(-1, 1, 1)).float()

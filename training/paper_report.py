@@ -1,0 +1,53 @@
+"""The page that shows what the experiments of the paper gave here, beside what the paper gives and what is possible.
+
+Gathers the report.json and figures of those that have run. Knows nothing of networks or data.
+"""
+
+import json
+import shutil
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from training.experiments import sequence_spotting, temporal_mnist, two_sequence
+
+FIGURES = "reported"  # folder beside the page
+EXPERIMENTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], list[str]]]] = {  # command: title, table
+    "sequence-spotting": ("Continuous sequence spotting, section 3.1", sequence_spotting.paper_table),
+    "two-sequence": ("2-sequence problem, section 3.2", two_sequence.paper_table),
+    "temporal-mnist": ("Temporal MNIST, section 3.3", temporal_mnist.paper_table),
+}
+
+
+def gather(runs: Path, out: Path) -> Path:
+    """Write REPORT.md to `out` from the folders in `runs` that are named as the commands are; returns the page."""
+    there = [name for name in EXPERIMENTS if (runs / name / "report.json").exists()]
+    if not there:
+        raise ValueError(f"{runs}: expected NAME/report.json of one of {', '.join(EXPERIMENTS)}, got none")
+    lines = [
+        "# The experiments of the paper",
+        "",
+        "Jeffares et al., ICLR 2022, arXiv 2110.02865. Written by `rc-train report`, every number from a report.json; "
+        "mean ± standard deviation over seeds.",
+    ]
+    for name in there:
+        lines += section(name, json.loads((runs / name / "report.json").read_text()))
+        lines += [f"![{each.stem}]({copied(each, name, out)})\n" for each in sorted((runs / name).glob("*.png"))]
+    page = out / "REPORT.md"
+    page.write_text("\n".join(lines))
+    return page
+
+
+def section(name: str, result: Mapping[str, Any]) -> list[str]:
+    title, table = EXPERIMENTS[name]
+    measured = result["measured"]
+    about = f"Seeds: {result['seeds']}. `{measured['command']}`, {measured['date']}, {measured['machine']}."
+    return ["", f"## {title}", "", about, "", *table(result), ""]
+
+
+def copied(figure: Path, name: str, out: Path) -> str:
+    """Where a figure of an experiment lies, seen from the page."""
+    (out / FIGURES).mkdir(parents=True, exist_ok=True)
+    place = f"{FIGURES}/{name}-{figure.name}"
+    shutil.copyfile(figure, out / place)
+    return place
