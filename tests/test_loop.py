@@ -27,6 +27,7 @@ SETTINGS = RunSettings(
     epochs=15,
     batch=8,
     learning_rate=4e-3,
+    streams=False,
 )
 CPU = torch.device("cpu")
 
@@ -45,9 +46,10 @@ def test_rank_coding_learns_and_answers_earlier_than_the_last_step(data: Data, t
     assert eos["spike_s"] == 1.0
 
 
-def test_a_resumed_run_equals_one_that_was_never_stopped(data: Data, tmp_path: Path) -> None:
-    through = train(replace(SETTINGS, epochs=3), data, tmp_path / "through", CPU)
-    stopped = replace(SETTINGS, epochs=3)
+@pytest.mark.parametrize("streams", [False, True])
+def test_a_resumed_run_equals_one_that_was_never_stopped(data: Data, tmp_path: Path, streams: bool) -> None:
+    stopped = replace(SETTINGS, epochs=3, streams=streams)
+    through = train(stopped, data, tmp_path / "through", CPU)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("training.loop.still_learning", lambda run, settings: run.epoch < 1)
         train(stopped, data, tmp_path / "resumed", CPU)

@@ -42,19 +42,20 @@ async def test_new_streams_get_the_new_model_and_old_ones_finish_on_theirs(tmp_p
         async with client(running.ws()) as old:
             await old.ask("keepalive")
             first = (await old.until("ready"))["model"]
+            await old.send(YES[:1280], 1280)
             sha256 = write_version(folder, "2")
             assert await asyncio.to_thread(reloaded, running)
-            assert engines() == before + 1
             new = await stream(running.ws(), YES)
             assert (new.heard[0]["model"]["version"], new.heard[0]["model"]["sha256"]) == ("2", sha256)
-            await old.send(YES, 1280)
+            assert engines() == before + 2
+            await old.send(YES[1280:], 1280)
             await old.ask("update")
             await old.until("ready")
             assert old.heard[-1]["model"] == first
             await old.ask("close")
             assert (await old.closed())[0] == 1000
         assert [event["label"] for event in old.detections] == ["yes"]
-        while engines() > before:  # the old one's ends with its last stream
+        while engines() > before + 1:  # the old one's ends with its last stream
             await asyncio.sleep(0.01)
         text = httpx.get(f"{running.http}/metrics").text
     assert f'kws_model_info{{default="true",name="tones",sha256="{sha256}",version="2"}} 1.0' in text
