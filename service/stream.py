@@ -177,7 +177,7 @@ class Connection:
         self._heard_at = perf_counter()
         try:
             self._hear_audio(data)
-        except BadAudio as error:
+        except Exception as error:  # as from `_hear`, whatever it is
             self._audio.clear()
             self._fail(error)
         return True
@@ -264,7 +264,7 @@ class Connection:
         tell("the model failed", logging.ERROR, error, session=self._id)
         self._fail(_fault())
 
-    def _fail(self, error: ProtocolError | BadAudio) -> None:
+    def _fail(self, error: Exception) -> None:
         if not self._failed.done():
             self._failed.set_exception(error)
 
