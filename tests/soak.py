@@ -22,7 +22,7 @@ import numpy as np
 import soundfile
 
 from clients.connection import encode
-from clients.load import Load, Tally, one_stream
+from clients.load import Load, Tally, connect_all, play
 from service.model import Model
 from service.spotter import Spotter
 from tests.process import command
@@ -69,7 +69,8 @@ async def seat(number: int, loads: list[Load], tally: Tally, until: float) -> in
     while time.monotonic() < until:
         load = loads[int(rng.integers(len(loads)))]
         tally.expected += len(load.expected)
-        await one_stream(load, encode(load.audio, "pcm_s16le"), 0, tally)
+        for stream in await connect_all(load, tally):
+            await play(load, encode(load.audio, "pcm_s16le"), 0, stream, tally)
         played += 1
     return played
 
