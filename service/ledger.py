@@ -1,5 +1,6 @@
 """Where the time of one stream went: when each piece of audio came, how long its decision took. Reads no clock."""
 
+from array import array
 from collections import deque
 
 from service.engine import Run
@@ -14,7 +15,8 @@ class Ledger:
     def __init__(self, algorithmic_ms: float) -> None:
         self._algorithmic_ms = algorithmic_ms
         self._arrivals: deque[tuple[int, float]] = deque()  # frames there were once a message had come, when it came
-        self._server_ms: deque[float] = deque(maxlen=NEWEST)
+        self._server_ms = array("f", bytes(4 * NEWEST))  # the newest of `_decisions`, going round
+        self._decisions = 0
 
     def arrived(self, frames: int, at: float) -> None:
         """A message came that makes it `frames` frames in all."""
@@ -28,12 +30,13 @@ class Ledger:
 
     def decided(self, seconds: float) -> None:
         """A piece of audio took so long from its arrival to the decision on it."""
-        self._server_ms.append(1000 * seconds)
+        self._server_ms[self._decisions % NEWEST] = 1000 * seconds
+        self._decisions += 1
 
     def forget(self) -> None:
         """The stream begins again: frames at 0, and nothing decided yet."""
         self._arrivals.clear()
-        self._server_ms.clear()
+        self._decisions = 0
 
     def latency(self, arrived: float, run: Run, now: float) -> Message:
         """The `latency` of a detection: its parts up to `now`, the hand-over to the socket."""
@@ -47,5 +50,5 @@ class Ledger:
 
     def percentiles(self) -> Message:
         """The `latency` of a summary; null where nothing was decided."""
-        ordered = sorted(self._server_ms)
+        ordered = sorted(self._server_ms[: min(self._decisions, NEWEST)])
         return {f"p{p}_ms": round(ordered[len(ordered) * p // 100], 3) if ordered else None for p in (50, 95, 99)}
