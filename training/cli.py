@@ -11,7 +11,7 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from service.audio import BadAudio
 from service.model import BadModel, Model
-from training import compare, cost, evaluate, mnist, paper_report, report, speech, stream_evaluation
+from training import compare, cost, evaluate, int8, mnist, paper_report, report, speech, stream_evaluation
 from training import speech_commands as sc
 from training.download import DownloadError, fetch_mnist, fetch_speech_commands
 from training.experiments import sequence_spotting, temporal_mnist, two_sequence
@@ -54,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
         ("export", add_export, "export a checkpoint to ONNX, speeds chosen on validation"),
         ("evaluate", add_evaluate, "measure an exported model on a split"),
         ("compare", add_compare, "accuracy against decision time of RC runs beside EOS runs"),
+        ("int8", add_int8, "speed, accuracy and decision time of a model beside itself in 8 bits"),
         ("cost", add_cost, "CPU time of an RC epoch beside an EOS epoch"),
         ("download", add_download, "fetch Speech Commands v0.02 from its official address"),
         ("sequence-spotting", experiment(sequence_spotting.run), "section 3.1 of the paper, figure 1"),
@@ -186,6 +187,18 @@ def run_cost(args: argparse.Namespace) -> None:
     settings = RunSettings.from_dict(speech.load_checkpoint(args.checkpoint)["settings"])
     data = speech.load_data(args.data_dir, settings.labels, [], [])
     print(json.dumps(cost.cost(settings, args.checkpoint, data, args.batches), indent=1))
+
+
+def add_int8(command: argparse.ArgumentParser) -> None:
+    add_data(command)
+    command.add_argument("--model", type=Path, required=True, help="folder of an exported model")
+    command.add_argument("--split", choices=("validation", "test"), default="validation")
+    command.add_argument("--out", type=Path, help="folder that the one in 8 bits is written to")
+    command.set_defaults(run=run_int8)
+
+
+def run_int8(args: argparse.Namespace) -> None:
+    print(json.dumps(int8.compare(args.model, args.data_dir, args.split, args.out), indent=1))
 
 
 def add_download(command: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 Refuses to write a file whose decisions are not those of the torch model.
 """
 
+import hashlib
 import subprocess
 import tempfile
 import warnings
@@ -56,9 +57,14 @@ def export(spotter: Spotter, metadata: Metadata, clips: Sequence[NDArray[np.floa
         write_graph(spotter, metadata.hop, draft)
         describe(draft, metadata)
         compare(spotter, Model(draft), clips)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_bytes(draft.read_bytes())
-        checksum_file(path).write_text(f"{Model(draft).sha256}  {path.name}\n")
+        write(draft.read_bytes(), path)
+
+
+def write(content: bytes, path: Path) -> None:
+    """A model's file, and its checksum beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    checksum_file(path).write_text(f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
 
 
 def write_graph(spotter: Spotter, hop: int, path: Path) -> None:
