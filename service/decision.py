@@ -111,9 +111,7 @@ class Continuous:
         self._frames += 1
         if self._heard:
             self._heard = {label for label in self._heard if scores[label] >= REARM * self.rule.thresholds[label]}
-        self._since = {
-            label: self._since.get(label, frame) for label, bar in self.rule.bars if scores[label] >= bar
-        }
+        self._since = {label: self._since.get(label, frame) for label, bar in self.rule.bars if scores[label] >= bar}
         latest = frame - self.rule.confirm
         ready = [label for label, since in self._since.items() if since <= latest and label not in self._heard]
         if not ready or frame < self._quiet_until:

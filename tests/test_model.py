@@ -63,7 +63,10 @@ def test_a_file_from_before_confirmation_has_none(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
-        ({"confirm_ms": {"slow": 40}}, r"confirm_ms: expected 0 to 1000 for some of \['accurate', 'balanced', 'fast'\]"),
+        (
+            {"confirm_ms": {"slow": 40}},
+            r"confirm_ms: expected 0 to 1000 for some of \['accurate', 'balanced', 'fast'\]",
+        ),
         ({"confirm_ms": {"fast": -40}}, r"confirm_ms: expected 0 to 1000 for .*, got \{'fast': -40\}"),
         ({"format_version": 2}, "format_version: expected 1, got 2"),
         ({"hop": 0}, "hop: expected 1 to 16000 samples, got 0"),

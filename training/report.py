@@ -45,7 +45,8 @@ def card_head(meta: Metadata, report: Mapping[str, Any]) -> list[str]:
         f"- Trained with method `{meta.method}`, threshold {meta.theta:g}, beta {meta.beta:g}, seed {meta.seed}, "
         f"commit `{meta.commit}`.",
         f"- Training data: {meta.data}",
-        f"- Measured on: {test['split']} split of {test['name']}, {test['clips']} clips, {test['speakers']} speakers.",
+        f"- Measured on: {test['split']} split of {test['name']}, {test['clips']} clips, "
+        f"{test['speakers'] or 'unnamed'} speakers.",
         "",
         "This page and `report.json` are written by the command below; no figure is written by hand.",
         "",
