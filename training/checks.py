@@ -62,7 +62,7 @@ def alike(keywords: Sequence[str], others: Sequence[str]) -> Iterator[str]:
 
 
 def unread(folder: Path) -> Iterator[str]:
-    files = [p for d in folder.iterdir() if d.is_dir() and not d.name.startswith(".") for p in d.iterdir()]
+    files = sorted(p for d in folder.iterdir() if d.is_dir() and not d.name.startswith(".") for p in d.iterdir())
     endings = Counter(p.suffix for p in files if p.is_file() and p.suffix.lower() not in sc.SUFFIXES)
     for ending, count in endings.items():
         if ending and ending not in (".md", ".txt"):

@@ -113,7 +113,7 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"{', '.join(found['words'])} of {found['data']}, {found['points'][0]['clips_tested']} test clips, "
-            "half of them of other words; speed balanced, mode utterance. A ninth of the clips a word are for validation.",
+            "half of them of other words; speed balanced, mode utterance. A ninth of the clips is for validation.",
             f"Weights of `{found['base']}`; a model that comes with this one heard the words among its other words.",
             "",
             *rows,
