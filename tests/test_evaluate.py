@@ -72,8 +72,11 @@ def test_every_speed_has_thresholds_for_both_modes(model: Model) -> None:
 
 
 def test_speeds_that_are_not_chosen_have_fixed_thresholds(model: Model) -> None:
-    assert not ev.enough_to_choose_on(["yes"] * 20 + ["no"] * 19, ["yes", "no"])
-    assert ev.enough_to_choose_on(["yes"] * 20 + ["no"] * 20, ["yes", "no"])
+    enough = {
+        others: ev.enough_to_choose_on(["yes"] * 20 + ["no"] * no + ["_unknown_"] * others, ["yes", "no"])
+        for no, others in ((19, 81), (20, 79), (20, 80))
+    }
+    assert enough == {81: False, 79: False, 80: True}
     balanced = ev.fixed_speeds(model)["balanced"]
     assert balanced["utterance"] == dict.fromkeys(model.metadata.labels, 0.9)
     assert balanced["continuous"] == {"yes": 0.9, "no": 0.9, "_unknown_": 1.0, "_silence_": 1.0}

@@ -34,7 +34,7 @@ def by_name(folder: Path, keywords: Sequence[str], has_background: bool) -> Iter
     if not others:
         yield "no other words: put recordings of what is no keyword into folders beside the keywords'"
     if not has_background:
-        yield f"no background to train with: put some minutes of your rooms' noise into {sc.BACKGROUND}, or use --noise"
+        yield f"no background to train with: put some minutes of your rooms' noise into {sc.BACKGROUND}, in some files"
     yield from alike(keywords, others)
     yield from unread(folder)
 

@@ -21,7 +21,7 @@ FASTEST, SLOWEST = 0.3, 0.9  # seconds: the range of mean decision times in whic
 Speeds = dict[str, dict[str, dict[str, float]]]  # speed -> mode -> label -> threshold
 SPEED_FALSE_SHARES = {"fast": 0.02, "balanced": 0.008, "accurate": 0.003}  # of other clips that may fire a keyword
 SPEED_LIMITS_S = {"fast": 0.55, "balanced": 0.66, "accurate": 1.0}  # mean decision time a speed may take, validation
-LEAST_CLIPS = 20  # of each keyword; with fewer nothing is chosen on validation
+LEAST_CLIPS, LEAST_OTHERS = 20, 100  # of each keyword, and of all else; with fewer nothing is chosen on validation
 FIXED_THRESHOLDS = {"fast": 0.8, "balanced": 0.9, "accurate": 0.97}  # of speeds that are not chosen
 
 
@@ -103,7 +103,8 @@ def choose_speeds(model: Model, heard: Sequence[Heard], points: Sequence[dict[st
 
 
 def enough_to_choose_on(targets: Sequence[str], keywords: Sequence[str]) -> bool:
-    return all(targets.count(keyword) >= LEAST_CLIPS for keyword in keywords)
+    counts = [targets.count(keyword) for keyword in keywords]
+    return all(count >= LEAST_CLIPS and len(targets) - count >= LEAST_OTHERS for count in counts)
 
 
 def fixed_speeds(model: Model) -> Speeds:

@@ -25,10 +25,11 @@ WAYS = {"with --from": True, "from nothing": False}
 def own_words(folder: Path, words: Sequence[str], sizes: Sequence[int], base: str, out: Path) -> dict[str, Any]:
     """Figures of a model for each number of clips and each of WAYS; those measured before are taken as they are."""
     points = []
+    runs = out / "-".join(words)
     for size in sizes:
-        data = linked(folder, words, size, out / f"{size}-clips")
+        data = linked(folder, words, size, runs / f"{size}-clips")
         for way, begun in WAYS.items():
-            run = out / f"{size}-{'base' if begun else 'new'}"
+            run = runs / f"{size}-{'base' if begun else 'new'}"
             points.append({"clips": size, "way": way, **point(data, words, base if begun else "", run)})
     return {"words": list(words), "data": folder.name, "base": base, "points": points}
 

@@ -95,7 +95,7 @@ def card_limits(report: Mapping[str, Any]) -> list[str]:
         "## Limits",
         "",
         *([] if "streams" in report else ["- Measured on single words of one second, not in endless speech."]),
-        "- The words are short, and some are the beginning of others (go, no, up): an early answer can't know.",
+        "- Of a word that is short, or the beginning of others (go, no, up), an early answer can't be sure.",
     ]
 
 

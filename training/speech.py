@@ -4,7 +4,7 @@ The glue between data, loop, evaluation and export; owns no method of its own.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -20,6 +20,7 @@ from training import speech_commands as sc
 from training.batches import ClipSet, Data
 from training.evaluate import (
     LEAST_CLIPS,
+    LEAST_OTHERS,
     SPEED_LIMITS_S,
     Speeds,
     choose_speeds,
@@ -59,22 +60,19 @@ PRESETS = {
 def load_data(
     folder: Path, labels: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path], speech: Sequence[Path] = ()
 ) -> Data:
-    """Training and validation clips of a folder, noise, rooms and running speech. Prints what was refused."""
+    """Training and validation clips of a folder, noise, rooms and running speech. Prints what is wrong with them."""
     backgrounds = sc.read_recordings([folder / sc.BACKGROUND, *noise], "train")
     recordings = np.concatenate([each * gain_to_loudness(each) for each in backgrounds] or [np.zeros(2 * sc.CLIP)])
     responses = [sc.direct_sound_first(response) for response in sc.read_recordings(rooms, "train")]
     responses_or_none = np.stack(responses or [sc.direct_sound_first(np.ones(1, np.float32))])
     recordings = np.resize(recordings, max(len(recordings), NOISE_S * SAMPLE_RATE))
+    warn(checks.by_name(folder, labels[:-2], bool(backgrounds)))
     clips, samples = read_split(folder, "train")
     validation_clips, validation_samples = read_split(folder, "validation")
     refuse_gaps(folder, labels[:-2], {"train": clips, "validation": validation_clips})
     words = spoken(clips, samples, labels[:-2])
-    for line in (
-        *checks.by_name(folder, labels[:-2], bool(backgrounds)),
-        *checks.by_sound([*clips, *validation_clips], [*samples, *validation_samples]),
-        *checks.by_length(words, labels[:-2]),
-    ):
-        print("warning:", line)
+    warn(checks.by_sound([*clips, *validation_clips], [*samples, *validation_samples]))
+    warn(checks.by_length(words, labels[:-2]))
     talk = [each for part in speech for each in read_speech(part, labels[:-2], "train")]
     minutes = sum(len(each.samples) for each in talk) / SAMPLE_RATE / 60
     about = f"{folder.name}: {about_clips(clips, 'train')}, {about_clips(validation_clips, 'validation')}, "
@@ -95,6 +93,11 @@ def load_data(
             responses_or_none,
         ),
     )
+
+
+def warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        print("warning:", line)
 
 
 def read_split(folder: Path, split: str) -> tuple[list[sc.Clip], list[Samples]]:
@@ -160,8 +163,8 @@ def export_run(
 ) -> Metadata:
     """Export the checkpoint of a run to `out`/model.onnx, its speeds chosen on validation.
 
-    On the clips of `folder`, and for endless streams, where there is running speech, on streams of these. Where a
-    keyword has fewer clips than LEAST_CLIPS, the thresholds are fixed.
+    On the clips of `folder`, and for endless streams, where there is running speech, on streams of these. Thresholds
+    are fixed where there are too few clips.
     """
     saved = load_checkpoint(checkpoint)
     labels = saved["settings"]["labels"]
@@ -175,8 +178,8 @@ def export_run(
     if enough_to_choose_on(targets, metadata.keywords):
         speeds = choose_speeds(model, heard, points)
     else:
-        few = f"fewer than {LEAST_CLIPS} validation clips of a keyword, so fixed thresholds"
-        print("warning:", few)
+        few = f"fewer than {LEAST_CLIPS} validation clips of a keyword or {LEAST_OTHERS} others, so fixed thresholds"
+        warn([few])
         speeds, metadata = fixed_speeds(model), replace(metadata, data=f"{metadata.data}; {few}")
     if talk:
         material = read_material(folder, labels[:-2], "validation", noise, rooms, talk)
