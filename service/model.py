@@ -67,7 +67,6 @@ class Metadata:
                         f"speeds.{speed}.{mode}: expected a threshold for each of {list(self.labels)}, "
                         f"got {sorted(thresholds)}"
                     )
-
         if not (set(self.confirm_ms) <= set(self.speeds) and all(0 <= ms <= 1000 for ms in self.confirm_ms.values())):
             raise BadModel(f"confirm_ms: expected 0 to 1000 for some of {sorted(self.speeds)}, got {self.confirm_ms}")
 
