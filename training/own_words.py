@@ -56,6 +56,7 @@ def figures(data: Path, run: Path) -> dict[str, Any]:
     found = measure(heard, answers)
     return {
         "clips_tested": found["clips"],
+        "words_tested": sum(target in keywords for target, _ in said),
         "accuracy": found["accuracy"],
         "decision_time_s": found["decision_time_s"]["mean"],
         "words_heard": share([label == target for target, label in said if target in keywords]),
@@ -69,7 +70,7 @@ def share(true: Sequence[bool]) -> float:
 
 
 def linked(folder: Path, words: Sequence[str], size: int, out: Path) -> Path:
-    """A folder of links: `size` clips of each word, as many of other words in all, background, and clips to test on."""
+    """A folder of links: `size` clips of each word, about as many of other words, background, and clips to test on."""
     validation = max(1, round(size * sc.VALIDATION / (100 - sc.TESTING)))
     for split, count in (("train", size - validation), ("validation", validation), ("test", None)):
         for clip in chosen(sc.find_clips(folder, split), words, count):
@@ -113,8 +114,9 @@ def table(found: dict[str, Any]) -> str:
         )
     return "\n".join(
         [
-            f"{', '.join(found['words'])} of {found['data']}, {found['points'][0]['clips_tested']} test clips, "
-            "half of them of other words; speed balanced, mode utterance. A ninth of the clips is for validation.",
+            f"{', '.join(found['words'])} of {found['data']}: {found['points'][0]['words_tested']} of "
+            f"{found['points'][0]['clips_tested']} test clips, the rest are other words; speed balanced, mode utterance. "
+            "A ninth of the clips is for validation.",
             f"Weights of `{found['base']}`; a model that comes with this one heard the words among its other words.",
             "",
             *rows,
