@@ -115,7 +115,7 @@ def table(found: dict[str, Any]) -> str:
     return "\n".join(
         [
             f"{', '.join(found['words'])} of {found['data']}: {found['points'][0]['words_tested']} of "
-            f"{found['points'][0]['clips_tested']} test clips, the rest are other words; speed balanced, mode utterance. "
+            f"{found['points'][0]['clips_tested']} test clips, the rest are other words; speed balanced, utterance. "
             "A ninth of the clips is for validation.",
             f"Weights of `{found['base']}`; a model that comes with this one heard the words among its other words.",
             "",
