@@ -17,6 +17,7 @@ class Rule:
     allowed: NDArray[np.bool_]  # the labels that may be an answer
     rest: int | None = None  # utterance: the label that stands for all that is not allowed ("_unknown_")
     refractory: int = 0  # continuous: frames after a hit without another
+    confirm: int = 0  # continuous: frames that a score must have stood at its threshold or above
 
     @cached_property
     def bars(self) -> list[tuple[int, float]]:
@@ -80,7 +81,7 @@ class Utterance:
 
 
 class Continuous:
-    """An endless stream: a label is heard when its score reaches its threshold.
+    """An endless stream: a label is heard when its score reaches its threshold, or `confirm` frames after, if it stays.
 
     It is not heard again before its score has fallen below REARM times the threshold. After any hit `refractory`
     frames pass without another; a label that still stands above its threshold when they are over is heard then.
@@ -96,6 +97,7 @@ class Continuous:
         self._frames = 0
         self._quiet_until = 0
         self._heard: set[int] = set()  # labels that have not fallen far enough since they were heard
+        self._since: dict[int, int] = {}  # label -> frame from which on it has stood at its threshold or above
 
     def push(self, scores: NDArray[np.float32]) -> list[Hit]:
         """Decide on `scores` [frames, labels]; one frame makes at most one hit, that of the highest score."""
@@ -109,10 +111,12 @@ class Continuous:
         self._frames += 1
         if self._heard:
             self._heard = {label for label in self._heard if scores[label] >= REARM * self.rule.thresholds[label]}
-        above = [label for label, bar in self.rule.bars if scores[label] >= bar and label not in self._heard]
-        if not above or frame < self._quiet_until:
+        self._since = {label: self._since.get(label, frame) for label, bar in self.rule.bars if scores[label] >= bar}
+        latest = frame - self.rule.confirm
+        ready = [label for label, since in self._since.items() if since <= latest and label not in self._heard]
+        if not ready or frame < self._quiet_until:
             return None
-        label = max(above, key=scores.__getitem__)
+        label = max(ready, key=scores.__getitem__)
         self._heard.add(label)
         self._quiet_until = frame + 1 + self.rule.refractory
         return Hit(frame, label, scores[label], True)

@@ -6,7 +6,7 @@ Knows nothing of how the model was trained or what is inside the graph: it finds
 
 import hashlib
 import json
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +47,7 @@ class Metadata:
     data: str
     seed: int
     commit: str
+    confirm_ms: dict[str, float] = field(default_factory=dict)  # speed -> how long a continuous score must stand
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
@@ -66,6 +67,8 @@ class Metadata:
                         f"speeds.{speed}.{mode}: expected a threshold for each of {list(self.labels)}, "
                         f"got {sorted(thresholds)}"
                     )
+        if not (set(self.confirm_ms) <= set(self.speeds) and all(0 <= ms <= 1000 for ms in self.confirm_ms.values())):
+            raise BadModel(f"confirm_ms: expected 0 to 1000 for some of {sorted(self.speeds)}, got {self.confirm_ms}")
 
     @property
     def frame_ms(self) -> float:
@@ -81,19 +84,21 @@ class Metadata:
         return 1000 * (self.window / 2 + self.look_ahead) / self.sample_rate
 
     def to_props(self) -> dict[str, str]:
-        return {field.name: json.dumps(getattr(self, field.name)) for field in fields(self)}
+        return {key.name: json.dumps(getattr(self, key.name)) for key in fields(self)}
 
     @classmethod
     def from_props(cls, props: dict[str, str]) -> "Metadata":
         values: dict[str, Any] = {}
-        for field in fields(cls):
-            if field.name not in props:
-                raise BadModel(f"metadata: expected key {field.name!r}, got {sorted(props)}")
+        for key in fields(cls):
+            if key.name not in props:
+                if key.default_factory is not MISSING:  # models from before it was there
+                    continue
+                raise BadModel(f"metadata: expected key {key.name!r}, got {sorted(props)}")
             try:
-                value = json.loads(props[field.name])
+                value = json.loads(props[key.name])
             except json.JSONDecodeError as error:
-                raise BadModel(f"metadata {field.name}: expected JSON, got {props[field.name]!r}") from error
-            values[field.name] = tuple(value) if isinstance(value, list) and field.name != "curve" else value
+                raise BadModel(f"metadata {key.name}: expected JSON, got {props[key.name]!r}") from error
+            values[key.name] = tuple(value) if isinstance(value, list) and key.name != "curve" else value
         return cls(**values)
 
 

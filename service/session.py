@@ -171,4 +171,5 @@ def _rule(model: Metadata, config: ResolvedConfig) -> Rule:
         allowed=np.array([label in allowed for label in model.labels]),
         rest=model.labels.index(UNKNOWN) if UNKNOWN in model.labels else None,
         refractory=round(config.refractory_s * model.sample_rate / model.hop),
+        confirm=round(model.confirm_ms.get(config.speed, 0) / model.frame_ms),
     )

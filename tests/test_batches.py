@@ -1,9 +1,9 @@
-"""Features made piece by piece are those of the whole."""
+"""Features made piece by piece are those of the whole; an epoch has all keywords and enough batches."""
 
 import torch
 
 from training.augment import Augmenter, AugmentSettings
-from training.batches import Features
+from training.batches import Features, Order
 from training.frontend import FrontEndSettings, LogMel
 
 
@@ -17,3 +17,20 @@ def test_any_piece_equals_the_same_part_of_the_whole() -> None:
     assert (whole == 0).any()
     for start, stop in ((0, 7), (7, 8), (8, 50)):
         torch.testing.assert_close(features[rows, start:stop], whole[rows, start:stop], atol=1e-5, rtol=1e-4)
+
+
+def test_an_epoch_has_every_keyword_and_at_most_as_many_others() -> None:
+    is_keyword = torch.arange(100) < 20
+    order, generator = Order(is_keyword, batch=8, least=1), torch.Generator().manual_seed(0)
+    epochs = [torch.cat(order.epoch(generator)) for _ in range(2)]
+    for rows in epochs:
+        assert (order.batches, len(rows)) == (5, 40)
+        assert rows[is_keyword[rows]].sort().values.tolist() == list(range(20))
+    assert set(epochs[0].tolist()) != set(epochs[1].tolist())
+
+
+def test_few_clips_are_gone_over_again_until_there_are_enough_batches() -> None:
+    order = Order(torch.tensor([True, True, True, False]), batch=8, least=3)
+    rows = torch.cat(order.epoch(torch.Generator().manual_seed(0)))
+    assert (order.batches, len(rows)) == (3, 24)
+    assert torch.bincount(rows).tolist() == [6, 6, 6, 6]

@@ -93,6 +93,29 @@ def test_continuous_hears_a_word_that_still_stands_when_the_quiet_is_over() -> N
     assert said(rule.push(frames(A, B, B, B, B))) == [(0, 0), (3, 1)]
 
 
+@pytest.mark.parametrize(("confirm", "heard"), [(0, [(1, 0), (4, 1)]), (1, [(5, 1)]), (2, [(6, 1)]), (3, [])])
+def test_continuous_waits_until_a_score_has_stood_long_enough(confirm: int, heard: list[tuple[int, int]]) -> None:
+    rule = Continuous(Rule(THRESHOLDS, WORDS, confirm=confirm))
+    assert said(rule.push(frames(LOW, A, HALF, LOW, B, B, B, LOW))) == heard
+
+
+def test_a_score_that_falls_begins_its_confirmation_anew() -> None:
+    rule = Continuous(Rule(THRESHOLDS, WORDS, confirm=2))
+    assert said(rule.push(frames(A, A, HALF, A, A, A))) == [(5, 0)]
+
+
+def test_frames_of_quiet_count_as_confirmation() -> None:
+    rule = Continuous(Rule(THRESHOLDS, WORDS, refractory=3, confirm=1))
+    assert said(rule.push(frames(A, A, B, B, B, B))) == [(1, 0), (5, 1)]
+
+
+def test_a_reset_ends_the_confirmation() -> None:
+    rule = Continuous(Rule(THRESHOLDS, WORDS, confirm=1))
+    rule.push(frames(A))
+    rule.reset()
+    assert said(rule.push(frames(A, A))) == [(1, 0)]
+
+
 def test_a_reset_ends_the_quiet() -> None:
     rule = Continuous(Rule(THRESHOLDS, WORDS, refractory=5))
     rule.push(frames(A))
@@ -100,12 +123,14 @@ def test_a_reset_ends_the_quiet() -> None:
     assert said(rule.push(frames(A))) == [(0, 0)]
 
 
-@pytest.mark.parametrize("kind", [Utterance, Continuous])
+@pytest.mark.parametrize(("kind", "confirm"), [(Utterance, 0), (Continuous, 0), (Continuous, 2)])
 @pytest.mark.parametrize("seed", range(5))
-def test_cutting_the_frames_elsewhere_changes_nothing(kind: type[Utterance] | type[Continuous], seed: int) -> None:
+def test_cutting_the_frames_elsewhere_changes_nothing(
+    kind: type[Utterance] | type[Continuous], confirm: int, seed: int
+) -> None:
     rng = np.random.default_rng(seed)
     scores = np.repeat(rng.dirichlet([0.2] * 3, size=60), 4, axis=0).astype(np.float32)
-    rule = replace(Rule(THRESHOLDS, WORDS, refractory=7), allowed=ALL if kind is Utterance else WORDS)
+    rule = replace(Rule(THRESHOLDS, WORDS, refractory=7, confirm=confirm), allowed=ALL if kind is Utterance else WORDS)
     whole, pieces = kind(rule), kind(rule)
     expected = whole.push(scores) + whole.finish()
     cuts = np.sort(rng.integers(0, len(scores), size=30))

@@ -71,6 +71,17 @@ def test_every_speed_has_thresholds_for_both_modes(model: Model) -> None:
     )
 
 
+def test_speeds_that_are_not_chosen_have_fixed_thresholds(model: Model) -> None:
+    enough = {
+        others: ev.enough_to_choose_on(["yes"] * 20 + ["no"] * no + ["_unknown_"] * others, ["yes", "no"])
+        for no, others in ((19, 81), (20, 79), (20, 80))
+    }
+    assert enough == {81: False, 79: False, 80: True}
+    balanced = ev.fixed_speeds(model)["balanced"]
+    assert balanced["utterance"] == dict.fromkeys(model.metadata.labels, 0.9)
+    assert balanced["continuous"] == {"yes": 0.9, "no": 0.9, "_unknown_": 1.0, "_silence_": 1.0}
+
+
 def test_accuracy_between_points_of_a_curve() -> None:
     points = [{"decision_time_s": 0.4, "accuracy": 0.6}, {"decision_time_s": 0.6, "accuracy": 0.8}]
     assert ev.accuracy_at(points, [0.4, 0.5, 0.6]) == pytest.approx([0.6, 0.7, 0.8])

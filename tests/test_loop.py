@@ -65,14 +65,23 @@ def test_a_run_of_other_settings_is_not_gone_on_with(data: Data, tmp_path: Path)
         train(replace(SETTINGS, epochs=1, beta=0.5), data, tmp_path, CPU, resume=True)
 
 
+def test_a_run_from_before_a_setting_was_there_is_gone_on_with(data: Data, tmp_path: Path) -> None:
+    train(replace(SETTINGS, epochs=1), data, tmp_path, CPU)
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)
+    del saved["settings"]["steps"]
+    torch.save(saved, tmp_path / "last.pt")
+    assert train(replace(SETTINGS, epochs=1), data, tmp_path, CPU, resume=True).epoch == 1
+
+
 def test_a_run_begins_with_the_averaged_weights_of_another(data: Data, tmp_path: Path) -> None:
     first = train(replace(SETTINGS, epochs=1), data, tmp_path / "first", CPU)
     base = str(tmp_path / "first" / "last.pt")
     second = train(replace(SETTINGS, epochs=1, base=base, learning_rate=0.0), data, tmp_path / "second", CPU)
-    other_labels = replace(SETTINGS.network, labels=7)
+    labels = labels_for(["down", "up"])
     third = train(
-        replace(SETTINGS, epochs=1, base=base, learning_rate=0.0, network=other_labels), data, tmp_path / "third", CPU
+        replace(SETTINGS, epochs=1, base=base, learning_rate=0.0, labels=labels), data, tmp_path / "third", CPU
     )
+    assert not torch.equal(third.network.output.weight, first.average.module.output.weight)
     for name, value in first.average.module.state_dict().items():
         torch.testing.assert_close(second.network.state_dict()[name], value, atol=0, rtol=0)
         if not name.startswith("output"):

@@ -46,7 +46,7 @@ def test_no_file_and_no_onnx_are_refused(tmp_path: Path) -> None:
         Model(tmp_path)
 
 
-@pytest.mark.parametrize("key", [*METADATA.to_props()])
+@pytest.mark.parametrize("key", sorted({*METADATA.to_props()} - {"confirm_ms"}))
 def test_every_gap_in_the_metadata_is_refused(tmp_path: Path, key: str) -> None:
     proto = tone_model()
     helper.set_model_props(proto, {name: value for name, value in METADATA.to_props().items() if name != key})
@@ -54,9 +54,20 @@ def test_every_gap_in_the_metadata_is_refused(tmp_path: Path, key: str) -> None:
         Model(saved(tmp_path, proto))
 
 
+def test_a_file_from_before_confirmation_has_none(tmp_path: Path) -> None:
+    proto = tone_model()
+    helper.set_model_props(proto, {name: value for name, value in METADATA.to_props().items() if name != "confirm_ms"})
+    assert Model(saved(tmp_path, proto)).metadata.confirm_ms == {}
+
+
 @pytest.mark.parametrize(
     ("wrong", "message"),
     [
+        (
+            {"confirm_ms": {"slow": 40}},
+            r"confirm_ms: expected 0 to 1000 for some of \['accurate', 'balanced', 'fast'\]",
+        ),
+        ({"confirm_ms": {"fast": -40}}, r"confirm_ms: expected 0 to 1000 for .*, got \{'fast': -40\}"),
         ({"format_version": 2}, "format_version: expected 1, got 2"),
         ({"hop": 0}, "hop: expected 1 to 16000 samples, got 0"),
         ({"hop": 320}, "shapes: expected"),

@@ -1,5 +1,6 @@
 """The sans-I/O stream, with the model run by the test."""
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -112,6 +113,19 @@ def test_refractory_is_counted_in_audio(model: Model) -> None:
     for seconds, second_frame in [(0.69, 97), (0.7, 98), (0.75, 103)]:
         events = Scored(model, refractory_s=seconds).push(DATA)
         assert [(event.label, event.frame) for event in events] == [("yes", 27), ("no", second_frame)]
+
+
+def test_a_speed_may_ask_for_confirmation(model: Model) -> None:
+    """Counted in frames of the model, and taken away again with the speed."""
+    slow = replace(METADATA, confirm_ms={"accurate": 40})
+    for speed, later in [("fast", 0), ("accurate", 4)]:
+        plain, confirmed = Scored(model, speed=speed), Scored(model, speed=speed)
+        confirmed.session = Session(slow, StreamConfig(speed=speed))
+        expected = [(event.label, event.frame + later) for event in plain.push(DATA)]
+        assert [(event.label, event.frame) for event in confirmed.push(DATA)] == expected
+        assert len(expected) == 2
+    confirmed.session.update({"speed": "fast"})
+    assert len(confirmed.push(DATA)) == 2
 
 
 def test_keywords_in_an_utterance_leave_the_rest_to_unknown(model: Model) -> None:

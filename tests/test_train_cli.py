@@ -2,21 +2,30 @@
 
 import json
 import shutil
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
 from service.model import Model
-from tests.words import write_speech, write_words
+from tests.test_loop import CPU, SETTINGS
+from tests.words import write_own_words, write_speech, write_words
+from training import speech
 from training.cli import main
+from training.loop import train
+
+NOWHERE = "found none of ['nowhere'] for train, none of ['nowhere'] for validation; a tenth of the speakers"
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
-    """Folder of the data and folder of a run of one epoch."""
+    """Folder of the data and folder of a run of one step."""
     data = write_words(tmp_path_factory.mktemp("data") / "words")
     out = tmp_path_factory.mktemp("runs") / "tiny"
-    assert main(["speech", "--data-dir", str(data), "--keywords", "up,down", "--epochs", "1", "--out", str(out)]) == 0
+    command = ["speech", "--data-dir", str(data), "--keywords", "up,down", "--epochs", "1", "--out", str(out)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speech, "EPOCH_STEPS", 1)
+        assert main(command) == 0
     return data, out
 
 
@@ -72,6 +81,43 @@ def test_streams_are_measured_and_in_the_card(
         assert (model / plot).read_bytes().startswith(b"\x89PNG")
 
 
+def test_own_words_begin_with_the_weights_of_another_model(
+    run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Recordings of any kind and other keywords; a network that is no preset."""
+    small = speech.load_data(run[0], SETTINGS.labels, [], [])
+    train(replace(SETTINGS, epochs=1, streams=False), small, tmp_path / "base", CPU)
+    monkeypatch.setattr(speech, "EPOCH_STEPS", 3)
+    data, out = write_own_words(tmp_path / "mine"), tmp_path / "model"
+    command = ["--data-dir", str(data), "--keywords", "cat", "--from", str(tmp_path / "base" / "best.pt")]
+    assert main(["speech", *command, "--epochs", "1", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "warning: cat: 40 recordings by unnamed speakers; record at least 50 by 10" in printed
+    assert "warning: fewer than 20 validation clips of a keyword or 100 others, so fixed thresholds" in printed
+    settings = speech.load_checkpoint(out / "last.pt")["settings"]
+    assert settings["network"] == asdict(replace(SETTINGS.network, labels=3))
+    assert (settings["epochs"], settings["steps"]) == (1, 3)
+    metadata = Model(out).metadata
+    assert metadata.speeds["balanced"]["continuous"] == {"cat": 0.9, "_unknown_": 1.0, "_silence_": 1.0}
+    assert "train clips by unnamed speakers" in metadata.data
+    assert main(["evaluate", "--model", str(out), "--data-dir", str(data), "--split", "test", "--card"]) == 0
+    assert "clips, unnamed speakers." in (out / "README.md").read_text()
+
+
+def test_without_epochs_a_run_has_as_many_as_suit_its_data(
+    run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+    monkeypatch.setattr(speech, "train", lambda settings, *_: begun.append(settings))
+    monkeypatch.setattr(speech, "export_run", lambda *_: None)
+    base = str(run[1] / "best.pt")
+    for steps, options in ((50, []), (1, []), (1, ["--from", base]), (50, ["--epochs", "7"])):
+        monkeypatch.setattr(speech, "EPOCH_STEPS", steps)
+        assert main(["speech", "--data-dir", str(run[0]), "--keywords", "up", *options, "--out", str(tmp_path)]) == 0
+    assert [settings.epochs for settings in begun] == [speech.FEW_EPOCHS, speech.EPOCHS, speech.FEW_EPOCHS, 7]
+    assert [settings.steps for settings in begun] == [50, 1, 1, 50]
+
+
 def test_export_again_gives_the_same_model(run: tuple[Path, Path], tmp_path: Path) -> None:
     data, out = run
     again = tmp_path / "tiny"
@@ -90,7 +136,7 @@ def test_compare_writes_both_curves(run: tuple[Path, Path], tmp_path: Path) -> N
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["speech", "--data-dir", "DATA", "--keywords", "up,nowhere", "--out", "x"], "found none of ['nowhere']"),
+        (["speech", "--data-dir", "DATA", "--keywords", "up,nowhere", "--out", "x"], NOWHERE),
         (["evaluate", "--model", "nowhere", "--data-dir", "DATA"], "expected a model.onnx, got no such file"),
         (["export", "--checkpoint", "nowhere.pt", "--data-dir", "DATA", "--out", "x"], "expected the checkpoint"),
     ],

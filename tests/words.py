@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import soundfile
+import soxr
 
 from training.speech_commands import split_of
 
@@ -31,6 +32,23 @@ def write_words(folder: Path, train: int = 30, other: int = 6) -> Path:
                 soundfile.write(path, spoken(tones, pitch, rng), RATE)
     (folder / "_background_noise_").mkdir()
     soundfile.write(folder / "_background_noise_" / "hiss.wav", 0.05 * rng.standard_normal(3 * RATE), RATE)
+    return folder
+
+
+def write_own_words(folder: Path, count: int = 40) -> Path:
+    """Recordings as a user has them: a second or more, of several kinds and rates, names that tell no speaker."""
+    rng = np.random.default_rng(0)
+    kinds = [("wav", 44_100), ("mp3", 44_100), ("ogg", 22_050), ("flac", 8_000), ("wav", 48_000)]
+    for word, tones in WORDS.items():
+        (folder / word).mkdir(parents=True)
+        for i in range(count):
+            ending, rate = kinds[i % len(kinds)]
+            quiet = 0.002 * rng.standard_normal(rng.integers(0, RATE))
+            samples = soxr.resample(np.concatenate([spoken(tones, rng.uniform(0.95, 1.05), rng), quiet]), RATE, rate)
+            channels = np.stack([samples] * (1 + i % 2), axis=1)
+            soundfile.write(folder / word / f"Take {i}.{ending}", channels, rate)
+    (folder / "_background_noise_").mkdir()
+    soundfile.write(folder / "_background_noise_" / "kitchen.wav", 0.02 * rng.standard_normal(RATE), RATE)
     return folder
 
 

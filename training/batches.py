@@ -1,5 +1,6 @@
 """Clips of a split as tensors, and batches of augmented features made of them."""
 
+import math
 from typing import NamedTuple
 
 import torch
@@ -28,10 +29,37 @@ class Data(NamedTuple):
     material: Material  # of streams
 
 
-def shuffled(count: int, batch: int, generator: Generator) -> tuple[Tensor, ...]:
-    """Row numbers in random order, cut into whole batches."""
-    order = torch.randperm(count, generator=generator, device=generator.device).cpu()
-    return order[: count // batch * batch].split(batch)
+class Order(NamedTuple):
+    """The order in which clips are learnt from: those of keywords all, of the others at most as many.
+
+    Few clips are gone over again until there are `least` batches, each time with more of the others.
+    """
+
+    is_keyword: Tensor  # bool [clips]
+    batch: int
+    least: int
+
+    @property
+    def batches(self) -> int:
+        """Of an epoch."""
+        return max(self.least, self._once // self.batch)
+
+    def epoch(self, generator: Generator) -> tuple[Tensor, ...]:
+        """Row numbers of each batch."""
+        passes = math.ceil(self.batches * self.batch / self._once)
+        rows = torch.cat([self._pass(generator) for _ in range(passes)])
+        return rows[: self.batches * self.batch].split(self.batch)
+
+    @property
+    def _once(self) -> int:
+        """Rows of one pass."""
+        keywords = int(self.is_keyword.sum())
+        return keywords + min(keywords, len(self.is_keyword) - keywords)
+
+    def _pass(self, generator: Generator) -> Tensor:
+        rows = torch.randperm(len(self.is_keyword), generator=generator, device=generator.device).cpu()
+        keyword = self.is_keyword[rows]
+        return rows[keyword | ((~keyword).cumsum(0) <= keyword.sum())]
 
 
 class Features:

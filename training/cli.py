@@ -11,7 +11,7 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from service.audio import BadAudio
 from service.model import BadModel, Model
-from training import compare, cost, evaluate, int8, mnist, paper_report, report, speech, stream_evaluation
+from training import compare, cost, evaluate, int8, mnist, own_words, paper_report, report, speech, stream_evaluation
 from training import speech_commands as sc
 from training.download import DownloadError, fetch_mnist, fetch_speech_commands
 from training.experiments import sequence_spotting, temporal_mnist, two_sequence
@@ -55,6 +55,7 @@ def parser() -> argparse.ArgumentParser:
         ("evaluate", add_evaluate, "measure an exported model on a split"),
         ("compare", add_compare, "accuracy against decision time of RC runs beside EOS runs"),
         ("int8", add_int8, "speed, accuracy and decision time of a model beside itself in 8 bits"),
+        ("own-words", add_own_words, "accuracy on new words against the number of recordings of each"),
         ("cost", add_cost, "CPU time of an RC epoch beside an EOS epoch"),
         ("download", add_download, "fetch Speech Commands v0.02 from its official address"),
         ("sequence-spotting", experiment(sequence_spotting.run), "section 3.1 of the paper, figure 1"),
@@ -98,13 +99,17 @@ def add_speech(command: argparse.ArgumentParser) -> None:
         help="each sequence draws its threshold from here up; equal to --threshold: Algorithm 1 as published",
     )
     command.add_argument(
-        "--epochs", type=int, default=60, help="at most; a run stops early when validation stands still"
+        "--epochs",
+        type=int,
+        default=0,
+        help=f"at most, each of {speech.EPOCH_STEPS} batches or more; a run stops early when validation stands still "
+        f"(default: {speech.EPOCHS}, with --from or few clips {speech.FEW_EPOCHS})",
     )
     command.add_argument("--seed", type=int, default=0, help="of weights, batches and augmentation")
     command.add_argument(
         "--clips-only", dest="streams", action="store_false", help="no streams of words: for answers to single clips"
     )
-    command.add_argument("--from", dest="base", default="", help="begin with the weights of this checkpoint")
+    command.add_argument("--from", dest="base", default="", help="begin with network and weights of this checkpoint")
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     command.add_argument("--out", type=Path, required=True, help="folder of the run; its name is the model's")
@@ -174,6 +179,22 @@ def run_compare(args: argparse.Namespace) -> None:
     found["measured"] = report.facts(args.command_line, 0)
     compare.write(found, args.out)
     print((args.out / "compare.md").read_text())
+
+
+def add_own_words(command: argparse.ArgumentParser) -> None:
+    add_data(command)
+    command.add_argument("--words", default="cat,bed,happy", help="new words, with commas; all others are _unknown_")
+    command.add_argument("--clips", type=int, nargs="+", default=[5, 20, 50, 100, 300], help="numbers of recordings")
+    command.add_argument("--from", dest="base", default=own_words.BASE, help="checkpoint to begin with, or not")
+    command.add_argument("--out", type=Path, required=True, help="folder; models that are in it are not trained again")
+    command.set_defaults(run=run_own_words)
+
+
+def run_own_words(args: argparse.Namespace) -> None:
+    found = own_words.own_words(args.data_dir, args.words.split(","), args.clips, args.base, args.out)
+    found["measured"] = report.facts(args.command_line, 0)
+    own_words.write(found, args.out)
+    print((args.out / "own_words.md").read_text())
 
 
 def add_cost(command: argparse.ArgumentParser) -> None:

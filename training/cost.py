@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from training.augment import Augmenter
-from training.batches import Data, batch_features, shuffled
+from training.batches import Data, batch_features
 from training.frontend import SAMPLE_RATE
-from training.loop import learn, step_seconds
+from training.loop import learn, order_of, step_seconds
 from training.network import State
 from training.run import RunSettings, load, start
 
@@ -29,7 +29,7 @@ def cost(settings: RunSettings, checkpoint: Path, data: Data, batches: int) -> d
     augmenter = Augmenter(settings.augment, data.noise, data.rooms, run.generator)
     seconds, steps = {"rc": 0.0, "eos": 0.0}, []
     carried: dict[str, State | None] = dict.fromkeys(seconds)
-    for rows in shuffled(len(data.train.targets), settings.batch, run.generator)[:batches]:
+    for rows in order_of(settings, data).epoch(run.generator)[:batches]:
         for method in seconds:
             began = time.process_time()
             features, targets = batch_features(data.train, rows, len(settings.labels) - 1, augmenter, run.front_end)

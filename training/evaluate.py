@@ -21,6 +21,8 @@ FASTEST, SLOWEST = 0.3, 0.9  # seconds: the range of mean decision times in whic
 Speeds = dict[str, dict[str, dict[str, float]]]  # speed -> mode -> label -> threshold
 SPEED_FALSE_SHARES = {"fast": 0.02, "balanced": 0.008, "accurate": 0.003}  # of other clips that may fire a keyword
 SPEED_LIMITS_S = {"fast": 0.55, "balanced": 0.66, "accurate": 1.0}  # mean decision time a speed may take, validation
+LEAST_CLIPS, LEAST_OTHERS = 20, 100  # of each keyword, and of all else; with fewer nothing is chosen on validation
+FIXED_THRESHOLDS = {"fast": 0.8, "balanced": 0.9, "accurate": 0.97}  # of speeds that are not chosen
 
 
 class Heard(NamedTuple):
@@ -100,6 +102,23 @@ def choose_speeds(model: Model, heard: Sequence[Heard], points: Sequence[dict[st
     return speeds
 
 
+def enough_to_choose_on(targets: Sequence[str], keywords: Sequence[str]) -> bool:
+    counts = [targets.count(keyword) for keyword in keywords]
+    return all(count >= LEAST_CLIPS and len(targets) - count >= LEAST_OTHERS for count in counts)
+
+
+def fixed_speeds(model: Model) -> Speeds:
+    """Thresholds from the range that sequences draw theirs from in training, the same for every keyword."""
+    meta = model.metadata
+    return {
+        speed: {
+            "utterance": dict.fromkeys(meta.labels, threshold),
+            "continuous": dict.fromkeys(meta.labels, 1.0) | dict.fromkeys(meta.keywords, threshold),
+        }
+        for speed, threshold in FIXED_THRESHOLDS.items()
+    }
+
+
 def most_accurate(points: Sequence[dict[str, float]], seconds: float) -> float:
     """The threshold of the most accurate point of a curve within a mean decision time; the fastest if none is."""
     within = [point for point in points if point["decision_time_s"] <= seconds] or [points[0]]
@@ -151,7 +170,7 @@ def evaluate_folder(model: Model, folder: Path, split: str) -> dict[str, Any]:
             "name": folder.name,
             "split": split,
             "clips": len(clips),
-            "speakers": len({clip.speaker for clip in clips}),
+            "speakers": sc.speakers(clips),
             "refused": refused,
         },
         **evaluate(model, samples, [clip.word for clip in clips], noise),

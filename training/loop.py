@@ -15,7 +15,7 @@ from rich.progress import Progress
 from torch import Generator, Tensor
 
 from training.augment import Augmenter
-from training.batches import ClipSet, Data, Features, batch_features, shuffled, stream_features
+from training.batches import ClipSet, Data, Features, Order, batch_features, stream_features
 from training.frontend import SAMPLE_RATE, LogMel
 from training.network import Network, State
 from training.rank_coding import (
@@ -48,20 +48,20 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
     if resume:
         load(run, settings, out / "last.pt")
     elif settings.base:
-        begin_with(run, Path(settings.base))
+        begin_with(run, settings)
     augmenter = Augmenter(settings.augment, data.noise.to(device), data.rooms.to(device), run.generator)
     streams = streams_of(settings, data)
     silence = len(settings.labels) - 1
-    steps_an_epoch = len(data.train.targets) // settings.batch
+    order = order_of(settings, data)
     with Progress(transient=True) as progress:
-        bar = progress.add_task("", total=settings.epochs * steps_an_epoch, completed=run.epoch * steps_an_epoch)
+        bar = progress.add_task("", total=settings.epochs * order.batches, completed=run.epoch * order.batches)
         while still_learning(run, settings):
             began, tally, rng = time.perf_counter(), Tally(), np.random.default_rng([settings.seed, run.epoch])
             carried: State | None = None
             run.network.train()
             augmenter.settings = settings.augment.at(strength(settings, run.epoch))
-            for i, rows in enumerate(shuffled(len(data.train.targets), settings.batch, run.generator)):
-                set_learning_rate(run, settings, run.epoch + i / steps_an_epoch)
+            for i, rows in enumerate(order.epoch(run.generator)):
+                set_learning_rate(run, settings, run.epoch + i / order.batches)
                 features, targets = batch_features(data.train, rows, silence, augmenter, run.front_end)
                 loss, answers, carried = learn(settings, run, features, targets, carried)
                 if streams:  # half as many as clips, and three times as long
@@ -114,6 +114,10 @@ def streams_of(settings: RunSettings, data: Data) -> Streams | None:
         return None
     step_s = settings.front_end.hop * settings.network.stride / SAMPLE_RATE
     return Streams(data.material, settings.labels, step_s, settings.augment.speed)
+
+
+def order_of(settings: RunSettings, data: Data) -> Order:
+    return Order(data.train.targets < len(settings.labels) - NOT_KEYWORDS, settings.batch, settings.steps)
 
 
 def strength(settings: RunSettings, epoch: int) -> float:

@@ -45,7 +45,8 @@ def card_head(meta: Metadata, report: Mapping[str, Any]) -> list[str]:
         f"- Trained with method `{meta.method}`, threshold {meta.theta:g}, beta {meta.beta:g}, seed {meta.seed}, "
         f"commit `{meta.commit}`.",
         f"- Training data: {meta.data}",
-        f"- Measured on: {test['split']} split of {test['name']}, {test['clips']} clips, {test['speakers']} speakers.",
+        f"- Measured on: {test['split']} split of {test['name']}, {test['clips']} clips, "
+        f"{test['speakers'] or 'unnamed'} speakers.",
         "",
         "This page and `report.json` are written by the command below; no figure is written by hand.",
         "",
@@ -94,7 +95,7 @@ def card_limits(report: Mapping[str, Any]) -> list[str]:
         "## Limits",
         "",
         *([] if "streams" in report else ["- Measured on single words of one second, not in endless speech."]),
-        "- The words are short, and some are the beginning of others (go, no, up): an early answer can't know.",
+        "- Of a word that is short, or the beginning of others (go, no, up), an early answer can't be sure.",
     ]
 
 

@@ -39,6 +39,7 @@ class RunSettings:
     seed: int = 0
     streams: bool = True  # train on streams of words too, by rank coding only
     base: str = ""  # checkpoint whose weights the run begins with
+    steps: int = 1  # batches that an epoch has at least
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> "RunSettings":
@@ -98,15 +99,15 @@ def save(run: Run, settings: RunSettings, path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps({**facts, **run.history[-1]}, indent=1) + "\n")
 
 
-def begin_with(run: Run, path: Path) -> None:
-    """Take the normalisation and the averaged weights of a checkpoint; a layer of another shape stays as it is."""
-    saved = torch.load(path, map_location="cpu", weights_only=True)
+def begin_with(run: Run, settings: RunSettings) -> None:
+    """Take the normalisation and the averaged weights of `base`; the output layer only where it has the same labels."""
+    saved = torch.load(settings.base, map_location="cpu", weights_only=True)
     run.front_end.load_state_dict(saved["front_end"])
     weights = run.network.state_dict()
-    for name, value in saved["average"].items():
-        name = name.removeprefix("module.")
-        if name in weights and weights[name].shape == value.shape:
-            weights[name] = value
+    same = tuple(saved["settings"]["labels"]) == settings.labels
+    for name in weights:
+        if same or not name.startswith("output."):
+            weights[name] = saved["average"][f"module.{name}"]
     run.network.load_state_dict(weights)
     run.average.module.load_state_dict(weights)
 
@@ -114,8 +115,8 @@ def begin_with(run: Run, path: Path) -> None:
 def load(run: Run, settings: RunSettings, path: Path) -> None:
     """Continue `run` where the checkpoint stood. Raises ValueError when it is of other settings."""
     saved = torch.load(path, map_location="cpu", weights_only=True)
-    if saved["settings"] != asdict(settings):
-        changed = [name for name, value in asdict(settings).items() if saved["settings"].get(name) != value]
+    before, now = asdict(RunSettings.from_dict(saved["settings"])), asdict(settings)
+    if changed := [name for name in now if before[name] != now[name]]:
         raise ValueError(f"{path}: expected the settings of the run to go on with, got other {', '.join(changed)}")
     for name in ("front_end", "network", "average", "optimiser"):
         getattr(run, name).load_state_dict(saved[name])

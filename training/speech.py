@@ -4,7 +4,7 @@ The glue between data, loop, evaluation and export; owns no method of its own.
 """
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from datetime import date
 from pathlib import Path
@@ -15,18 +15,32 @@ import torch
 from numpy.typing import NDArray
 
 from service.model import MODES, Metadata, Model
+from training import checks
 from training import speech_commands as sc
 from training.batches import ClipSet, Data
-from training.evaluate import SPEED_LIMITS_S, Speeds, choose_speeds, curve, hear
+from training.evaluate import (
+    LEAST_CLIPS,
+    LEAST_OTHERS,
+    SPEED_LIMITS_S,
+    Speeds,
+    choose_speeds,
+    curve,
+    enough_to_choose_on,
+    fixed_speeds,
+    hear,
+)
 from training.export import Spotter, commit, export
 from training.frontend import SAMPLE_RATE, FrontEndSettings, LogMel
-from training.loop import train
+from training.loop import order_of, train
 from training.material import Material, as_int16, gain_to_loudness, read_material, read_speech, spoken
 from training.network import Network, NetworkSettings
 from training.run import RunSettings
 from training.stream_evaluation import calibrate
 
 REFRACTORY_S = 0.5
+EPOCH_STEPS = 50  # batches that an epoch has at least
+EPOCHS, FEW_EPOCHS = 60, 20  # the second where weights are begun with, or clips are too few for EPOCH_STEPS
+NOISE_S = 10  # of noise, at least; streams of training must fit in
 COMPARED_CLIPS = 20  # clips on which torch and onnxruntime must agree before an export is written
 
 Samples = NDArray[np.float32]
@@ -46,24 +60,29 @@ PRESETS = {
 def load_data(
     folder: Path, labels: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path], speech: Sequence[Path] = ()
 ) -> Data:
-    """Training and validation clips of a folder, noise, rooms and running speech. Prints what was refused."""
+    """Training and validation clips of a folder, noise, rooms and running speech. Prints what is wrong with them."""
     backgrounds = sc.read_recordings([folder / sc.BACKGROUND, *noise], "train")
     recordings = np.concatenate([each * gain_to_loudness(each) for each in backgrounds] or [np.zeros(2 * sc.CLIP)])
     responses = [sc.direct_sound_first(response) for response in sc.read_recordings(rooms, "train")]
     responses_or_none = np.stack(responses or [sc.direct_sound_first(np.ones(1, np.float32))])
-    clips, samples, about_train = read_split(folder, labels, "train")
-    train = clip_set(clips, samples, labels)
+    recordings = np.resize(recordings, max(len(recordings), NOISE_S * SAMPLE_RATE))
+    warn(checks.by_name(folder, labels[:-2], bool(backgrounds)))
+    clips, samples = read_split(folder, "train")
+    validation_clips, validation_samples = read_split(folder, "validation")
+    refuse_gaps(folder, labels[:-2], {"train": clips, "validation": validation_clips})
     words = spoken(clips, samples, labels[:-2])
-    clips, samples, about_validation = read_split(folder, labels, "validation")
+    warn(checks.by_sound([*clips, *validation_clips], [*samples, *validation_samples]))
+    warn(checks.by_length(words, labels[:-2]))
     talk = [each for part in speech for each in read_speech(part, labels[:-2], "train")]
     minutes = sum(len(each.samples) for each in talk) / SAMPLE_RATE / 60
-    about = f"{folder.name}: {about_train}, {about_validation}, {len(backgrounds)} background recordings, "
+    about = f"{folder.name}: {about_clips(clips, 'train')}, {about_clips(validation_clips, 'validation')}, "
+    about += f"{len(backgrounds)} background recordings, "
     about += f"{len(responses)} room responses, {minutes:.0f} minutes of running speech"
     print(about)
     return Data(
         about,
-        train,
         clip_set(clips, samples, labels),
+        clip_set(validation_clips, validation_samples, labels),
         torch.from_numpy(recordings).half(),
         torch.from_numpy(responses_or_none),
         Material(
@@ -76,14 +95,31 @@ def load_data(
     )
 
 
-def read_split(folder: Path, labels: Sequence[str], split: str) -> tuple[list[sc.Clip], list[Samples], str]:
-    """Clips of a split with a few words on them. Raises BadData for a keyword without clips."""
+def warn(lines: Iterable[str]) -> None:
+    for line in lines:
+        print("warning:", line)
+
+
+def read_split(folder: Path, split: str) -> tuple[list[sc.Clip], list[Samples]]:
+    """Clips of a split. Prints what was refused."""
     clips, samples, refused = sc.read_clips(sc.find_clips(folder, split))
     for line in refused:
         print("refused", line)
-    if missing := set(labels[:-2]) - {clip.word for clip in clips}:
-        raise sc.BadData(f"{folder}: expected recordings of every keyword, found none of {sorted(missing)} for {split}")
-    return clips, samples, f"{len(clips)} {split} clips by {len({clip.speaker for clip in clips})} speakers"
+    return clips, samples
+
+
+def refuse_gaps(folder: Path, keywords: Sequence[str], splits: dict[str, list[sc.Clip]]) -> None:
+    """Raise BadData that names every keyword without clips in a split."""
+    gaps = {split: sorted(set(keywords) - {clip.word for clip in clips}) for split, clips in splits.items()}
+    if found := ", ".join(f"none of {missing} for {split}" for split, missing in gaps.items() if missing):
+        raise sc.BadData(
+            f"{folder}: expected recordings of every keyword, found {found}; a tenth of the speakers (of the "
+            "recordings, where names tell no SPEAKER_nohash_) is for validation: record more"
+        )
+
+
+def about_clips(clips: Sequence[sc.Clip], split: str) -> str:
+    return f"{len(clips)} {split} clips by {sc.speakers(clips) or 'unnamed'} speakers"
 
 
 def clip_set(clips: Sequence[sc.Clip], samples: Sequence[Samples], labels: Sequence[str]) -> ClipSet:
@@ -95,13 +131,27 @@ def train_and_export(
     folder: Path, keywords: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path], talk: Sequence[Path],
     settings: dict[str, Any], preset: str, device: str, resume: bool, out: Path,
 ) -> None:  # fmt: skip
-    """`rc-train speech`: a run in `out`, then its best checkpoint as `out`/model.onnx."""
+    """`rc-train speech`: a run in `out`, then its best checkpoint as `out`/model.onnx.
+
+    `settings`: some of a run's; `epochs` 0 for as many as suit the data. Where they have a `base`, the network is its.
+    Where validation has too few clips to choose by, the last checkpoint is exported.
+    """
     labels = sc.labels_for(keywords)
-    front_end, network = PRESETS[preset]
+    front_end, network = network_of(settings["base"]) if settings["base"] else PRESETS[preset]
     run = RunSettings(labels, replace(network, labels=len(labels)), front_end, **settings)
     data = load_data(folder, labels, noise, rooms, talk)
+    few = order_of(run, data).batches < EPOCH_STEPS
+    epochs = run.epochs or (FEW_EPOCHS if few or run.base else EPOCHS)
+    run = replace(run, epochs=epochs, steps=EPOCH_STEPS if few else 1)
     train(run, data, out, pick_device(device), resume)
-    export_run(out / "best.pt", folder, noise, rooms, talk, out)
+    words = [labels[target] for target in data.validation.targets]
+    best = "best.pt" if enough_to_choose_on(words, keywords) else "last.pt"
+    export_run(out / best, folder, noise, rooms, talk, out)
+
+
+def network_of(checkpoint: str) -> tuple[FrontEndSettings, NetworkSettings]:
+    settings = RunSettings.from_dict(load_checkpoint(Path(checkpoint))["settings"])
+    return settings.front_end, settings.network
 
 
 def pick_device(name: str) -> torch.device:
@@ -113,7 +163,8 @@ def export_run(
 ) -> Metadata:
     """Export the checkpoint of a run to `out`/model.onnx, its speeds chosen on validation.
 
-    On the clips of `folder`, and for endless streams, where there is running speech, on streams of these.
+    On the clips of `folder`, and for endless streams, where there is running speech, on streams of these. Thresholds
+    are fixed where there are too few clips.
     """
     saved = load_checkpoint(checkpoint)
     labels = saved["settings"]["labels"]
@@ -123,12 +174,18 @@ def export_run(
     targets = [labels[sc.label_of(clip.word, labels)] for clip in clips]
     heard = hear(model, samples, targets)
     points = curve(model, heard)
-    speeds = choose_speeds(model, heard, points)
+    metadata = replace(model.metadata, curve=points)
+    if enough_to_choose_on(targets, metadata.keywords):
+        speeds = choose_speeds(model, heard, points)
+    else:
+        few = f"fewer than {LEAST_CLIPS} validation clips of a keyword or {LEAST_OTHERS} others, so fixed thresholds"
+        warn([few])
+        speeds, metadata = fixed_speeds(model), replace(metadata, data=f"{metadata.data}; {few}")
     if talk:
         material = read_material(folder, labels[:-2], "validation", noise, rooms, talk)
         for speed, thresholds in calibrate(model, material).items():
             speeds[speed]["continuous"] |= thresholds
-    metadata = replace(model.metadata, speeds=speeds, curve=points)
+    metadata = replace(metadata, speeds=speeds)
     export(spotter_of(saved), metadata, samples[:: max(1, len(samples) // COMPARED_CLIPS)], out / "model.onnx")
     return metadata
 

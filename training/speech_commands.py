@@ -1,11 +1,11 @@
-"""Speech Commands, and any data in its layout: a folder a word, files named SPEAKER_nohash_TAKE.
+"""Speech Commands, and any folder with a folder of recordings for each word.
 
 Owns the official split by speaker, labels and the reading of clips, noise and rooms. Knows nothing of training.
 """
 
 import hashlib
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +14,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.audio import BadAudio, read_audio
+from training.endpoints import LEAST_DB, endpoints, levels
 from training.frontend import SAMPLE_RATE
 
 UNKNOWN, SILENCE, BACKGROUND = "_unknown_", "_silence_", "_background_noise_"
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
+SPEAKER_ENDS = "_nohash_"  # in the name of a file that says who speaks: SPEAKER_nohash_TAKE
 CLIP = SAMPLE_RATE  # samples: the data set's clips last at most one second
-SHORTEST_S = 0.2
+SHORTEST_S, LONGEST_S = 0.2, 30.0  # of a recording of one word
+SILENT = 1e-3  # peak of a recording in which nothing is said
 ROOM_S = 0.5  # of an impulse response that is used
 VALIDATION, TESTING = 10.0, 10.0  # percent of speakers
 VALIDATION_RECORDINGS, TEST_RECORDINGS = 20.0, 20.0  # percent of noises, music and rooms
@@ -30,7 +33,7 @@ MOST_SPEAKERS = 2**27 - 1  # of the data set's own split
 class Clip:
     path: Path
     word: str
-    speaker: str
+    speaker: str  # empty where the name does not tell
 
 
 class BadData(ValueError):
@@ -38,11 +41,24 @@ class BadData(ValueError):
 
 
 def split_of(name: str) -> str:
-    """`train`, `validation` or `test` by the speaker in a file name (Warden 2018, section 7; SHA-1 of the speaker)."""
-    percent = percent_of(re.sub(r"_nohash_.*$", "", Path(name).name))
+    """`train`, `validation` or `test` by the speaker in a file name (Warden 2018, section 7; SHA-1 of the speaker).
+
+    By the whole name without its ending where no speaker is in it.
+    """
+    percent = percent_of(speaker_of(name) or Path(name).stem)
     if percent < VALIDATION:
         return "validation"
     return "test" if percent < VALIDATION + TESTING else "train"
+
+
+def speaker_of(name: str) -> str:
+    speaker, told, _ = Path(name).name.partition(SPEAKER_ENDS)
+    return speaker if told else ""
+
+
+def speakers(clips: Iterable[Clip]) -> int:
+    """How many speakers the names of some clips tell of."""
+    return len({clip.speaker for clip in clips} - {""})
 
 
 def split_of_recording(name: str) -> str:
@@ -61,19 +77,22 @@ def percent_of(name: str) -> float:
     return digest % (MOST_SPEAKERS + 1) * (100.0 / MOST_SPEAKERS)
 
 
-def find_clips(folder: Path, split: str) -> list[Clip]:
-    """Every clip of a split, sorted by word and name. Raises BadData for a folder that has none."""
+def all_clips(folder: Path) -> Iterator[Clip]:
+    """Every clip, sorted by word and name. Raises BadData where there is no folder."""
     if not folder.is_dir():
         raise BadData(f"{folder}: expected a folder with a folder of recordings for each word")
     words = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith(("_", ".")))
-    clips = [
-        Clip(path, word.name, path.name.split("_nohash_")[0])
-        for word in words
-        for path in sorted(word.iterdir())
-        if path.suffix.lower() in SUFFIXES and split_of(path.name) == split
-    ]
+    for word in words:
+        for path in sorted(word.iterdir()):
+            if path.suffix.lower() in SUFFIXES:
+                yield Clip(path, word.name, speaker_of(path.name))
+
+
+def find_clips(folder: Path, split: str) -> list[Clip]:
+    """Every clip of a split. Raises BadData for a folder that has none."""
+    clips = [clip for clip in all_clips(folder) if split_of(clip.path.name) == split]
     if not clips:
-        raise BadData(f"{folder}: expected WORD/SPEAKER_nohash_TAKE with {sorted(SUFFIXES)}, found none for {split}")
+        raise BadData(f"{folder}: expected WORD/RECORDING with {sorted(SUFFIXES)}, found none for {split}")
     return clips
 
 
@@ -87,7 +106,7 @@ def label_of(word: str, labels: Sequence[str]) -> int:
 
 
 def read_clips(clips: Sequence[Clip]) -> tuple[list[Clip], list[NDArray[np.float32]], list[str]]:
-    """The readable clips, their samples at 16 kHz, at most one second each, and a line for every clip refused."""
+    """The good clips, their samples at 16 kHz, at most one second each, and a line for every recording refused."""
     with ThreadPoolExecutor() as pool:
         read = list(pool.map(read_or_reason, clips))
     kept = [(clip, value) for clip, value in zip(clips, read, strict=True) if not isinstance(value, str)]
@@ -99,14 +118,23 @@ def read_or_reason(clip: Clip) -> NDArray[np.float32] | str:
         samples = read_audio(clip.path)
     except BadAudio as error:
         return f"{clip.path}: {error}"
-    if len(samples) < SHORTEST_S * SAMPLE_RATE:
-        return f"{clip.path}: expected at least {SHORTEST_S} s, got {len(samples) / SAMPLE_RATE:.2f} s"
-    return middle(samples, CLIP)
+    if not SHORTEST_S <= len(samples) / SAMPLE_RATE <= LONGEST_S:
+        return f"{clip.path}: expected {SHORTEST_S} to {LONGEST_S:g} s, got {len(samples) / SAMPLE_RATE:.2f} s"
+    if np.abs(samples).max() < SILENT:
+        return f"{clip.path}: expected a word, got silence"
+    if clip.speaker and len(samples) <= CLIP:
+        return samples  # cut already, as those of the data set are
+    if levels(samples).max() < LEAST_DB:
+        return f"{clip.path}: expected a word, got nothing that stands out of the noise"
+    return around_word(samples)
 
 
-def middle(samples: NDArray[np.float32], length: int) -> NDArray[np.float32]:
-    start = max(0, (len(samples) - length) // 2)
-    return samples[start : start + length]
+def around_word(samples: NDArray[np.float32]) -> NDArray[np.float32]:
+    """The second with the word of a recording [samples] in its middle, as far as the recording has one around it."""
+    start_s, end_s = endpoints(samples)
+    start = int((start_s + end_s) / 2 * SAMPLE_RATE) - CLIP // 2
+    start = max(0, min(start, len(samples) - CLIP))
+    return samples[start : start + CLIP]
 
 
 def padded(samples: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
