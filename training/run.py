@@ -35,7 +35,7 @@ class RunSettings:
     batch: int = 64
     learning_rate: float = 1e-3
     clip_norm: float = 0.25
-    patience: int = 15  # epochs without a better validation before a run stops
+    patience: int = 30  # epochs without a better validation before a run stops
     seed: int = 0
     streams: bool = True  # train on streams of words too, by rank coding only
     base: str = ""  # checkpoint whose weights the run begins with
