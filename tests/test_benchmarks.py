@@ -11,10 +11,13 @@ import pytest
 import soundfile
 
 from service.spotter import Spotter
-from tests.benchmarks import environment, peers, pocketsphinx_spotting
+from tests.benchmarks import environment, peers, spotting
 from tests.benchmarks.engines import MOST_LISTED, OpenWakeWord, PocketSphinx, RankCoding, Told
 from tests.benchmarks.worker import CHUNK, run
 from tests.conftest import RATE, pcm, say
+from training.hearing import Detected
+from training.material import Material, Spoken, Word
+from training.stream_evaluation import streams_of
 
 
 @dataclass(frozen=True)
@@ -132,21 +135,26 @@ def test_the_command_writes_a_table_and_its_figures(
     assert capsys.readouterr().out == out.read_text()
 
 
-def test_spotting_writes_a_line_a_word(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    asked: list[tuple[object, ...]] = []
+def test_what_pocketsphinx_tells_is_judged_by_the_words_of_the_streams() -> None:
+    word = Spoken((8000 * np.sin(np.arange(RATE))).astype(np.int16), (Word("yes", 0.3, 0.7, "keyword"),))
+    speech = Spoken(word.samples, (Word("", 0.0, 1.0, "speech"),))
+    material = Material({"yes": [word]}, {}, [speech], np.ones(RATE, np.float32), np.zeros((0, 1), np.float32))
+    hours = 0.01
 
-    def hear(python: Path, engine: str, audio: np.ndarray, *options: str) -> dict[str, object]:
-        asked.append((engine, len(audio), *options))
-        return {"told": [{"label": "yes", "told_s": 0.5}]}
+    def told(audio: np.ndarray, threshold: str) -> list[Detected]:
+        """All that is said, told as it ends; nothing at the highest threshold."""
+        words = spotting.said(list(streams_of(material, hours, seed=0)["clean"]))
+        return (
+            []
+            if threshold == spotting.THRESHOLDS[-1]
+            else [Detected("yes", word.end_s) for word in words if word.kind == "keyword"]
+        )
 
-    monkeypatch.setattr(pocketsphinx_spotting, "hear", hear)
-    monkeypatch.setattr(pocketsphinx_spotting, "peers_python", lambda folder: folder)
-    soundfile.write(tmp_path / "a.wav", np.zeros(RATE), RATE)
-    assert pocketsphinx_spotting.main(["--threshold", "1e-5", str(tmp_path / "a.wav")]) == 0
-    assert json.loads(capsys.readouterr().out) == {"file": str(tmp_path / "a.wav"), "label": "yes", "told_s": 0.5}
-    assert asked == [("pocketsphinx", RATE, "--threshold", "1e-5")]
+    rows = spotting.theirs(told, ["yes"], material, hours)
+    assert [row["threshold"] for row in rows] == list(spotting.THRESHOLDS)
+    assert {(row["misses clean"], row["misses 10 dB"]) for row in rows[:-1]} == {(0.0, 0.0)}
+    assert all(row["false alarms an hour in speech"] > 100 for row in rows[:-1])
+    assert tuple(rows[-1].values())[2:] == (1.0, 1.0, 0.0)
 
 
 def test_an_engine_that_fails_says_why() -> None:
