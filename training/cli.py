@@ -106,7 +106,7 @@ def add_speech(command: argparse.ArgumentParser) -> None:
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     command.add_argument("--out", type=Path, required=True, help="folder of the run; its name is the model's")
     study = command.add_argument_group(
-        "study", "Section 3.4 of the paper: its own settings, of all others only --device"
+        "study", "section 3.4 of the paper; of the options above only --data-dir, --keywords, --device and --out count"
     )
     study.add_argument("--study", action="store_true", help="train and compare many runs; a stopped study goes on")
     study.add_argument("--quick", action="store_true", help="a small network on a few clips, to see it work")
@@ -119,6 +119,8 @@ def run_speech(args: argparse.Namespace) -> None:
         keywords = args.keywords.split(",")
         speech_study.run(args.data_dir, keywords, args.device, args.quick, args.seeds, args.out, args.command_line)
         return
+    if args.quick:
+        raise ValueError("--quick: expected --study beside it")
     speech.train_and_export(
         folder=args.data_dir, keywords=args.keywords.split(","), noise=args.noise, rooms=args.rooms, talk=args.speech,
         settings={name: getattr(args, name) for name in SETTINGS},

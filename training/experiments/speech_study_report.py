@@ -5,17 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from training.experiments.toy import mean_and_spread, over_seeds
 
 ONE, BLOCK, BEST = "one threshold", "by block", "rc, best β"
+BLUES = ("#9ecae1", "#6baed6", "#4292c6", "#2171b5", "#08306b")
 STYLES: dict[str, dict[str, Any]] = {
-    "rc beta 0.0": {"color": "#9ecae1"},
-    "rc beta 0.1": {"color": "#6baed6"},
-    "rc beta 0.2": {"color": "#4292c6"},
-    "rc beta 0.3": {"color": "#2171b5"},
-    "rc beta 0.4": {"color": "#08306b"},
+    **{f"rc beta 0.{i}": {"color": blue} for i, blue in enumerate(BLUES)},
     BEST: {"color": "tab:red", "linewidth": 2},
     "eos": {"color": "tab:green"},
     "eos beta 0.2": {"color": "tab:green", "linestyle": "--"},
@@ -26,7 +22,6 @@ STYLES: dict[str, dict[str, Any]] = {
 
 Result = Mapping[str, Any]
 Group = Sequence[Mapping[str, Any]]  # runs of a kind, a seed each
-Floats = NDArray[np.float64]
 
 
 def write(result: Result, out: Path) -> None:
@@ -53,9 +48,8 @@ def head(result: Result) -> list[str]:
         "",
         f"Algorithm 1 as published, θ {settings['theta']}, {settings['epochs']} epochs of {result['clips']['train']} "
         f"clips in batches of {settings['batch']}, cut so that {len(runs)} runs took {hours:.1f} hours of one core. "
-        "The paper has 1000 epochs of about 85,000 clips, and ten keywords. Unlike it, silence is a label, with some in "
-        "each batch; the learning rate falls to a fiftieth; averaged weights are measured; clips are moved by up to 100 "
-        "ms, four in five with noise.",
+        "The paper has 1000 epochs of about 85,000 clips, and ten keywords. Unlike it: silence is a label, some in "
+        "each batch; the learning rate falls to a fiftieth; averaged weights are measured; clips move by up to 100 ms.",
         "",
         f"Seeds: {result['seeds']}; mean ± standard deviation over them. "
         + (f"Only one for {', '.join(fewer)}, each a side question that costs as much as EOS. " if fewer else "")
@@ -172,7 +166,7 @@ def saving(result: Result) -> list[str]:
     return [*lines, "", "![cost through training](saving.png)", ""]
 
 
-def share(result: Result, name: str, key: str) -> Floats:
+def share(result: Result, name: str, key: str) -> Any:
     """What each epoch of each seed cost, as a share of the mean EOS epoch of that number, [seeds, epochs]."""
     own, eos = (np.array([[row[key] for row in one["history"]] for one in result["runs"][n]]) for n in (name, "eos"))
     return own / eos.mean(axis=0)
@@ -188,18 +182,17 @@ def plot_training(result: Result, path: Path) -> None:
     """Figure 4: accuracy on validation and spike time at the threshold of training, RC left and EOS right."""
     figure = blank(9, 6)
     axes = figure.subplots(2, 2, sharex=True, sharey="row")
-    for name, group in result["runs"].items():
-        for column in [0] * (name == "eos" or name.startswith("rc")) + [1] * name.startswith("eos"):
-            draw_epochs(axes[0, column], group, "validation_accuracy", 100, **STYLES[name], label=name)
-            draw_epochs(axes[1, column], group, "validation_spike_s", 1000, **STYLES[name])
-    at_end = {"color": "tab:red", "label": "eos, at the end"}
-    draw_epochs(axes[0, 0], result["runs"]["eos"], "validation_end_accuracy", 100, **at_end)
+    for column, kind in enumerate(("rc", "eos")):
+        for name in (name for name in result["runs"] if name == "eos" or name.startswith(kind)):
+            draw_epochs(axes[0, column], result["runs"][name], "validation_accuracy", 100, **STYLES[name], label=name)
+            draw_epochs(axes[1, column], result["runs"][name], "validation_spike_s", 1000, **STYLES[name])
+    eos = result["runs"]["eos"]
+    draw_epochs(axes[0, 0], eos, "validation_end_accuracy", 100, color="tab:red", label="eos, at the end")
     axes[0, 0].set(title="RC, and EOS beside", ylabel="accuracy (%)")
-    axes[0, 1].set(title="EOS")
-    axes[1, 0].set(xlabel="epoch", ylabel="mean spike time (ms)")
-    axes[1, 1].set(xlabel="epoch")
-    for each in axes[0]:
-        each.legend(loc="lower right", fontsize="small")
+    axes[1, 0].set(ylabel="mean spike time (ms)")
+    for top, bottom in axes.T:
+        top.legend(loc="lower right", fontsize="small")
+        bottom.set(xlabel="epoch")
     figure.savefig(path, dpi=120)
 
 
@@ -215,11 +208,8 @@ def plot_curves(result: Result, path: Path) -> None:
     panels = figure.subplots(1, 2, sharey=True)
     for name, group in result["runs"].items():
         for i, one in enumerate(group):
-            times, values = (
-                np.array([each[key] for each in one["test"][ONE]]) for key in ("decision_time_s", "accuracy")
-            )
-            style = {**STYLES[name], "label": None if i else name}
-            panels[int(not name.startswith("rc"))].plot(1000 * times, 100 * values, **style)
+            points = np.array([(1000 * each["decision_time_s"], 100 * each["accuracy"]) for each in one["test"][ONE]])
+            panels[int(name[:2] != "rc")].plot(*points.T, **STYLES[name], label=None if i else name)
     for axes in panels:
         draw_compared(axes, result, ONE, BEST, **STYLES[BEST], label=BEST)
         finish(axes)
@@ -232,8 +222,7 @@ def plot_blocks(result: Result, path: Path) -> None:
     axes = figure.subplots()
     for name in (BEST, "rc beta 0.0", "eos"):
         for way, line in ((ONE, "-"), (BLOCK, "--")):
-            style = {"color": STYLES[name]["color"], "linestyle": line, "label": f"{name}, {way}"}
-            draw_compared(axes, result, way, name, **style)
+            draw_compared(axes, result, way, name, color=STYLES[name]["color"], linestyle=line, label=f"{name}, {way}")
     finish(axes)
     figure.savefig(path, dpi=120)
 
@@ -252,8 +241,7 @@ def finish(axes: Any) -> None:
 def plot_saving(result: Result, path: Path) -> None:
     """Work and CPU time of every epoch as shares of EOS."""
     figure = blank(9, 4)
-    kinds = (("steps_run", "steps run"), ("cpu_s", "CPU time"))
-    for axes, (key, what) in zip(figure.subplots(1, 2, sharey=True), kinds, strict=True):
+    for axes, key, what in zip(figure.subplots(1, 2), ("steps_run", "cpu_s"), ("steps run", "CPU time"), strict=True):
         for name in (name for name in result["runs"] if name == "eos" or name.startswith("rc")):
             values = share(result, name, key).mean(axis=0)
             axes.plot(range(1, len(values) + 1), values, **STYLES[name], label=name)
