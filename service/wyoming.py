@@ -30,6 +30,7 @@ from service.protocol import Message, ProtocolError
 from service.stream import Connection
 
 PAPER = Attribution("Rank coding (Jeffares et al., ICLR 2022)", "https://arxiv.org/abs/2110.02865")
+LINGER_S = 1.0
 GONE = {"type": "websocket.disconnect", "code": 1006}
 
 log = logging.getLogger("uvicorn.error")
@@ -71,18 +72,21 @@ class Client(AsyncEventHandler):
 
     async def run(self) -> None:
         try:
+            with suppress(WebSocketDisconnect):
+                await self._streams()
+                await self._hear_out()
+        finally:
+            self.writer.close()
+            self._ended.set()
+
+    async def _streams(self) -> None:
+        try:
             while self._goes_on and await self._begin():
                 with self._backend.stream():
                     await Connection(self, self._backend).run()
         except ProtocolError as error:
             self._backend.metrics.errors.labels(error.code).inc()
-            with suppress(WebSocketDisconnect):
-                await self._tell(Error(str(error), error.code))
-        except WebSocketDisconnect:
-            pass
-        finally:
-            self.writer.close()
-            self._ended.set()
+            await self._tell(Error(str(error), error.code))
 
     async def stop(self) -> None:
         await super().stop()
@@ -166,6 +170,16 @@ class Client(AsyncEventHandler):
         if event is not None and not isinstance(event.data, dict):
             raise ProtocolError("bad_message", f"data: expected an object, got {event.data!r}")
         return event
+
+    async def _hear_out(self) -> None:
+        """Read on for LINGER_S at most: closing with audio unread would reset the connection, and lose the error."""
+        if self.writer.is_closing():
+            return
+        with suppress(OSError, TimeoutError):
+            self.writer.write_eof()
+            async with asyncio.timeout(LINGER_S):
+                while await self.reader.read(1 << 16):
+                    pass
 
     async def _tell(self, event: Eventable) -> None:
         try:

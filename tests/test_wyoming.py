@@ -213,7 +213,7 @@ async def test_a_client_that_leaves_gives_its_slot_back(server: Wyoming) -> None
         ([AudioStart(rate=96000, width=2, channels=1)], "bad_value", "sample_rate: expected 8000 to 48000, got 96000"),
         ([AudioStart(rate=RATE, width=4, channels=1)], "bad_value", "width: expected 2 bytes a sample, got 4"),
         ([Event("audio-start", {})], "bad_value", "width: expected 2 bytes a sample, got None"),
-        ([AudioChunk(audio=bytes(65538), **FORMAT)], "too_big", "event: expected at most 65536 bytes, got 65538"),
+        ([AudioChunk(audio=bytes(1 << 20), **FORMAT)], "too_big", "event: expected at most 65536 bytes, got 1048576"),
     ],
 )
 async def test_what_is_wrong_is_told_and_the_connection_ends(

@@ -35,7 +35,7 @@ from training.loop import order_of, train
 from training.material import Material, as_int16, gain_to_loudness, read_material, read_speech, spoken
 from training.network import Network, NetworkSettings
 from training.run import RunSettings
-from training.stream_evaluation import calibrate
+from training.stream_evaluation import SPEED_CONFIRM_MS, calibrate
 
 REFRACTORY_S = 0.5
 EPOCH_STEPS = 50  # batches that an epoch has at least
@@ -174,7 +174,7 @@ def export_run(
     targets = [labels[sc.label_of(clip.word, labels)] for clip in clips]
     heard = hear(model, samples, targets)
     points = curve(model, heard)
-    metadata = replace(model.metadata, curve=points)
+    model.metadata = metadata = replace(model.metadata, curve=points, confirm_ms=SPEED_CONFIRM_MS if talk else {})
     if enough_to_choose_on(targets, metadata.keywords):
         speeds = choose_speeds(model, heard, points)
     else:

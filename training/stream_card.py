@@ -27,6 +27,7 @@ def section(streams: Figures) -> list[str]:
         "| --- " * 10 + "|",
         *(speed_row(speed, found) for speed, found in speeds.items()),
         "",
+        *confirm_lines(streams["confirm_ms"]),
         "False alarms an hour, by keyword. In running speech the keywords that are really said are no false alarms; "
         "words that sound the same (know, write) are.",
         "",
@@ -62,6 +63,16 @@ def speed_row(speed: str, found: Figures) -> str:
     mixed = found["mixed"]
     times = " | ".join(milliseconds(mixed["decision"], key) for key in ("from_end_s", "from_start_s"))
     return f"| {speed} | {misses} | {mixed['doubles']} | {times} |"
+
+
+def confirm_lines(confirm_ms: Mapping[str, float]) -> list[str]:
+    """How long a score must stand at its threshold, where it must."""
+    waits = ", ".join(f"`{speed}` for {ms:g} ms" for speed, ms in confirm_ms.items() if ms)
+    return (
+        [f"A score must stay at its threshold before a word is heard: {waits}; counted in the times.", ""]
+        if waits
+        else []
+    )
 
 
 def alarm_table(speeds: Figures) -> list[str]:
