@@ -283,6 +283,6 @@ def run_temporal_mnist(args: argparse.Namespace) -> None:
 
 
 def add_report(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--runs", type=Path, required=True, help="folder whose folders are named as the commands are")
+    command.add_argument("--runs", type=Path, required=True, help=f"folder with {', '.join(paper_report.EXPERIMENTS)}")
     command.add_argument("--out", type=Path, default=Path("training"), help="folder for REPORT.md and its figures")
     command.set_defaults(run=lambda args: print(paper_report.gather(args.runs, args.out)))

@@ -22,16 +22,16 @@ from training.batches import ClipSet, Data
 from training.compare import SECONDS
 from training.evaluate import accuracy_at
 from training.experiments import speech_study_report
-from training.loop import CHUNK, posteriors, step_seconds, train
+from training.loop import CHUNK, NOT_KEYWORDS, order_of, posteriors, step_seconds, train
 from training.network import Network, NetworkSettings
 from training.rank_coding import first_crossing
 from training.run import RunSettings
 
 THETA = 0.95
-BETAS, EOS_BETAS, QUICK_BETAS = (0.0, 0.1, 0.2, 0.3, 0.4), (0.2, 0.4), (0.0, 0.2)
+BETAS, EOS_BETAS, QUICK_BETAS = (0.0, 0.1, 0.2, 0.3, 0.4), (0.2, 0.4), (0.0, 0.3)
 CONTROL_SEEDS = 1  # the controls are side questions, and each costs as much as EOS
 FULL: dict[str, Any] = {"epochs": 10, "batch": 32}
-QUICK: dict[str, Any] = {"epochs": 8, "batch": 8, "learning_rate": 8e-3}
+QUICK: dict[str, Any] = {"epochs": 8, "batch": 8, "steps": 30, "learning_rate": 4e-3}
 QUICK_NETWORK = NetworkSettings(labels=0, channels=(4, 8), stride=2, inputs=24, hidden=32, dense=16)
 QUICK_CLIPS = 1000  # of each split
 AUGMENT = replace(AugmentSettings().at(0.0), shift_s=0.1)  # clips a little earlier or later; the paper tells of none
@@ -67,7 +67,7 @@ def run(folder: Path, keywords: Sequence[str], device: str, quick: bool, seeds: 
     result = {
         "measured": report.facts(command, 0),
         "data": data.about,
-        "clips": {"train": len(data.train.targets), "test": len(test.targets)},
+        "clips": {"epoch": order_of(settings, data).batches * settings.batch, "test": len(test.targets)},
         "seeds": seeds,
         "flop_a_step": flop_a_step(settings),
         "runs": found,
@@ -150,11 +150,13 @@ def measure(folder: Path, validation: ClipSet, test: ClipSet) -> dict[str, Any]:
 
 
 def hear(saved: dict[str, Any], clips: ClipSet) -> Heard:
+    """Max-pooling learns all that is no keyword at every step, the first too: its keywords alone may spike."""
     spotter = speech.spotter_of(saved)
     settings = RunSettings.from_dict(saved["settings"])
     outputs = posteriors(spotter.front_end, spotter.network, clips.samples)
     one = step_seconds(torch.zeros(1), settings)
-    return Heard(outputs.amax(2), outputs.argmax(2) == clips.targets[:, None], one)
+    spiking = outputs[..., :-NOT_KEYWORDS] if settings.method == "max-pool" else outputs
+    return Heard(spiking.amax(2), outputs.argmax(2) == clips.targets[:, None], one)
 
 
 def point(heard: Heard, theta: Tensor | float) -> dict[str, float]:
