@@ -73,22 +73,22 @@ async def watch(address: str, names: Sequence[str]) -> np.ndarray:
 
 def row(load: Load, tally: Tally, cpu_ms: float, memory_kib: float, batch: float) -> Row:
     """The figures of one load."""
-    ms = np.array(tally.server_ms or [np.nan])
+    ms = tally.server_ms or None
     return {
         "of": "server",
         "chunk_ms": round(1000 * load.chunk_s),
         "streams": load.streams,
         "cpu_ms_per_stream_s": round(cpu_ms, 3),
         "streams_per_core": int(1000 / cpu_ms),
-        **{f"p{p}_ms": round(float(np.percentile(ms, p)), 2) for p in (50, 95, 99)},
-        "max_ms": round(float(ms.max()), 2),
+        **{f"p{p}_ms": ms and round(float(np.percentile(ms, p)), 2) for p in (50, 95, 99)},
+        "max_ms": ms and round(max(ms), 2),
         "memory_kib_per_stream": round(memory_kib, 1),
         "batch": round(batch, 1),
         "found": tally.found,
         "expected": tally.expected,
         "failed": tally.failures.total(),
         "why": dict(tally.failures.most_common(3)),
-        "load_late_p99_ms": round(float(np.percentile(tally.late_ms or [np.nan], 99)), 1),
+        "load_late_p99_ms": round(float(np.percentile(tally.late_ms or [0.0], 99)), 1),
     }
 
 
@@ -129,12 +129,16 @@ def loads(
 
 def holds(found: Row) -> bool:
     """Whether a load was carried: every detection at its frame, p99 within the limit."""
-    return bool(found["found"] == found["expected"] and found["p99_ms"] <= P99_LIMIT_MS)
+    p99_ms = found["p99_ms"]
+    return bool(found["found"] == found["expected"] and p99_ms is not None and p99_ms <= P99_LIMIT_MS)
 
 
 def table(rows: Sequence[Row], columns: Sequence[str]) -> str:
     lines = [f"| {' | '.join(name.replace('_', ' ') for name in columns)} |", "| --- " * len(columns) + "|"]
-    return "\n".join([*lines, *(f"| {' | '.join(str(found[name]) for name in columns)} |" for found in rows)])
+    cells = ([found[name] for name in columns] for found in rows)
+    return "\n".join(
+        [*lines, *(f"| {' | '.join('-' if cell is None else str(cell) for cell in row)} |" for row in cells)]
+    )
 
 
 def write_into(file: Path, text: str) -> None:

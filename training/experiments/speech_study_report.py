@@ -55,9 +55,10 @@ def head(result: Result) -> list[str]:
         "",
         f"Seeds: {result['seeds']}; mean ± standard deviation over them. "
         + (f"Only one for {', '.join(fewer)}, each a side question that costs as much as EOS. " if fewer else "")
-        + "Of each run the weights with the most accurate spikes on validation, as in the paper, or the last where "
-        f"their whole curve there is better ({sum(one['weights'] == 'last' for one in runs)} of {len(runs)}). Times "
-        "are audio heard; they count the network's look-ahead, which the paper does not.",
+        + "Of each run the weights with the most accurate spikes on validation, as in the paper, but for the first few "
+        "epochs, in which clips move less; or the last where their whole curve there is better "
+        f"({sum(one['weights'] == 'last' for one in runs)} of {len(runs)}). Times are audio heard; they count the "
+        "network's look-ahead, which the paper does not.",
         "",
         f"`{measured['command']}`, {measured['date']}, {measured['machine']}.",
         "",
