@@ -67,6 +67,11 @@ def test_each_control_learns_the_words(found: dict[str, Any], name: str) -> None
     assert max(each["accuracy"] for each in found["runs"][name][0]["test"]["one threshold"]) > share_of_others + 0.2
 
 
+def test_max_pooling_hears_what_is_no_keyword_to_its_end(found: dict[str, Any]) -> None:
+    """Half of the clips, so at every threshold that they do not reach."""
+    assert found["runs"]["max-pool"][0]["test"]["spike"]["decision_time_s"] > 0.5
+
+
 def test_thresholds_by_block_are_no_worse_on_validation_than_one(found: dict[str, Any]) -> None:
     for (one,) in found["runs"].values():
         for cost, tuned in zip(speech_study.COSTS, one["validation"]["by block"], strict=True):

@@ -83,9 +83,9 @@ def read(folder: Path, labels: tuple[str, ...], quick: bool) -> tuple[Data, Clip
     clips, samples = speech.read_split(folder, "test")
     test = speech.clip_set(clips, samples, labels)
     data = data._replace(about=f"{data.about}; {speech.about_clips(clips, 'test')}")
-    return (
-        (data._replace(train=some(data.train), validation=some(data.validation)), some(test)) if quick else (data, test)
-    )
+    if not quick:
+        return data, test
+    return data._replace(train=some(data.train), validation=some(data.validation)), some(test)
 
 
 def some(clips: ClipSet) -> ClipSet:
@@ -128,7 +128,7 @@ def measure(folder: Path, validation: ClipSet, test: ClipSet) -> dict[str, Any]:
     """Curves on both splits by one threshold and by thresholds a block, which validation chose; test is heard once.
 
     Of the weights with the most accurate spikes at THETA on validation, as in the paper, or of the last ones where
-    their whole curve on validation is the better: what is best at one threshold need not be at others.
+    their whole curve there is the better: what is best at one threshold need not be at others.
     """
     saved = {name: speech.load_checkpoint(folder / f"{name}.pt") for name in ("best", "last")}
     tried = {name: hear(each, validation) for name, each in saved.items()}
