@@ -11,8 +11,8 @@ from tests.words import write_words
 from training.augment import AugmentSettings
 from training.batches import Data
 from training.frontend import FrontEndSettings
-from training.loop import thresholds, train
-from training.network import NetworkSettings
+from training.loop import starting_state, thresholds, train
+from training.network import Network, NetworkSettings
 from training.run import RunSettings
 from training.speech import load_data
 from training.speech_commands import labels_for
@@ -57,6 +57,22 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(data: Data, tmp_path: P
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in through.history]
     for name, value in through.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[name], value, atol=0, rtol=0)
+
+
+def test_without_carried_state_every_sequence_begins_fresh() -> None:
+    network, generator = Network(SETTINGS.network), torch.Generator().manual_seed(0)
+    carried = {name: value + 1 for name, value in network.initial_state(3).items()}
+    for share, begins in ((0.0, {0.0}), (1.0, {1.0})):
+        state = starting_state(network, carried, 5, share, generator)
+        assert set(state["h"].unique().tolist()) == begins
+
+
+def test_a_checkpoint_from_before_a_setting_is_gone_on_with(data: Data, tmp_path: Path) -> None:
+    train(replace(SETTINGS, epochs=1), data, tmp_path, CPU)
+    saved = torch.load(tmp_path / "last.pt", weights_only=True)
+    del saved["settings"]["carry_share"]
+    torch.save(saved, tmp_path / "last.pt")
+    assert train(replace(SETTINGS, epochs=1), data, tmp_path, CPU, resume=True).epoch == 1
 
 
 def test_a_run_of_other_settings_is_not_gone_on_with(data: Data, tmp_path: Path) -> None:

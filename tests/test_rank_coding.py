@@ -13,7 +13,9 @@ from training.rank_coding import (
     answer_at_end,
     answer_at_first_spike,
     answer_in_windows,
+    every_step_loss,
     first_crossing,
+    max_pool_loss,
     rank_coding_loss,
     windows_loss,
 )
@@ -94,6 +96,7 @@ def test_sequences_leave_the_batch_at_their_spike() -> None:
         counting, inputs, network.initial_state(len(inputs)), torch.full((len(inputs),), THETA), 4
     )
     needed = [min(23, (step // 4 + 1) * 4) for step in answers.step.tolist()]
+    assert answers.ran.tolist() == needed
     assert sum(rows) == sum(needed) < inputs.shape[0] * inputs.shape[1]
 
 
@@ -103,6 +106,7 @@ def test_end_of_sequence_answers_at_the_last_step() -> None:
     expected, _ = network(inputs, network.initial_state(len(inputs)))
     torch.testing.assert_close(answers.logits, expected[:, -1])
     assert answers.step.unique().tolist() == [22]
+    assert answers.ran.unique().tolist() == [23]
 
 
 def test_equation_7() -> None:
@@ -120,6 +124,18 @@ def test_the_entropy_term_rewards_doubt() -> None:
         (slope,) = torch.autograd.grad(rank_coding_loss(logits, torch.tensor([0]), beta), logits)
         slopes.append(slope[0, 0].item())
     assert slopes[0] < 0 < slopes[1]
+
+
+def test_the_loss_of_all_steps_is_equation_7_at_each_of_them() -> None:
+    logits, targets = torch.randn(3, 5, 4), torch.tensor([0, 3, 1])
+    each = torch.stack([rank_coding_loss(logits[:, t], targets, 0.2) for t in range(5)])
+    torch.testing.assert_close(every_step_loss(logits, targets, 0.2), each.mean())
+
+
+def test_max_pooling_learns_a_keyword_at_its_best_step_and_all_else_at_every_step() -> None:
+    probabilities = torch.tensor([[[0.2, 0.8], [0.7, 0.3]], [[0.2, 0.8], [0.7, 0.3]]])
+    expected = (-math.log(0.7) - (math.log(0.8) + math.log(0.3)) / 2) / 2
+    assert max_pool_loss(probabilities.log(), torch.tensor([0, 1]), 1).item() == pytest.approx(expected, abs=1e-6)
 
 
 def stream_of(*rows: tuple[float, float, float]) -> Tensor:

@@ -137,6 +137,7 @@ def test_compare_writes_both_curves(run: tuple[Path, Path], tmp_path: Path) -> N
     ("arguments", "message"),
     [
         (["speech", "--data-dir", "DATA", "--keywords", "up,nowhere", "--out", "x"], NOWHERE),
+        (["speech", "--data-dir", "DATA", "--quick", "--out", "x"], "--quick: expected --study beside it"),
         (["evaluate", "--model", "nowhere", "--data-dir", "DATA"], "expected a model.onnx, got no such file"),
         (["export", "--checkpoint", "nowhere.pt", "--data-dir", "DATA", "--out", "x"], "expected the checkpoint"),
     ],

@@ -14,7 +14,7 @@ from service.model import BadModel, Model
 from training import compare, cost, evaluate, int8, mnist, own_words, paper_report, report, speech, stream_evaluation
 from training import speech_commands as sc
 from training.download import DownloadError, fetch_mnist, fetch_speech_commands
-from training.experiments import sequence_spotting, temporal_mnist, two_sequence
+from training.experiments import sequence_spotting, speech_study, temporal_mnist, two_sequence
 from training.export import ExportMismatch
 from training.run import RunSettings
 
@@ -113,10 +113,22 @@ def add_speech(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
     command.add_argument("--resume", action="store_true", help="go on from the last checkpoint in --out")
     command.add_argument("--out", type=Path, required=True, help="folder of the run; its name is the model's")
+    study = command.add_argument_group(
+        "study", "section 3.4 of the paper; of the options above only --data-dir, --keywords, --device and --out count"
+    )
+    study.add_argument("--study", action="store_true", help="train and compare many runs; a stopped study goes on")
+    study.add_argument("--quick", action="store_true", help="a small network on a few clips, to see it work")
+    study.add_argument("--seeds", type=int, default=3, help="how many times each network is trained")
     command.set_defaults(run=run_speech)
 
 
 def run_speech(args: argparse.Namespace) -> None:
+    if args.study:
+        keywords = args.keywords.split(",")
+        speech_study.run(args.data_dir, keywords, args.device, args.quick, args.seeds, args.out, args.command_line)
+        return
+    if args.quick:
+        raise ValueError("--quick: expected --study beside it")
     speech.train_and_export(
         folder=args.data_dir, keywords=args.keywords.split(","), noise=args.noise, rooms=args.rooms, talk=args.speech,
         settings={name: getattr(args, name) for name in SETTINGS},
@@ -271,6 +283,6 @@ def run_temporal_mnist(args: argparse.Namespace) -> None:
 
 
 def add_report(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--runs", type=Path, required=True, help="folder whose folders are named as the commands are")
+    command.add_argument("--runs", type=Path, required=True, help=f"folder with {', '.join(paper_report.EXPERIMENTS)}")
     command.add_argument("--out", type=Path, default=Path("training"), help="folder for REPORT.md and its figures")
     command.set_defaults(run=lambda args: print(paper_report.gather(args.runs, args.out)))

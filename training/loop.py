@@ -21,10 +21,12 @@ from training.network import Network, State
 from training.rank_coding import (
     Answers,
     Windows,
-    answer_at_end,
     answer_at_first_spike,
     answer_in_windows,
+    at_last_step,
+    every_step_loss,
     first_crossing,
+    max_pool_loss,
     rank_coding_loss,
     windows_loss,
 )
@@ -34,7 +36,6 @@ from training.windows import Streams
 CHUNK = 10  # steps that are run between two looks for spikes; fewer cost more in calls than they save
 NOT_KEYWORDS = 2  # labels, the last ones: _unknown_ and _silence_
 VALIDATED = 6  # thresholds by which a model is validated
-CARRY_SHARE = 0.5  # of sequences that begin where one of the batch before ended, as in a stream
 CARRIED = 8  # sequences of a batch that are heard to their end for that
 RAMP = 0.4  # share of the epochs over which augmentation grows to full strength: clean clips teach faster
 
@@ -57,7 +58,8 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
     with Progress(transient=True) as progress:
         bar = progress.add_task("", total=settings.epochs * order.batches, completed=run.epoch * order.batches)
         while still_learning(run, settings):
-            began, tally, rng = time.perf_counter(), Tally(), np.random.default_rng([settings.seed, run.epoch])
+            began, cpu_began = time.perf_counter(), time.process_time()
+            tally, rng = Tally(), np.random.default_rng([settings.seed, run.epoch])
             carried: State | None = None
             run.network.train()
             augmenter.settings = settings.augment.at(strength(settings, run.epoch))
@@ -70,31 +72,31 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
                 tally.add(loss, answers, targets)
                 progress.update(bar, advance=1, description=f"epoch {run.epoch + 1} {tally}")
             run.epoch += 1
-            seconds = time.perf_counter() - began
-            finish_epoch(run, settings, data.validation, out, {"seconds": seconds, **tally.means(settings)}, progress)
+            took = {"seconds": time.perf_counter() - began, "cpu_s": time.process_time() - cpu_began}
+            finish_epoch(run, settings, data.validation, out, {**took, **tally.means(settings)}, progress)
     return run
 
 
 def learn(
     settings: RunSettings, run: Run, features: Features, targets: Tensor, carried: State | None
-) -> tuple[Tensor, Answers, State]:
+) -> tuple[Tensor, Answers, State | None]:
     """One step of the optimiser: forward to the answers, equation 7, backward from them; and states to begin with."""
-    state = starting_state(run.network, carried, len(targets), run.generator)
+    state = starting_state(run.network, carried, len(targets), settings.carry_share, run.generator)
     theta = thresholds(settings, len(targets), run.generator)
-    answers = answer(settings, run.network, features, state, theta)
-    loss = rank_coding_loss(answers.logits, targets, settings.beta)
+    answers, loss = answers_and_loss(settings, run.network, features, state, theta, targets)
     descend(settings, run, loss)
-    return loss, answers, state_at_end(run.network, features, state, run.generator)
+    return loss, answers, state_at_end(run.network, features, state, run.generator) if settings.carry_share else None
 
 
 def learn_streams(
-    settings: RunSettings, run: Run, batch: tuple[Tensor, Windows], augmenter: Augmenter, carried: State
+    settings: RunSettings, run: Run, batch: tuple[Tensor, Windows], augmenter: Augmenter, carried: State | None
 ) -> State:
     """One step of the optimiser on streams of words: answers in all their windows; returns the states at their ends."""
     device = run.generator.device
     windows = Windows(*(column.to(device) for column in batch[1]))
     features = stream_features(batch[0].to(device), augmenter, run.front_end)
-    logits, state = run.network(features[:, :], starting_state(run.network, carried, len(batch[0]), run.generator))
+    state = starting_state(run.network, carried, len(batch[0]), settings.carry_share, run.generator)
+    logits, state = run.network(features[:, :], state)
     keywords = len(settings.labels) - NOT_KEYWORDS
     answers = answer_in_windows(logits, windows, keywords, thresholds(settings, len(windows.row), run.generator))
     descend(settings, run, windows_loss(answers.logits, windows, keywords, settings.beta))
@@ -139,8 +141,8 @@ def state_at_end(network: Network, features: Features, state: State, generator: 
     return network(features[rows, :], {name: value[rows] for name, value in state.items()})[1]
 
 
-def starting_state(network: Network, carried: State | None, batch: int, generator: Generator) -> State:
-    """Zeros, or for a share of the sequences the state in which one of the batch before ended.
+def starting_state(network: Network, carried: State | None, batch: int, share: float, generator: Generator) -> State:
+    """Zeros, or for a `share` of the sequences the state in which one of the batch before ended.
 
     Those began with carried states too, so that chains of words arise: a stream has no fresh start.
     """
@@ -148,7 +150,7 @@ def starting_state(network: Network, carried: State | None, batch: int, generato
     if carried is None:
         return fresh
     device = carried["h"].device
-    take = torch.rand(batch, generator=generator, device=device) < CARRY_SHARE
+    take = torch.rand(batch, generator=generator, device=device) < share
     rows = torch.randint(len(carried["h"]), (batch,), generator=generator, device=device)
     return {
         name: torch.where(take.view(-1, *[1] * (zero.dim() - 1)), carried[name][rows], zero)
@@ -167,10 +169,20 @@ def thresholds_at(settings: RunSettings, shares: Tensor) -> Tensor:
     return torch.sigmoid(low + (high - low) * shares)
 
 
-def answer(settings: RunSettings, network: Network, features: Features, state: State, theta: Tensor) -> Answers:
-    if settings.method == "eos":
-        return answer_at_end(network, features, state)
-    return answer_at_first_spike(network, features, state, theta, CHUNK, settings.network.stride)
+def answers_and_loss(
+    settings: RunSettings, network: Network, features: Features, state: State, theta: Tensor, targets: Tensor
+) -> tuple[Answers, Tensor]:
+    """By the method of the run."""
+    if settings.method == "rc":
+        answers = answer_at_first_spike(network, features, state, theta, CHUNK, settings.network.stride)
+        return answers, rank_coding_loss(answers.logits, targets, settings.beta)
+    logits, _ = network(features[:, :], state)
+    answers = at_last_step(logits)
+    if settings.method == "all-steps":
+        return answers, every_step_loss(logits, targets, settings.beta)
+    if settings.method == "max-pool":
+        return answers, max_pool_loss(logits, targets, len(settings.labels) - NOT_KEYWORDS)
+    return answers, rank_coding_loss(answers.logits, targets, settings.beta)
 
 
 def set_learning_rate(run: Run, settings: RunSettings, epoch: float) -> None:
@@ -244,17 +256,19 @@ class Tally:
     """Running means of an epoch."""
 
     def __init__(self) -> None:
-        self.batches, self.loss, self.right, self.step = 0, 0.0, 0.0, 0.0
+        self.batches, self.loss, self.right, self.step, self.ran = 0, 0.0, 0.0, 0.0, 0
 
     def add(self, loss: Tensor, answers: Answers, targets: Tensor) -> None:
         self.batches += 1
         self.loss += loss.item()
         self.right += (answers.logits.argmax(dim=1) == targets).float().mean().item()
         self.step += answers.step.float().mean().item()
+        self.ran += int(answers.ran.sum())
 
     def means(self, settings: RunSettings) -> dict[str, float]:
         loss, right, step = (value / self.batches for value in (self.loss, self.right, self.step))
-        return {"loss": loss, "accuracy": right, "spike_s": step_seconds(torch.tensor(step), settings)}
+        spike_s = step_seconds(torch.tensor(step), settings)
+        return {"loss": loss, "accuracy": right, "spike_s": spike_s, "steps_run": self.ran}
 
     def __str__(self) -> str:
         return f"loss {self.loss / self.batches:.3f}, right {self.right / self.batches:.1%}"

@@ -9,18 +9,19 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-from training.experiments import sequence_spotting, temporal_mnist, two_sequence
+from training.experiments import sequence_spotting, speech_study_report, temporal_mnist, two_sequence
 
 FIGURES = "reported"  # folder beside the page
-EXPERIMENTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], list[str]]]] = {  # command: title, table
+EXPERIMENTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], list[str]]]] = {  # folder: title, table
     "sequence-spotting": ("Continuous sequence spotting, section 3.1", sequence_spotting.paper_table),
     "two-sequence": ("2-sequence problem, section 3.2", two_sequence.paper_table),
     "temporal-mnist": ("Temporal MNIST, section 3.3", temporal_mnist.paper_table),
+    "speech-study": ("Spoken keywords, section 3.4", speech_study_report.paper_table),
 }
 
 
 def gather(runs: Path, out: Path) -> Path:
-    """Write REPORT.md to `out` from the folders in `runs` that are named as the commands are; returns the page."""
+    """Write REPORT.md to `out` from the folders in `runs` that have the names of experiments; returns the page."""
     there = [name for name in EXPERIMENTS if (runs / name / "report.json").exists()]
     if not there:
         raise ValueError(f"{runs}: expected NAME/report.json of one of {', '.join(EXPERIMENTS)}, got none")

@@ -32,6 +32,7 @@ class Answers(NamedTuple):
     logits: Tensor
     step: Tensor  # 0-based index of the step that answered
     crossed: Tensor  # bool [batch]; False: no output reached the threshold, the last step answered
+    ran: Tensor  # how many steps of it the network ran, [batch]
 
 
 def first_crossing(probabilities: Tensor, threshold: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -64,7 +65,8 @@ def answer_at_first_spike(
         rows = done.nonzero().squeeze(1)
         spikes = logits[rows, step[rows]]
         order.append(alive[rows])
-        parts.append(Answers(spikes, step[rows] + start // stride, crossed[rows]))
+        ran = torch.full_like(rows, start // stride + logits.shape[1])
+        parts.append(Answers(spikes, step[rows] + start // stride, crossed[rows], ran))
         if len(rows) == len(alive):
             break
         if len(rows):
@@ -75,9 +77,13 @@ def answer_at_first_spike(
 
 def answer_at_end(network: Step, inputs: Sequences, state: State) -> Answers:
     """Conventional training: every sequence answers at its last step, whatever its outputs did before."""
-    logits, _ = network(inputs[:, :], state)
-    last = logits.new_full((len(logits),), logits.shape[1] - 1, dtype=torch.long)
-    return Answers(logits[:, -1], last, torch.zeros_like(last, dtype=torch.bool))
+    return at_last_step(network(inputs[:, :], state)[0])
+
+
+def at_last_step(logits: Tensor) -> Answers:
+    """The answers of sequences that were run to their end, from the logits [batch, steps, labels] of all steps."""
+    ran = logits.new_full((len(logits),), logits.shape[1], dtype=torch.long)
+    return Answers(logits[:, -1], ran - 1, torch.zeros_like(ran, dtype=torch.bool), ran)
 
 
 class Windows(NamedTuple):
@@ -103,7 +109,7 @@ def answer_in_windows(logits: Tensor, windows: Windows, keywords: int, theta: Te
     worst = probabilities.sum(2)[windows.row].where(inside, -1.0).argmax(1)
     keyword = windows.label != NO_KEYWORD
     step = torch.where(keyword, torch.where(crossed, first, windows.stop - 1), worst)
-    return Answers(logits[windows.row, step], step, crossed)
+    return Answers(logits[windows.row, step], step, crossed, torch.full_like(step, logits.shape[1]))
 
 
 def windows_loss(logits: Tensor, windows: Windows, keywords: int, beta: float) -> Tensor:
@@ -124,8 +130,22 @@ def rank_coding_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:
     return cross_entropy(logits, targets) - beta * entropy
 
 
+def every_step_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:
+    """A control: equation 7 at all steps of [batch, steps, labels] alike."""
+    return rank_coding_loss(logits.flatten(0, 1), targets.repeat_interleave(logits.shape[1]), beta)
+
+
+def max_pool_loss(logits: Tensor, targets: Tensor, keywords: int) -> Tensor:
+    """A control (Sun et al. 2016): a keyword is learnt at the one step of its largest output, all else at every step.
+
+    `logits` [batch, steps, labels], whose labels begin with the `keywords`.
+    """
+    log_p = logits.log_softmax(dim=2)
+    wrong = -log_p.gather(2, targets[:, None, None].expand(-1, logits.shape[1], 1)).squeeze(2)
+    return torch.where(targets < keywords, wrong.amin(dim=1), wrong.mean(dim=1)).mean()
+
+
 def in_order(parts: list[Answers], order: Tensor) -> Answers:
     """Answers gathered as the sequences left, put back where `order` [batch] says they stood."""
     back = order.argsort()
-    logits, step, crossed = (torch.cat(column)[back] for column in zip(*parts, strict=True))
-    return Answers(logits, step, crossed)
+    return Answers(*(torch.cat(column)[back] for column in zip(*parts, strict=True)))

@@ -27,7 +27,7 @@ class RunSettings:
     network: NetworkSettings
     front_end: FrontEndSettings = FrontEndSettings()
     augment: AugmentSettings = AugmentSettings()
-    method: str = "rc"  # or "eos": back-propagate from the end of the sequence
+    method: str = "rc"  # or "eos": from the last step of the sequence; or a control, "all-steps" or "max-pool"
     theta: float = 0.97  # an output that reaches it is a spike
     theta_low: float = 0.6  # each sequence draws its threshold from here to theta; Algorithm 1 has one, so theta
     beta: float = 0.05
@@ -38,6 +38,7 @@ class RunSettings:
     patience: int = 30  # epochs without a better validation before a run stops
     seed: int = 0
     streams: bool = True  # train on streams of words too, by rank coding only
+    carry_share: float = 0.5  # of sequences that begin where one of the batch before ended, as in a stream
     base: str = ""  # checkpoint whose weights the run begins with
     steps: int = 1  # batches that an epoch has at least
 
