@@ -168,7 +168,9 @@ def test_a_window_without_is_answered_where_keywords_are_likeliest() -> None:
 def test_the_loss_of_windows_is_the_mean_over_both_kinds() -> None:
     logits = torch.tensor([SURE, WRONG, LOW]).log()
     windows = Windows(*torch.tensor([[0, 0, 1, 0], [0, 1, 2, NO_KEYWORD], [0, 2, 3, NO_KEYWORD]]).T)
-    expected = -(math.log(0.8) + math.log(0.05) + math.log(0.8)) / 3
+    expected = -(math.log(0.8) + (math.log(0.05) + math.log(0.8)) / 2) / 2
     assert windows_loss(logits, windows, 2, 0.0).item() == pytest.approx(expected, abs=1e-5)
     none = Windows(*(column[1:] for column in windows))
     assert windows_loss(logits[1:], none, 2, 0.5).item() == pytest.approx(-(math.log(0.05) + math.log(0.8)) / 2)
+    keyword = Windows(*(column[:1] for column in windows))
+    assert windows_loss(logits[:1], keyword, 2, 0.0).item() == pytest.approx(-math.log(0.8))

@@ -115,12 +115,15 @@ def answer_in_windows(logits: Tensor, windows: Windows, keywords: int, theta: Te
 def windows_loss(logits: Tensor, windows: Windows, keywords: int, beta: float) -> Tensor:
     """Equation 7 for the answers [windows, labels] of windows with a keyword; without one, the cross-entropy of "none".
 
-    Mean over the windows.
+    The mean of both kinds: windows without one are several times as many, and would teach to doubt every keyword.
     """
     keyword = windows.label != NO_KEYWORD
-    right = rank_coding_loss(logits[keyword], windows.label[keyword], beta) if keyword.any() else logits.new_zeros(())
-    none = -logits[~keyword].log_softmax(1)[:, keywords:].logsumexp(1)
-    return (right * keyword.sum() + none.sum()) / len(keyword)
+    losses = []
+    if keyword.any():
+        losses.append(rank_coding_loss(logits[keyword], windows.label[keyword], beta))
+    if not keyword.all():
+        losses.append(-logits[~keyword].log_softmax(1)[:, keywords:].logsumexp(1).mean())
+    return torch.stack(losses).mean()
 
 
 def rank_coding_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:
