@@ -30,7 +30,7 @@ from service.protocol import Message, ProtocolError
 from service.stream import Connection
 
 PAPER = Attribution("Rank coding (Jeffares et al., ICLR 2022)", "https://arxiv.org/abs/2110.02865")
-LINGER_S = 1.0
+LINGER_S = 1.0  # for a client that is told of an error to read it
 GONE = {"type": "websocket.disconnect", "code": 1006}
 
 log = logging.getLogger("uvicorn.error")

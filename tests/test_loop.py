@@ -67,24 +67,17 @@ def test_without_carried_state_every_sequence_begins_fresh() -> None:
         assert set(state["h"].unique().tolist()) == begins
 
 
-def test_a_checkpoint_from_before_a_setting_is_gone_on_with(data: Data, tmp_path: Path) -> None:
-    train(replace(SETTINGS, epochs=1), data, tmp_path, CPU)
-    saved = torch.load(tmp_path / "last.pt", weights_only=True)
-    del saved["settings"]["carry_share"]
-    torch.save(saved, tmp_path / "last.pt")
-    assert train(replace(SETTINGS, epochs=1), data, tmp_path, CPU, resume=True).epoch == 1
-
-
 def test_a_run_of_other_settings_is_not_gone_on_with(data: Data, tmp_path: Path) -> None:
     train(replace(SETTINGS, epochs=1), data, tmp_path, CPU)
     with pytest.raises(ValueError, match="expected the settings of the run to go on with, got other beta"):
         train(replace(SETTINGS, epochs=1, beta=0.5), data, tmp_path, CPU, resume=True)
 
 
-def test_a_run_from_before_a_setting_was_there_is_gone_on_with(data: Data, tmp_path: Path) -> None:
+@pytest.mark.parametrize("setting", ["steps", "carry_share"])
+def test_a_run_from_before_a_setting_was_there_is_gone_on_with(data: Data, tmp_path: Path, setting: str) -> None:
     train(replace(SETTINGS, epochs=1), data, tmp_path, CPU)
     saved = torch.load(tmp_path / "last.pt", weights_only=True)
-    del saved["settings"]["steps"]
+    del saved["settings"][setting]
     torch.save(saved, tmp_path / "last.pt")
     assert train(replace(SETTINGS, epochs=1), data, tmp_path, CPU, resume=True).epoch == 1
 

@@ -222,7 +222,7 @@ def validate(run: Run, settings: RunSettings, clips: ClipSet) -> dict[str, float
     probabilities = posteriors(run.front_end, run.average.module, clips.samples)
     targets = clips.targets.to(probabilities.device)
     rows, points = torch.arange(len(targets)), []
-    for theta in thresholds_at(settings, torch.linspace(0, 1, VALIDATED)).tolist():
+    for theta in thresholds_at(settings, torch.linspace(0, 1, VALIDATED)).unique().tolist():
         step, _ = first_crossing(probabilities, theta)
         right = probabilities[rows, step].argmax(dim=1) == targets
         points.append((right.float().mean().item(), step_seconds(step, settings)))

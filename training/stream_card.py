@@ -68,11 +68,8 @@ def speed_row(speed: str, found: Figures) -> str:
 def confirm_lines(confirm_ms: Mapping[str, float]) -> list[str]:
     """How long a score must stand at its threshold, where it must."""
     waits = ", ".join(f"`{speed}` for {ms:g} ms" for speed, ms in confirm_ms.items() if ms)
-    return (
-        [f"A score must stay at its threshold before a word is heard: {waits}; counted in the times.", ""]
-        if waits
-        else []
-    )
+    told = f"A score must stay at its threshold before a word is heard: {waits}; counted in the times."
+    return [told, ""] if waits else []
 
 
 def alarm_table(speeds: Figures) -> list[str]:
