@@ -6,6 +6,7 @@ Owns the metrics file of a run. Knows nothing of where clips come from or how mo
 import json
 import math
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,7 @@ CHUNK = 10  # steps that are run between two looks for spikes; fewer cost more i
 NOT_KEYWORDS = 2  # labels, the last ones: _unknown_ and _silence_
 VALIDATED = 6  # thresholds by which a model is validated
 CARRIED = 8  # sequences of a batch that are heard to their end for that
+MINED = 6  # utterances a batch that are heard for hard negatives
 RAMP = 0.4  # share of the epochs over which augmentation grows to full strength: clean clips teach faster
 
 
@@ -61,6 +63,9 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
             began, cpu_began = time.perf_counter(), time.process_time()
             tally, rng = Tally(), np.random.default_rng([settings.seed, run.epoch])
             carried: State | None = None
+            if streams:
+                hear = partial(posteriors, run.front_end, run.average.module)
+                streams.mine(MINED * order.batches, len(settings.labels) - NOT_KEYWORDS, hear, rng)
             run.network.train()
             augmenter.settings = settings.augment.at(strength(settings, run.epoch))
             for i, rows in enumerate(order.epoch(run.generator)):

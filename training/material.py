@@ -61,6 +61,7 @@ class Material:
     speech: list[Spoken]
     noise: Floats  # samples of all recordings end to end
     rooms: Floats  # impulse responses [rooms, taps]
+    hard: dict[str, list[Spoken]] = field(default_factory=dict)  # other words and speech to be said more often
 
 
 def read_material(

@@ -29,6 +29,7 @@ class TalkSettings:
     speech_s: tuple[float, float] = (1.0, 4.0)  # of a piece of running speech
     gap_s: tuple[float, float] = (0.1, 1.3)
     gain_db: tuple[float, float] = (-4.0, 4.0)
+    hard: float = 1 / 3  # share of the material's hard ones among what is said of their kind
 
 
 @dataclass(frozen=True)
@@ -71,6 +72,8 @@ def talk(material: Material, settings: TalkSettings, rng: Generator) -> Iterator
 
 def say(kind: str, material: Material, settings: TalkSettings, rng: Generator) -> Spoken:
     """Something of a kind. Keywords are equally likely; other words by the root of their clips: some have only one."""
+    if (hard := material.hard.get(kind)) and rng.random() < settings.hard:
+        return hard[rng.integers(len(hard))]
     if kind == "speech":
         return piece(material.speech[rng.integers(len(material.speech))], rng.uniform(*settings.speech_s), rng)
     words = list((material.others if kind == "other" else material.keywords).values())

@@ -7,6 +7,7 @@ composing of batches of streams. Knows nothing of losses or networks.
 import math
 from collections.abc import Iterator
 from dataclasses import replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -17,6 +18,7 @@ from torch import Tensor
 from training.augment import resample
 from training.frontend import SAMPLE_RATE
 from training.material import Material, Word
+from training.mining import Hear, largest_wrong, mine
 from training.rank_coding import NO_KEYWORD, Windows
 from training.streams import TalkSettings, background, compose, talk
 
@@ -51,6 +53,12 @@ class Streams:
             found += [(i, *window) for window in self.windows(words)]
         samples = resample(torch.from_numpy(rows), torch.from_numpy(rates).float(), torch.zeros(count))
         return samples, Windows(*torch.tensor(found).T)
+
+    def mine(self, count: int, keywords: int, hear: Hear, rng: Generator) -> None:
+        """From now on say more of what, in `count` utterances of a kind, a model comes nearest to firing on wrongly."""
+        untouched = replace(self.material, hard={})
+        score = partial(largest_wrong, keywords=keywords, step_s=self.step_s, grace_s=GRACE_S, hear=hear)
+        self.material = replace(untouched, hard=mine(untouched, TALK, count, score, rng))
 
     def windows(self, words: list[Word]) -> Iterator[tuple[int, int, int]]:
         """Start and stop step and label of each window of a stream with these words."""

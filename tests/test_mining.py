@@ -1,0 +1,60 @@
+"""Hard negatives: what a model comes nearest to firing on, but never a keyword itself."""
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor
+
+from training.material import Material, Spoken, Word
+from training.mining import largest_wrong
+from training.streams import TalkSettings, say
+from training.windows import Streams
+
+RATE, STEP = 16_000, 320
+LABELS = ("up", "down", "_unknown_", "_silence_")
+
+
+def spoken(loud: int, word: str, kind: str, seconds: float = 0.5) -> Spoken:
+    """A recording that is `loud` all through and has a word from 0.1 to 0.3 s."""
+    whole = [Word("", 0.0, seconds, "speech")] if kind == "inside" else []
+    words = (*whole, Word(word, 0.1, 0.3, kind))  # type: ignore[arg-type]
+    return Spoken(np.full(int(seconds * RATE), loud, np.int16), words)
+
+
+def by_loudness(samples: Tensor) -> Tensor:
+    """Probabilities of a model that takes what is loud for "up"."""
+    up = samples.reshape(len(samples), -1, STEP).amax(2) / 32768
+    return torch.stack([up, torch.zeros_like(up), 1 - up, torch.zeros_like(up)], dim=2)
+
+
+def material() -> Material:
+    others = {"cat": [spoken(loud, "cat", "other") for loud in (100, 20_000, 300, 200)]}
+    nothing = np.zeros(RATE, np.float32)
+    return Material({"up": [spoken(30_000, "up", "keyword")]}, others, [], nothing, np.ones((1, 1), np.float32))
+
+
+def test_the_nearest_to_a_keyword_is_said_more_often() -> None:
+    streams = Streams(material(), LABELS, STEP / RATE, 0.0)
+    streams.mine(80, 2, by_loudness, np.random.default_rng(0))
+    assert set(streams.material.hard) == {"other"}
+    assert {each.samples.max() for each in streams.material.hard["other"]} == {20_000}
+    rng = np.random.default_rng(1)
+    loud = [say("other", streams.material, TalkSettings(hard=0.5), rng).samples.max() == 20_000 for _ in range(400)]
+    assert 0.55 < np.mean(loud) < 0.7  # a half, and a quarter of the other half
+
+
+def test_what_was_hard_once_is_forgotten() -> None:
+    streams = Streams(material(), LABELS, STEP / RATE, 0.0)
+    for hear in (by_loudness, lambda samples: by_loudness(20_000 - samples)):
+        streams.mine(80, 2, hear, np.random.default_rng(0))
+    assert {each.samples.max() for each in streams.material.hard["other"]} == {100}
+
+
+def test_a_keyword_in_running_speech_is_no_negative() -> None:
+    inside, without = spoken(25_000, "up", "inside"), spoken(10_000, "cat", "other")
+    scores = largest_wrong([inside, without], 2, STEP / RATE, 0.5, by_loudness)
+    assert scores[1] == pytest.approx(10_000 / 32768)
+    before_the_word = inside.samples[: int(0.1 * RATE)].max() / 32768
+    assert scores[0] == pytest.approx(before_the_word)
+    inside.samples[: int(0.1 * RATE)] = 0
+    assert largest_wrong([inside], 2, STEP / RATE, 0.5, by_loudness)[0] == 0
