@@ -5,6 +5,9 @@
 `--streams` is how many are open at once; take 70 % of what rc-bench finds. Half-open handshakes come first, and the
 server must close them all while the streams run. Prints a line each tenth of the time. Ends with status 1 when a stream
 failed or missed a word, when memory grew by more than 5 % after the first tenth, or when files are left open.
+
+With `--twice` the server admits only `--streams`, and in the second half of the time as many again are offered: compare
+the p99 of the halves.
 """
 
 import argparse
@@ -30,6 +33,8 @@ from tests.process import command
 ROOT = Path(__file__).parent.parent
 SHORTEST_S, LONGEST_S = 5.0, 30.0  # of a stream
 CHUNK_S = 0.04
+RETRY_S = 1.0  # after a refusal, as its Retry-After says
+REFUSED = "http_503"
 TENTHS = 10
 GROWTH = 1.05
 HEAD = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
@@ -62,16 +67,19 @@ def pieces(model: Model, url: str, seed: int, count: int = 16) -> list[Load]:
     return loads
 
 
-async def seat(number: int, loads: list[Load], tally: Tally, until: float) -> int:
-    """One stream after another; how many."""
+async def seat(number: int, loads: list[Load], tally: Tally, begin: float, until: float) -> int:
+    """One stream after another from `begin` to `until`, seconds of `time.monotonic`; how many."""
     rng, played = np.random.default_rng(number), 0
-    await asyncio.sleep(rng.uniform(0, 5))
+    await asyncio.sleep(begin - time.monotonic() + rng.uniform(0, 5))
     while time.monotonic() < until:
         load = loads[int(rng.integers(len(loads)))]
-        tally.expected += len(load.expected)
-        for stream in await connect_all(load, tally):
+        admitted = await connect_all(load, tally)
+        for stream in admitted:
+            tally.expected += len(load.expected)
             await play(load, encode(load.audio, "pcm_s16le"), 0, stream, tally)
-        played += 1
+            played += 1
+        if not admitted:
+            await asyncio.sleep(RETRY_S)
     return played
 
 
@@ -95,24 +103,28 @@ async def watch(pid: int, tally: Tally, seconds: float) -> list[Look]:
         await asyncio.sleep(seconds / TENTHS)
         looks.append(Look.at(pid))
         latest, told = tally.server_ms[told:], len(tally.server_ms)
-        p99 = np.percentile(latest, 99) if latest else float("nan")
+        p99 = f"p99 {np.percentile(latest, 99):7.2f} ms" if latest else "no p99"
         print(
             f"{(tenth + 1) * seconds / TENTHS / 60:6.1f} min  {looks[-1].memory / 2**20:7.1f} MB  "
-            f"{looks[-1].files:5d} files  p99 {p99:7.2f} ms  {len(latest):6d} detections",
+            f"{looks[-1].files:5d} files  {p99}  {len(latest):6d} detections",
             flush=True,
         )
     return looks
 
 
 async def soak(asked: argparse.Namespace, pid: int, address: str, loads: list[Load]) -> tuple[list[Look], Tally]:
-    tally, until = Tally(), time.monotonic() + 60 * asked.minutes
+    tally, begin, seconds = Tally(), time.monotonic(), 60 * asked.minutes
+    begins = asked.streams * [begin] + asked.twice * asked.streams * [begin + seconds / 2]
     port = int(address.rpartition(":")[2])
     async with asyncio.TaskGroup() as tasks:
-        seats = [tasks.create_task(seat(number, loads, tally, until)) for number in range(asked.streams)]
+        seats = [tasks.create_task(seat(i, loads, tally, at, begin + seconds)) for i, at in enumerate(begins)]
         halves = tasks.create_task(half_open(port, asked.half_open))
-        looks = await watch(pid, tally, 60 * asked.minutes)
+        looks = await watch(pid, tally, seconds)
     played = sum(one.result() for one in seats)
-    print(f"{played} streams, {asked.streams} at once; {tally.found} of {tally.expected} words")
+    refused = sum(tally.failures.pop(why) for why in list(tally.failures) if asked.twice and why.startswith(REFUSED))
+    print(f"{played} streams, {asked.streams} at once, {refused} refused; {tally.found} of {tally.expected} words")
+    if asked.twice and not refused:
+        tally.failures["nobody refused"] += 1
     print(f"half-open handshakes: {halves.result()} of {asked.half_open} closed by the server")
     if halves.result() != asked.half_open:
         tally.failures["half-open handshakes left"] += 1
@@ -135,12 +147,14 @@ def main(argv: list[str] | None = None) -> int:
     parser.add_argument("--minutes", type=float, default=30.0, help="(default: %(default)s)")
     parser.add_argument("--streams", type=int, default=100, help="open at once (default: %(default)s)")
     parser.add_argument("--half-open", type=int, default=0, help="handshakes that stop half-way (default: %(default)s)")
+    parser.add_argument("--twice", action="store_true", help="offer as many again in the second half of the time")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="(default: models)")
     parser.add_argument("--model", default="speech-commands-rc", help="(default: %(default)s)")
     asked = parser.parse_args(argv)
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    with command(asked.models, "--max-connections", "100000", model=asked.model) as (process, address):
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    most = asked.streams if asked.twice else 100_000
+    with command(asked.models, "--max-connections", str(most), model=asked.model) as (process, address):
         loads = pieces(Model(asked.models / asked.model), f"ws://{address}/v1/stream", seed=0)
         httpx.get(f"http://{address}/v1/models")
         time.sleep(1)
