@@ -29,14 +29,16 @@ def by_loudness(samples: Tensor) -> Tensor:
 
 def material() -> Material:
     others = {"cat": [spoken(loud, "cat", "other") for loud in (100, 20_000, 300, 200)]}
-    nothing = np.zeros(RATE, np.float32)
-    return Material({"up": [spoken(30_000, "up", "keyword")]}, others, [], nothing, np.ones((1, 1), np.float32))
+    noise = np.zeros(20 * RATE, np.float32)
+    noise[15 * RATE : 16 * RATE] = 1.0
+    return Material({"up": [spoken(30_000, "up", "keyword")]}, others, [], noise, np.ones((1, 1), np.float32))
 
 
 def test_the_nearest_to_a_keyword_is_said_more_often() -> None:
     streams = Streams(material(), LABELS, STEP / RATE, 0.0)
     streams.mine(80, 2, by_loudness, np.random.default_rng(0))
-    assert set(streams.material.hard) == {"other"}
+    assert set(streams.material.hard) == {"other", "noise"}
+    assert min(each.samples.max() for each in streams.material.hard["noise"]) > 0
     assert {each.samples.max() for each in streams.material.hard["other"]} == {20_000}
     rng = np.random.default_rng(1)
     loud = [say("other", streams.material, TalkSettings(hard=0.5), rng).samples.max() == 20_000 for _ in range(400)]

@@ -1,4 +1,4 @@
-"""Hard negatives: of the running speech and the other words in a material, what a model comes nearest to firing on.
+"""Hard negatives: of the speech, the other words and the noise in a material, what a model comes nearest to firing on.
 
 Knows nothing of networks: whoever asks passes the ears.
 """
@@ -29,7 +29,7 @@ def mine(material: Material, talk: TalkSettings, count: int, score: Score, rng: 
     """
     kinds = [kind for kind, there in (("speech", material.speech), ("other", material.others)) if there]
     hard = {}
-    for kind in kinds:
+    for kind in [*kinds, "noise"]:
         said = [say(kind, material, talk, rng) for _ in range(count)]
         scores = torch.cat([score(said[i : i + HEARD_AT_ONCE]) for i in range(0, count, HEARD_AT_ONCE)])
         hard[kind] = [said[i] for i in scores.topk(round(KEPT * count)).indices.tolist()]

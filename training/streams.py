@@ -12,7 +12,7 @@ import numpy as np
 from numpy.random import Generator
 
 from training.frontend import SAMPLE_RATE
-from training.material import LOUDNESS, Floats, Material, Spoken, Word, faded
+from training.material import LOUDNESS, Floats, Material, Spoken, Word, as_int16, faded
 
 SCENE_S = 28.0  # at least; one room, one microphone, one noise. Nearly always under 2 ** 19 samples
 
@@ -27,6 +27,7 @@ class TalkSettings:
     speech: float = 0.15
     part_share: tuple[float, float] = (0.4, 0.8)  # of a word that is said
     speech_s: tuple[float, float] = (1.0, 4.0)  # of a piece of running speech
+    noise_s: float = 3.0
     gap_s: tuple[float, float] = (0.1, 1.3)
     gain_db: tuple[float, float] = (-4.0, 4.0)
     hard: float = 1 / 3  # share of the material's hard ones among what is said of their kind
@@ -74,6 +75,8 @@ def say(kind: str, material: Material, settings: TalkSettings, rng: Generator) -
     """Something of a kind. Keywords are equally likely; other words by the root of their clips: some have only one."""
     if (hard := material.hard.get(kind)) and rng.random() < settings.hard:
         return hard[rng.integers(len(hard))]
+    if kind == "noise":
+        return Spoken(as_int16(background(int(settings.noise_s * SAMPLE_RATE), material, rng)), ())
     if kind == "speech":
         return piece(material.speech[rng.integers(len(material.speech))], rng.uniform(*settings.speech_s), rng)
     words = list((material.others if kind == "other" else material.keywords).values())

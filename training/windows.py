@@ -20,13 +20,13 @@ from training.frontend import SAMPLE_RATE
 from training.material import Material, Word
 from training.mining import Hear, largest_wrong, mine
 from training.rank_coding import NO_KEYWORD, Windows
-from training.streams import TalkSettings, background, compose, talk
+from training.streams import TalkSettings, compose, say, talk
 
 STREAM_S = 3.0
 LATE_S = 0.1  # after its end a keyword that nothing has crossed for is answered all the same
 GRACE_S = 0.5  # after its end a keyword may still stand out
 QUIET_S = 0.5  # longest window without a keyword: each has one answer, at its worst step
-TALK = TalkSettings(0.4, 0.2, 0.15, 0.25, gap_s=(0.05, 1.0), gain_db=(-8.0, 8.0))
+TALK = TalkSettings(0.4, 0.2, 0.15, 0.25, gap_s=(0.05, 1.0), gain_db=(-8.0, 8.0), noise_s=STREAM_S)
 WORDLESS = 0.1  # share of the streams in which there is noise alone
 
 Span = tuple[float, float, int]  # start, end in seconds, label
@@ -46,7 +46,7 @@ class Streams:
         rows, found = np.zeros((count, length), np.float32), []
         for i, rate in enumerate(rates):
             if wordless := rng.random() < WORDLESS:
-                rows[i] = background(length, self.material, rng)
+                rows[i] = say("noise", self.material, TALK, rng).samples / 32768
             scene = compose(iter(()) if wordless else talk(self.material, TALK, rng), STREAM_S).cut(length)
             rows[i, : len(scene.samples)] += scene.samples
             words = [played(word, rate) for word in scene.words]
