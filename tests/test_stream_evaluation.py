@@ -61,16 +61,14 @@ def test_scaled_thresholds_move_in_logits() -> None:
     assert 0.9 < scaled({"yes": 1.0}, -4.0)["yes"] < 1
 
 
-def test_an_operating_point_is_the_lowest_quiet_threshold_of_each_keyword() -> None:
-    def point(threshold: float, yes: float, no: float) -> dict:
-        labels = {"yes": {"false_alarms_per_hour": yes}, "no": {"false_alarms_per_hour": no}}
-        return {"thresholds": {"yes": threshold, "no": threshold}, "speech": {"labels": labels}}
+def test_an_operating_point_is_the_lowest_quiet_threshold_of_all_keywords() -> None:
+    def point(threshold: float, speech: float, noise: float) -> dict:
+        alarms = {"speech": speech, "noise": noise}
+        found = {name: {"false_alarms_per_hour": count} for name, count in alarms.items()}
+        return {"thresholds": {"yes": threshold, "no": threshold}, **found}
 
-    points = [point(0.5, 9, 0.4), point(0.7, 0.5, 0), point(0.9, 0, 0)]
-    assert operating_point(points, ["yes", "no"], 0.5) == {"yes": 0.7, "no": 0.5}
-    noisy = [replace_noise(p, 1.0) for p in points[:2]] + [replace_noise(points[2], 0.25)]
-    assert operating_point(noisy, ["yes", "no"], 0.5) == {"yes": 0.9, "no": 0.9}
-
-
-def replace_noise(point: dict, alarms: float) -> dict:
-    return point | {"noise": {"labels": {label: {"false_alarms_per_hour": alarms} for label in ("yes", "no")}}}
+    points = [point(0.5, 4.1, 0), point(0.7, 4, 0.5), point(0.9, 0, 0)]
+    assert operating_point(points, 4.0) == {"yes": 0.7, "no": 0.7}
+    assert operating_point([points[0], point(0.7, 4, 0.6), points[2]], 4.0) == {"yes": 0.9, "no": 0.9}
+    assert operating_point([{k: v for k, v in one.items() if k != "speech"} for one in points], 0.0)["yes"] == 0.5
+    assert operating_point(points[:2], 0.0)["yes"] == 0.7

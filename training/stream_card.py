@@ -33,7 +33,7 @@ def section(streams: Figures) -> list[str]:
         "",
         *alarm_table(speeds),
         "",
-        "Operating points, thresholds read off these same streams:",
+        "Operating points, one threshold for all keywords, read off these same streams:",
         "",
         "| false alarms in speech | misses mixed | clean | 10 dB | p50 after the end | alarms in speech | in noise |",
         "| --- " * 7 + "|",

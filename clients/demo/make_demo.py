@@ -26,20 +26,20 @@ NOISE_RMS = 5e-4  # -66 dB: no microphone is digitally silent
 EDGE = 0.005  # of the peak; what is quieter at both ends of a word is cut off (a final t is faint)
 HERE = Path(__file__).parent
 
-# What the recording says: word, then the voice that says it (PROGRAM:VOICE). Voices and other words were
+# What the recording says: word, then the voice that says it (PROGRAM:VOICE, and /STRETCH where it is slower). Both were
 # chosen because the bundled model hears them right (of some voices it takes "seven" for stop and "happy" for yes), so
 # the demo shows how it works and measures nothing: the model card does that.
 LINES = [
-    ("yes", "espeak-ng:en-gb+Linda"),
-    ("no", "espeak-ng:en-gb+Linda"),
-    ("bed", "festival:cmu_us_slt_arctic_hts"),
-    ("up", "espeak-ng:en-gb+f2"),
-    ("down", "flite:slt"),
-    ("left", "espeak-ng:en-us+Steph"),
-    ("three", "espeak-ng:en-gb+Linda"),
-    ("right", "espeak-ng:en-gb+f2"),
-    ("go", "espeak-ng:en-us+Steph"),
-    ("stop", "espeak-ng:en-us+m3"),
+    ("right", "espeak-ng:en-us-nyc/1.3"),
+    ("three", "flite:rms"),
+    ("up", "espeak-ng:en-us+pedro/1.3"),
+    ("go", "flite:rms"),
+    ("yes", "flite:slt/1.5"),
+    ("stop", "espeak-ng:en-us+ed/1.3"),
+    ("left", "flite:awb"),
+    ("no", "flite:rms/1.5"),
+    ("down", "festival:cmu_us_slt_arctic_hts"),
+    ("bed", "flite:kal16/1.5"),
 ]
 
 OTHER_WORDS = ("bed", "three")  # no keywords of the bundled model: nothing may answer to them
@@ -47,7 +47,7 @@ OTHER_WORDS = ("bed", "three")  # no keywords of the bundled model: nothing may 
 # Voices to choose from; `--voices DIR` speaks every word of LINES with each of them.
 CANDIDATES = [
     *(f"espeak-ng:{accent}" for accent in ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-us-nyc")),
-    *(f"espeak-ng:en-us+{variant}" for variant in ("f2", "f3", "f5", "m3", "m7", "Andy", "Annie", "Michael", "Steph")),
+    *(f"espeak-ng:en-us+{variant}" for variant in ("f2", "f3", "f5", "m3", "m7", "Andy", "Annie", "ed", "pedro", "Steph")),
     *(f"espeak-ng:en-gb+{variant}" for variant in ("f2", "f4", "m3", "Alicia", "Edward", "Linda")),
     *(f"flite:{voice}" for voice in ("slt", "rms", "awb", "kal", "kal16")),
     *(f"festival:{voice}" for voice in ("kal_diphone", "ked_diphone", "cmu_us_slt_arctic_hts")),
@@ -57,10 +57,11 @@ CANDIDATES = [
 def command(voice: str, word: str, wav: Path) -> list[str]:
     """The program call that writes `word`, spoken by `voice`, to `wav`; ValueError for an unknown program."""
     program, _, name = voice.partition(":")
+    name, _, stretch = name.partition("/")
     if program == "espeak-ng":
-        return ["espeak-ng", "-v", name, "-s", "140", "-w", str(wav), word]
+        return ["espeak-ng", "-v", name, "-s", f"{140 / float(stretch or 1):.0f}", "-w", str(wav), word]
     if program == "flite":
-        return ["flite", "-voice", name, "-t", word, "-o", str(wav)]
+        return ["flite", "-voice", name, "--setf", f"duration_stretch={stretch or 1}", "-t", word, "-o", str(wav)]
     if program == "festival":
         say = f'(utt.save.wave (utt.synth (Utterance Text "{word}")) "{wav}" \'riff)'
         return ["festival", "-b", f"(voice_{name})", say]
