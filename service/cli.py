@@ -1,6 +1,7 @@
 """rc-serve: run the server. A flag for each setting of settings.py, over the environment, over its default."""
 
 import argparse
+import gc
 import os
 import signal
 import sys
@@ -10,6 +11,7 @@ from importlib.util import find_spec
 from tempfile import TemporaryDirectory
 
 import uvicorn
+from fastapi import FastAPI
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
@@ -55,7 +57,7 @@ class Workers(Multiprocess):
 def server_config(settings: Settings) -> uvicorn.Config:
     """How uvicorn runs the app: one process, or `settings.workers` of them."""
     return uvicorn.Config(
-        partial(create_app, settings),
+        partial(_make_app, settings),
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -103,7 +105,7 @@ def main(argv: list[str] | None = None) -> int:
         print("rc-serve: --wyoming expects the package wyoming, got none: pip install '.[wyoming]'", file=sys.stderr)
         return 1
     try:
-        app = create_app(settings)
+        app = _make_app(settings)
     except (BadModel, BadKeys, OSError) as error:
         print(f"rc-serve: {error}", file=sys.stderr)
         return 1
@@ -116,6 +118,14 @@ def main(argv: list[str] | None = None) -> int:
     server = Server(config, app.state.backend.drain)
     server.run()
     return 0 if server.started else 1
+
+
+def _make_app(settings: Settings) -> FastAPI:
+    """The app, it and all that was imported for it hidden from full garbage collections, for which all streams wait."""
+    app = create_app(settings)
+    gc.collect()
+    gc.freeze()
+    return app
 
 
 def _allow_many_sockets() -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import gc
 import os
 import re
 import signal
@@ -15,7 +16,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from service import transport
-from service.cli import main, parse
+from service.cli import main, parse, server_config
 from service.settings import Settings
 from tests.conftest import client, pcm, say, serving
 
@@ -28,6 +29,14 @@ def test_flags_come_before_the_environment_and_that_before_the_defaults(monkeypa
     assert settings == Settings(
         host="127.0.0.2", port=9001, models_dir=Path("here"), default_model="tones", workers=2, max_connections=5
     )
+
+
+def test_full_garbage_collections_do_not_look_at_what_startup_left(models_dir: Path) -> None:
+    try:
+        server_config(Settings(models_dir=models_dir)).app()
+        assert gc.get_freeze_count() > 10_000 > len(gc.get_objects())
+    finally:
+        gc.unfreeze()
 
 
 def test_wrong_values_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
