@@ -47,7 +47,7 @@ OTHER_WORDS = ("bed", "three")  # no keywords of the bundled model: nothing may 
 # Voices to choose from; `--voices DIR` speaks every word of LINES with each of them.
 CANDIDATES = [
     *(f"espeak-ng:{accent}" for accent in ("en-us", "en-gb", "en-gb-scotland", "en-gb-x-rp", "en-029", "en-us-nyc")),
-    *(f"espeak-ng:en-us+{variant}" for variant in ("f2", "f3", "f5", "m3", "m7", "Andy", "Annie", "ed", "pedro", "Steph")),
+    *(f"espeak-ng:en-us+{variant}" for variant in ("f2", "f3", "f5", "m3", "m7", "Annie", "ed", "pedro", "Steph")),
     *(f"espeak-ng:en-gb+{variant}" for variant in ("f2", "f4", "m3", "Alicia", "Edward", "Linda")),
     *(f"flite:{voice}" for voice in ("slt", "rms", "awb", "kal", "kal16")),
     *(f"festival:{voice}" for voice in ("kal_diphone", "ked_diphone", "cmu_us_slt_arctic_hts")),
