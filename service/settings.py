@@ -44,7 +44,7 @@ class Settings(BaseSettings):
     )
 
     max_connections: Count = Field(default=1000, description="streams open at once; the next gets 503")
-    retry_after_s: Count = Field(default=1, description="what its Retry-After says")
+    retry_after_s: Count = Field(default=5, description="what its Retry-After says")
     handshake_timeout_s: Seconds = Field(default=10.0, description="for the head of a request to come")
     max_message_bytes: Count = Field(default=65536, description="one WebSocket message")
     max_backlog_s: Seconds = Field(

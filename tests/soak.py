@@ -33,7 +33,7 @@ from tests.process import command
 ROOT = Path(__file__).parent.parent
 SHORTEST_S, LONGEST_S = 5.0, 30.0  # of a stream
 CHUNK_S = 0.04
-RETRY_S = 1.0  # after a refusal, as its Retry-After says
+RETRY_S = 5.0  # after a refusal, as its Retry-After says
 REFUSED = "http_503"
 TENTHS = 10
 GROWTH = 1.05

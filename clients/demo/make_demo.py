@@ -27,19 +27,20 @@ EDGE = 0.005  # of the peak; what is quieter at both ends of a word is cut off (
 HERE = Path(__file__).parent
 
 # What the recording says: word, then the voice that says it (PROGRAM:VOICE, and of espeak-ng and flite /STRETCH where
-# it is slower). Both were chosen because the bundled model hears them right (of some voices it takes "seven" for stop
-# and "happy" for yes), so the demo shows how it works and measures nothing: the model card does that.
+# it is slower). Both were chosen because the bundled model hears them right, however its frames fall on them (of some
+# voices it takes "seven" for stop and "happy" for yes), so the demo shows how it works and measures nothing: the model
+# card does that.
 LINES = [
-    ("right", "espeak-ng:en-us-nyc/1.3"),
-    ("three", "flite:rms"),
-    ("up", "espeak-ng:en-us+pedro/1.3"),
     ("go", "flite:rms"),
-    ("yes", "flite:slt/1.5"),
-    ("stop", "espeak-ng:en-us+ed/1.3"),
     ("left", "flite:awb"),
     ("no", "flite:rms/1.5"),
+    ("right", "espeak-ng:en-us-nyc+pablo/1.5"),
+    ("three", "flite:rms"),
     ("down", "festival:cmu_us_slt_arctic_hts"),
-    ("bed", "flite:kal16/1.5"),
+    ("bed", "espeak-ng:en-us+f2/0.8"),
+    ("up", "espeak-ng:en-us+pedro/1.3"),
+    ("stop", "flite:awb/1.1"),
+    ("yes", "flite:rms/1.5"),
 ]
 
 OTHER_WORDS = ("bed", "three")  # no keywords of the bundled model: nothing may answer to them
