@@ -7,7 +7,6 @@ time counts, not wall time, yet a busy machine raises that too, of a server more
 """
 
 import argparse
-import asyncio
 import json
 import os
 import platform
@@ -65,7 +64,7 @@ def speech(folder: Path | None, seconds: float) -> Samples:
 
 def of_server(port: int, load: Load) -> float:
     """CPU ms a stream-second of a running server under a load; SystemExit where a stream failed."""
-    found = asyncio.run(measure(f"http://{HOST}:{port}", load))
+    found = measure(f"http://{HOST}:{port}", load)
     print(f"server: {found}", file=sys.stderr)
     if found["failed"] or found["found"] < found["expected"]:
         sys.exit(f"expected all of {load.streams} streams carried, got {found}: try fewer, or an idle machine")
