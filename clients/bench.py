@@ -33,8 +33,9 @@ SAMPLE_RATE = 16000
 P99_LIMIT_MS = 20.0  # what --find-capacity holds
 PEAK = 0.8  # of the audio: when memory is read
 MARKS = "<!-- rc-bench -->", "<!-- /rc-bench -->"  # in a file that --into writes between
-COLUMNS = ("of", "chunk_ms", "streams", "cpu_ms_per_stream_s", "streams_per_core", "p50_ms", "p95_ms", "p99_ms",
-           "max_ms", "memory_kib_per_stream", "batch", "found", "expected", "failed", "load_late_p99_ms")  # fmt: skip
+COLUMNS = ("chunk_ms", "streams", "cpu_ms_per_stream_s", "transport_alone", "streams_per_core", "p50_ms", "p95_ms",
+           "p99_ms", "max_ms", "memory_kib_per_stream", "batch", "found", "expected", "failed",
+           "load_late_p99_ms")  # fmt: skip
 Row = dict[str, Any]
 
 
@@ -82,10 +83,10 @@ def row(load: Load, tally: Tally, cpu_ms: float, memory_kib: float, batch: float
     """The figures of one load."""
     ms = tally.server_ms or None
     return {
-        "of": "server",
         "chunk_ms": round(1000 * load.chunk_s),
         "streams": load.streams,
         "cpu_ms_per_stream_s": round(cpu_ms, 3),
+        "transport_alone": None,
         "streams_per_core": int(1000 / cpu_ms),
         **{f"p{p}_ms": ms and round(float(np.percentile(ms, p)), 2) for p in (50, 95, 99)},
         "max_ms": ms and round(max(ms), 2),
@@ -100,7 +101,7 @@ def row(load: Load, tally: Tally, cpu_ms: float, memory_kib: float, batch: float
 
 
 def run(given: argparse.Namespace) -> list[Row]:
-    """The rows of the server and, with --transport, those of one that does nothing with its audio."""
+    """A row a load; with --transport beside it the CPU time of a server that does nothing with its audio."""
     once = read_audio(RECORDING)
     audio = np.tile(once, int(given.seconds * SAMPLE_RATE / len(once)) + 1)[: int(given.seconds * SAMPLE_RATE)]
     port = free_port()
@@ -108,7 +109,10 @@ def run(given: argparse.Namespace) -> list[Row]:
         rows = loads(given, port, audio, expected_of(given.models / given.model, audio), given.find_capacity)
     if given.transport:
         with serving(port, [sys.executable, "-m", "clients.bare_server", str(port)]):
-            rows += [{**found, "of": "transport alone"} for found in loads(given, port, audio, (), False)]
+            bare = {(one["chunk_ms"], one["streams"]): one for one in loads(given, port, audio, (), False)}
+        for one in rows:
+            if (alone := bare.get((one["chunk_ms"], one["streams"]))) and not alone["failed"]:
+                one["transport_alone"] = alone["cpu_ms_per_stream_s"]
     return rows
 
 
