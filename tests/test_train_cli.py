@@ -138,6 +138,7 @@ def test_compare_writes_both_curves(run: tuple[Path, Path], tmp_path: Path) -> N
     [
         (["speech", "--data-dir", "DATA", "--keywords", "up,nowhere", "--out", "x"], NOWHERE),
         (["speech", "--data-dir", "DATA", "--quick", "--out", "x"], "--quick: expected --study beside it"),
+        (["speech", "--data-dir", "DATA", "--seeds", "2", "--out", "x"], "--seeds: expected --study beside it"),
         (["evaluate", "--model", "nowhere", "--data-dir", "DATA"], "expected a model.onnx, got no such file"),
         (["export", "--checkpoint", "nowhere.pt", "--data-dir", "DATA", "--out", "x"], "expected the checkpoint"),
     ],

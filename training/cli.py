@@ -25,10 +25,10 @@ Experiment = Callable[[bool, int, Path, str], None]  # quick, seeds, folder, com
 
 
 class Help(argparse.ArgumentDefaultsHelpFormatter):
-    """Tells the default of every option that has one."""
+    """Tells the default of every option that takes a value and has one."""
 
     def _get_help_string(self, action: argparse.Action) -> str | None:
-        return super()._get_help_string(action) if action.default else action.help
+        return super()._get_help_string(action) if action.default and action.nargs != 0 else action.help
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -118,17 +118,19 @@ def add_speech(command: argparse.ArgumentParser) -> None:
     )
     study.add_argument("--study", action="store_true", help="train and compare many runs; a stopped study goes on")
     study.add_argument("--quick", action="store_true", help="a small network on a few clips, to see it work")
-    study.add_argument("--seeds", type=int, default=3, help="how many times each network is trained")
+    study.add_argument("--seeds", type=int, help="how many times each network is trained (default: 3)")
     command.set_defaults(run=run_speech)
 
 
 def run_speech(args: argparse.Namespace) -> None:
     if args.study:
         keywords = args.keywords.split(",")
-        speech_study.run(args.data_dir, keywords, args.device, args.quick, args.seeds, args.out, args.command_line)
+        seeds = 3 if args.seeds is None else args.seeds
+        speech_study.run(args.data_dir, keywords, args.device, args.quick, seeds, args.out, args.command_line)
         return
-    if args.quick:
-        raise ValueError("--quick: expected --study beside it")
+    for option, given in (("--quick", args.quick), ("--seeds", args.seeds is not None)):
+        if given:
+            raise ValueError(f"{option}: expected --study beside it")
     speech.train_and_export(
         folder=args.data_dir, keywords=args.keywords.split(","), noise=args.noise, rooms=args.rooms, talk=args.speech,
         settings={name: getattr(args, name) for name in SETTINGS},
