@@ -26,8 +26,8 @@ NOISE_RMS = 5e-4  # -66 dB: no microphone is digitally silent
 EDGE = 0.005  # of the peak; what is quieter at both ends of a word is cut off (a final t is faint)
 HERE = Path(__file__).parent
 
-# What the recording says: word, then the voice that says it (PROGRAM:VOICE, and of espeak-ng and flite /STRETCH where
-# it is slower). Both were chosen because the bundled model hears them right, however its frames fall on them (of some
+# What the recording says: word, then the voice that says it (PROGRAM:VOICE, and of espeak-ng and flite /STRETCH: how
+# many times as long). Both were chosen because the bundled model hears them right, however its frames fall on them (of some
 # voices it takes "seven" for stop and "happy" for yes), so the demo shows how it works and measures nothing: the model
 # card does that.
 LINES = [
