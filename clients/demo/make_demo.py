@@ -27,9 +27,9 @@ EDGE = 0.005  # of the peak; what is quieter at both ends of a word is cut off (
 HERE = Path(__file__).parent
 
 # What the recording says: word, then the voice that says it (PROGRAM:VOICE, and of espeak-ng and flite /STRETCH: how
-# many times as long). Both were chosen because the bundled model hears them right, however its frames fall on them (of some
-# voices it takes "seven" for stop and "happy" for yes), so the demo shows how it works and measures nothing: the model
-# card does that.
+# many times as long). Both were chosen because the bundled model hears them right, however its frames fall on them (of
+# some voices it takes "seven" for stop and "happy" for yes), so the demo shows how it works and measures nothing: the
+# model card does that.
 LINES = [
     ("go", "flite:rms"),
     ("left", "flite:awb"),
