@@ -15,6 +15,7 @@ from training.rank_coding import (
     answer_in_windows,
     every_step_loss,
     first_crossing,
+    held,
     max_pool_loss,
     rank_coding_loss,
     windows_loss,
@@ -147,10 +148,10 @@ LOW, SURE, WRONG = (0.1, 0.1, 0.8), (0.8, 0.1, 0.1), (0.05, 0.9, 0.05)
 STREAM = stream_of(LOW, WRONG, LOW, SURE, SURE, LOW, (0.3, 0.2, 0.5), LOW)
 
 
-def answered(start: int, stop: int, label: int) -> tuple[int, bool]:
+def answered(start: int, stop: int, label: int, confirm: int = 0, stream: Tensor = STREAM) -> tuple[int, bool]:
     windows = Windows(*torch.tensor([[0, start, stop, label]]).T)
-    answers = answer_in_windows(STREAM, windows, 2, torch.tensor([0.7]))
-    torch.testing.assert_close(answers.logits, STREAM[0, answers.step])
+    answers = answer_in_windows(stream, windows, 2, torch.tensor([0.7]), confirm)
+    torch.testing.assert_close(answers.logits, stream[0, answers.step])
     return int(answers.step), bool(answers.crossed)
 
 
@@ -163,6 +164,27 @@ def test_a_window_with_a_keyword_is_answered_at_the_first_spike_in_it_or_at_its_
 def test_a_window_without_is_answered_where_keywords_are_likeliest() -> None:
     assert answered(5, 8, NO_KEYWORD)[0] == 6
     assert answered(0, 3, NO_KEYWORD)[0] == 1
+
+
+def test_with_confirmation_a_spike_is_where_a_score_has_stood_and_the_answer_the_lowest_it_stood_on() -> None:
+    less = (0.75, 0.15, 0.1)
+    stream = stream_of(LOW, WRONG, LOW, SURE, less, SURE, LOW, LOW)
+    assert answered(0, 7, 0, 2, stream) == (4, True)  # steps 3 to 5; the wrong one did not stand
+    assert answered(0, 4, 0, 2, stream) == (4, True)  # it may be over before all of it has stood
+    assert answered(4, 7, 0, 2, stream) == (6, False)  # what stood before the window does not count
+    assert answered(0, 8, NO_KEYWORD, 2, stream)[0] == 4
+    assert answered(0, 3, NO_KEYWORD, 1, stream)[0] in (0, 2)  # of either side of the peak, which alone fires nothing
+
+
+def test_the_lowest_of_the_last_steps_and_where_it_was() -> None:
+    generator = torch.Generator().manual_seed(0)
+    probabilities = torch.rand(2, 9, 3, generator=generator)
+    lowest, where = held(probabilities, 3)
+    for t in range(9):
+        span = probabilities[:, max(0, t - 3) : t + 1].amin(1)
+        torch.testing.assert_close(lowest[:, t], span if t >= 3 else torch.zeros(2, 3))
+        if t >= 3:
+            torch.testing.assert_close(probabilities.gather(1, where[:, t : t + 1]).squeeze(1), span)
 
 
 def test_the_loss_of_windows_is_the_mean_over_both_kinds() -> None:

@@ -32,7 +32,7 @@ from training.rank_coding import (
     windows_loss,
 )
 from training.run import Run, RunSettings, begin_with, load, save, start
-from training.windows import Streams
+from training.windows import SPEED_CONFIRM_MS, Streams
 
 CHUNK = 10  # steps that are run between two looks for spikes; fewer cost more in calls than they save
 NOT_KEYWORDS = 2  # labels, the last ones: _unknown_ and _silence_
@@ -103,7 +103,8 @@ def learn_streams(
     state = starting_state(run.network, carried, len(batch[0]), settings.carry_share, run.generator)
     logits, state = run.network(features[:, :], state)
     keywords = len(settings.labels) - NOT_KEYWORDS
-    answers = answer_in_windows(logits, windows, keywords, thresholds(settings, len(windows.row), run.generator))
+    theta = thresholds(settings, len(windows.row), run.generator)
+    answers = answer_in_windows(logits, windows, keywords, theta, confirmation(settings, run.generator))
     descend(settings, run, windows_loss(answers.logits, windows, keywords, settings.beta))
     return {name: value.detach() for name, value in state.items()}
 
@@ -120,8 +121,7 @@ def streams_of(settings: RunSettings, data: Data) -> Streams | None:
     """What batches of streams come from; None for a run without them."""
     if not settings.streams or settings.method != "rc":
         return None
-    step_s = settings.front_end.hop * settings.network.stride / SAMPLE_RATE
-    return Streams(data.material, settings.labels, step_s, settings.augment.speed)
+    return Streams(data.material, settings.labels, step_length_s(settings), settings.augment.speed)
 
 
 def order_of(settings: RunSettings, data: Data) -> Order:
@@ -166,6 +166,13 @@ def starting_state(network: Network, carried: State | None, batch: int, share: f
 def thresholds(settings: RunSettings, batch: int, generator: Generator) -> Tensor:
     """A threshold for every sequence of a batch, between `theta_low` and `theta`, evenly spread in log-odds."""
     return thresholds_at(settings, torch.rand(batch, generator=generator, device=generator.device))
+
+
+def confirmation(settings: RunSettings, generator: Generator) -> int:
+    """How many steps a score must stand, for a batch of streams: what one of the speeds waits."""
+    waits_ms = list(SPEED_CONFIRM_MS.values())
+    chosen = int(torch.randint(len(waits_ms), (), generator=generator, device=generator.device))
+    return round(waits_ms[chosen] / 1000 / step_length_s(settings))
 
 
 def thresholds_at(settings: RunSettings, shares: Tensor) -> Tensor:
@@ -253,8 +260,12 @@ def posteriors(front_end: LogMel, network: Any, samples: Tensor, batch: int = 50
 
 def step_seconds(step: Tensor, settings: RunSettings) -> float:
     """Mean seconds of audio heard when these steps (0-based) answered."""
-    hop = settings.front_end.hop * settings.network.stride
-    return (step.float() + 1).mean().item() * hop / SAMPLE_RATE
+    return (step.float() + 1).mean().item() * step_length_s(settings)
+
+
+def step_length_s(settings: RunSettings) -> float:
+    """Seconds of audio of a step of the network."""
+    return settings.front_end.hop * settings.network.stride / SAMPLE_RATE
 
 
 class Tally:

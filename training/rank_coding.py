@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy
+from torch.nn.functional import cross_entropy, pad
 
 from training.network import State
 
@@ -95,21 +95,38 @@ class Windows(NamedTuple):
     label: Tensor  # of a keyword, or NO_KEYWORD
 
 
-def answer_in_windows(logits: Tensor, windows: Windows, keywords: int, theta: Tensor) -> Answers:
+def answer_in_windows(logits: Tensor, windows: Windows, keywords: int, theta: Tensor, confirm: int) -> Answers:
     """Algorithm 1 in every window of a batch of streams, whose labels begin with the `keywords`; `theta` [windows].
 
-    A window with a keyword is answered where any keyword first crosses its threshold, else at its last step. One
-    without is answered where keywords are likeliest: a spike there is the worst that can happen in it.
+    A score crosses its threshold once it has stood there for `confirm` steps more, and what it stood on is the lowest
+    of them: that is the step of the answer. A window with a keyword is answered where any keyword first crosses, else
+    at its last step. One without is answered where a keyword comes nearest to it: the worst that can happen there.
     """
     probabilities = logits.detach().softmax(2)[..., :keywords]
-    steps = torch.arange(logits.shape[1], device=logits.device)
-    inside = (steps >= windows.start[:, None]) & (steps < windows.stop[:, None])
-    likeliest = probabilities.amax(2)[windows.row].where(inside, 0.0)
-    first, crossed = first_crossing(likeliest[:, :, None], theta[:, None, None])
-    worst = probabilities.sum(2)[windows.row].where(inside, -1.0).argmax(1)
+    lowest, where = held(probabilities, confirm)
     keyword = windows.label != NO_KEYWORD
-    step = torch.where(keyword, torch.where(crossed, first, windows.stop - 1), worst)
+    wait = confirm * keyword
+    steps = torch.arange(logits.shape[1], device=logits.device)
+    start, stop = windows.start + wait, (windows.stop + wait).clamp(max=len(steps))
+    inside = (steps >= start[:, None]) & (steps < stop[:, None])
+    likeliest, label = lowest[windows.row].max(2)
+    likeliest = likeliest.where(inside, -1.0)
+    first, crossed = first_crossing(likeliest[:, :, None], theta[:, None, None])
+    at = torch.where(keyword, torch.where(crossed, first, stop - 1), likeliest.argmax(1))
+    spoken = torch.where(keyword & ~crossed, windows.label, label[torch.arange(len(at), device=at.device), at])
+    step = where[windows.row, at, spoken]
     return Answers(logits[windows.row, step], step, crossed, torch.full_like(step, logits.shape[1]))
+
+
+def held(probabilities: Tensor, confirm: int) -> tuple[Tensor, Tensor]:
+    """At each step of [batch, steps, labels] the lowest of it and the `confirm` steps before, and which step that was.
+
+    Nothing has stood before the first step.
+    """
+    spans = pad(probabilities, (0, 0, confirm, 0)).unfold(1, confirm + 1, 1)
+    lowest, back = spans.min(3)
+    steps = torch.arange(probabilities.shape[1], device=probabilities.device)
+    return lowest, (steps[:, None] - confirm + back).clamp(min=0)
 
 
 def windows_loss(logits: Tensor, windows: Windows, keywords: int, beta: float) -> Tensor:

@@ -35,7 +35,8 @@ from training.loop import order_of, train
 from training.material import Material, as_int16, gain_to_loudness, read_material, read_speech, spoken
 from training.network import Network, NetworkSettings
 from training.run import RunSettings
-from training.stream_evaluation import SPEED_CONFIRM_MS, calibrate
+from training.stream_evaluation import calibrate
+from training.windows import SPEED_CONFIRM_MS
 
 REFRACTORY_S = 0.5
 EPOCH_STEPS = 50  # batches that an epoch has at least

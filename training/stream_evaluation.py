@@ -30,7 +30,6 @@ SWEPT = ("mixed", "clean", "10 dB", SPEECH, NOISE)
 SCALES = tuple(float(x) for x in np.arange(-3, 10.1, 0.125))  # added to the logit of each threshold of a speed
 LIMIT = 0.5  # false alarms an hour of an operating point
 SPEED_FALSE_ALARMS = {"fast": 4.0, "balanced": 1.0, "accurate": 0.25}  # an hour and keyword in speech of validation
-SPEED_CONFIRM_MS = {"fast": 0.0, "balanced": 160.0, "accurate": 240.0}  # what is slower may wait
 CALIBRATION_HOURS = 2.0
 
 
