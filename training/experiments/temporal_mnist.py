@@ -23,8 +23,8 @@ from training.mnist import LABELS, STEPS
 FAST, SLOW = 0.165, 0.25  # β
 FAST_SHARE, SLOW_SHARE = 0.05, 0.25  # of the frame gone by before the answer: less is fast, more is slow
 MORE = 10  # epochs of a run that goes on from another
-# (network, units, epochs of fast runs, epochs of slow and EOS runs): 50 is the paper's, the slow ones our two cores'
-FULL = (("lstm", 340, 50, 30), ("convlstm", 10, 50, 15), ("convlstm", 20, 50, 10))
+# (network, units, epochs of fast runs, epochs of slow and EOS runs): 50 is the paper's, fewer are what two cores can do
+FULL = (("lstm", 340, 50, 20), ("convlstm", 10, 30, 6), ("convlstm", 20, 30, 4))
 QUICK = (("lstm", 64, 20, 8), ("convlstm", 2, 15, 6))
 QUICK_SIZE: dict[str, Any] = {"images": 500, "tested": 500, "batch": 10, "learning_rate": 0.01}
 TITLES = {"lstm": "LSTM", "convlstm": "ConvLSTM"}
@@ -60,12 +60,12 @@ def run(data: Path, quick: bool, seeds: int, out: Path, command: str) -> None:
 
 
 def stages(seeds: int, quick: bool) -> list[list[DigitSettings]]:
-    """All runs, those of a network together, EOS last; the quick ones in one go."""
+    """All runs, those of a network together, EOS of all last; the quick ones in one go."""
     networks = QUICK if quick else FULL
     size = QUICK_SIZE if quick else {}
     rc = [[one for seed in range(seeds) for one in rank_coded(*each, seed, size)] for each in networks]
-    eos = [[end_of_sequence(*each, seed, size) for seed in range(seeds)] for each in networks]
-    return [[one for runs in rc + eos for one in runs]] if quick else rc + eos
+    eos = [end_of_sequence(*each, seed, size) for each in networks for seed in range(seeds)]
+    return [[one for runs in [*rc, eos] for one in runs]] if quick else [*rc, eos]
 
 
 def rank_coded(
