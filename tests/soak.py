@@ -27,13 +27,14 @@ import soundfile
 from clients.connection import encode
 from clients.load import Load, Tally, connect_all, play
 from service.model import Model
+from service.settings import Settings
 from service.spotter import Spotter
 from tests.process import command
 
 ROOT = Path(__file__).parent.parent
 SHORTEST_S, LONGEST_S = 5.0, 30.0  # of a stream
 CHUNK_S = 0.04
-RETRY_S = 5.0  # after a refusal, as its Retry-After says
+RETRY_S = Settings().retry_after_s  # after a refusal, as its Retry-After says
 REFUSED = "http_503"
 TENTHS = 10
 GROWTH = 1.05
