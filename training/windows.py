@@ -26,7 +26,7 @@ STREAM_S = 3.0
 LATE_S = 0.1  # after its end a keyword that nothing has crossed for is answered all the same
 GRACE_S = 0.5  # after its end a keyword may still stand out
 QUIET_S = 0.5  # longest window without a keyword: each has one answer, at its worst step
-TALK = TalkSettings(0.4, 0.2, 0.15, 0.25, gap_s=(0.05, 1.0), gain_db=(-8.0, 8.0), noise_s=STREAM_S)
+TALK = TalkSettings(0.35, 0.15, 0.3, 0.2, gap_s=(0.05, 1.0), gain_db=(-8.0, 8.0), noise_s=STREAM_S)
 WORDLESS = 0.1  # share of the streams in which there is noise alone
 SPEED_CONFIRM_MS = {"fast": 0.0, "balanced": 160.0, "accurate": 240.0}  # that a score must stand
 
