@@ -4,7 +4,7 @@ import pytest
 
 from training.hearing import Detected
 from training.material import Word
-from training.stream_scoring import figures, judge, misses_within, prefixes
+from training.stream_scoring import by_recording, figures, judge, misses_within, prefixes
 
 WORDS = [
     Word("yes", 1.0, 1.4, "keyword"),
@@ -73,3 +73,18 @@ def test_prefixes_say_what_fired() -> None:
 def test_misses_of_an_hour_are_those_of_its_words() -> None:
     judged = judge(WORDS, DETECTIONS)
     assert [misses_within(WORDS, judged, *span) for span in ((0, 2), (2, 9), (9, 10))] == [0.0, 1.0, None]
+
+
+def test_repeats_of_a_recording_are_one_witness() -> None:
+    read = [Word(f"{i % 10}.flac", 10.0 * i, 10.0 * i + 9, "speech") for i in range(100)]
+    everywhere, one = ([Detected("yes", 10.0 * i + 5) for i in some] for some in (range(0, 100, 5), range(0, 100, 10)))
+    spread, single = (by_recording(read, judge(read, alarms), 1000) for alarms in (everywhere, one + one))
+    assert (spread["recordings"], spread["with_alarms"], single["with_alarms"]) == (10, 2, 1)
+    assert single["interval"] == [0.0, 216.0]  # drawn not at all, and three times: 20 alarms in 1000 s are 72 an hour
+    assert 0 < spread["interval"][1] < 216
+
+
+def test_recordings_that_are_all_alike_leave_no_doubt() -> None:
+    read = [Word(f"{i}.flac", 10.0 * i, 10.0 * i + 9, "speech") for i in range(10)]
+    alarms = [Detected("yes", word.end_s + 0.7) for word in read]  # in the pause after it
+    assert by_recording(read, judge(read, alarms), 100)["interval"] == [360.0, 360.0]

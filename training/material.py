@@ -32,7 +32,8 @@ class Word:
     """A word that is said from `start_s` to `end_s`.
 
     `keyword` and `other` are single words; a `part` is the beginning of a keyword; `speech` is a piece of running
-    speech with no word of its own, and a keyword `inside` it is one that was run together with its neighbours.
+    speech with the file that it is from as its word, and a keyword `inside` it is one that was run together with its
+    neighbours.
     """
 
     word: str
@@ -120,7 +121,7 @@ def read_speech(folder: Path, keywords: Sequence[str], split: str | None = None)
     with ThreadPoolExecutor() as pool:
         for file, samples in zip(files, pool.map(lambda file: read_audio(folder / file), files), strict=True):
             inside = sorted((w for w in times.get(file, ()) if w.word in keywords), key=lambda word: word.start_s)
-            whole = Word("", 0.0, len(samples) / SAMPLE_RATE, "speech")
+            whole = Word(file, 0.0, len(samples) / SAMPLE_RATE, "speech")
             yield Spoken(faded(as_int16(samples * gain_to_loudness(samples))), (whole, *inside), texts[file])
 
 

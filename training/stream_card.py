@@ -18,7 +18,8 @@ def section(streams: Figures) -> list[str]:
         "",
         f"Streams of {mixed['hours']:g} h composed from the {data['split']} split: {mixed['keywords']} keywords (of "
         f"{data['keyword_clips']} clips) between other words (of {data['other_clips']}), beginnings of keywords and "
-        f"pieces of running speech ({data['speech_minutes']:g} min); {data['noise_minutes']:g} min of noise and music, "
+        f"pieces of running speech ({data['speech_minutes']:g} min by {data['speech_speakers']} speakers); "
+        f"{data['noise_minutes']:g} min of noise and music, "
         f"{data['rooms']} rooms. A detection from the beginning of its word to 0.5 s after its end is a hit. `clean` "
         "and the rows of SNR are without rooms; `mixed` has rooms, microphones and 5 to 30 dB of SNR.",
         "",
@@ -33,6 +34,7 @@ def section(streams: Figures) -> list[str]:
         "",
         *alarm_table(speeds),
         "",
+        *interval_lines(speeds),
         "Operating points, one threshold for all keywords, read off these same streams:",
         "",
         "| false alarms in speech | misses mixed | clean | 10 dB | p50 after the end | alarms in speech | in noise |",
@@ -93,12 +95,30 @@ def alarm_table(speeds: Figures) -> list[str]:
     ]
 
 
+def interval_lines(speeds: Figures) -> list[str]:
+    """How sure the false alarms an hour in running speech are."""
+    sure = {speed: found["speech"]["by_recording"] for speed, found in speeds.items() if "speech" in found}
+    told = "; ".join(
+        f"`{speed}` {interval(one)} an hour, alarms in {one['with_alarms']} of {one['recordings']} recordings"
+        for speed, one in sure.items()
+    )
+    return [f"In running speech, 95 % of draws of as many of its recordings: {told}.", ""] if told else []
+
+
+def interval(found: Figures) -> str:
+    low, high = found["interval"]
+    return f"{low:g} to {high:g}"
+
+
 def point_row(name: str, found: Figures) -> str:
     misses = " | ".join(percent(found[stream]["misses"]) for stream in ("mixed", "clean", "10 dB"))
     decision = found["mixed"]["decision"]
     median = f"{1000 * decision['from_end_s']['p50']:+.0f} ms" if decision else "-"
-    alarms = (f"{found[where]['false_alarms_per_hour']:g}" if where in found else "-" for where in ("speech", "noise"))
-    return f"| {name} | {misses} | {median} | {' | '.join(alarms)} |"
+    speech, noise = (
+        f"{found[where]['false_alarms_per_hour']:g}" if where in found else "-" for where in ("speech", "noise")
+    )
+    sure = f" ({interval(found['speech']['by_recording'])})" if "speech" in found else ""
+    return f"| {name} | {misses} | {median} | {speech}{sure} | {noise} |"
 
 
 def prefix_lines(speeds: Figures) -> list[str]:

@@ -17,7 +17,7 @@ from training.agreement import agreement
 from training.frontend import SAMPLE_RATE
 from training.hearing import Heard, detect, hear
 from training.material import Material, read_material, read_speech
-from training.stream_scoring import figures, judge, misses_within, prefixes
+from training.stream_scoring import by_recording, figures, judge, misses_within, prefixes
 from training.streams import SCENE_S, Scene, Surroundings, TalkSettings, noises, reading, scenes, talk
 
 MIXED = Surroundings()
@@ -65,6 +65,8 @@ def measure(model: Model, heard: Mapping[str, Heard], **settings: Any) -> dict[s
         verdicts = judge(words, detect(model, scores, **settings))
         seconds = len(scores) * model.metadata.hop / model.metadata.sample_rate
         found[name] = figures(words, verdicts, seconds, model.metadata.keywords)
+        if name == SPEECH:
+            found[name]["by_recording"] = by_recording(words, verdicts, seconds)
         if name == "mixed":
             span = min(3600.0, seconds / 2)
             found["prefixes"] = prefixes(words, verdicts)
@@ -163,6 +165,7 @@ def evaluate_folders(
             "keyword_clips": sum(map(len, material.keywords.values())),
             "other_clips": sum(map(len, material.others.values())),
             "speech_minutes": round(sum(len(spoken.samples) for spoken in material.speech) / SAMPLE_RATE / 60, 1),
+            "speech_speakers": len({Path(spoken.words[0].word).parent for spoken in material.speech}),
             "noise_minutes": round(len(material.noise) / SAMPLE_RATE / 60, 1),
             "rooms": len(material.rooms),
         },
