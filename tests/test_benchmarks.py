@@ -157,6 +157,20 @@ def test_what_pocketsphinx_tells_is_judged_by_the_words_of_the_streams() -> None
     assert tuple(rows[-1].values())[2:] == (1.0, 1.0, 0.0)
 
 
+def test_the_page_thins_a_long_curve_and_the_file_keeps_it(tmp_path: Path) -> None:
+    rows = [spotting.row("ours", str(i), {name: {"misses": i / 30} for name in ("clean", "10 dB")} | {
+        "speech": {"false_alarms_per_hour": 30.0 - i}}) for i in range(31)]  # fmt: skip
+    rows.append(rows[0] | {"": "theirs", "threshold": "1e5"})
+    measured = {"command": "python -m spotting", "date": "2026-01-02", "machine": "a desk"}
+    spotting.write({"rows": rows, "measured": measured}, tmp_path / "curve.md")
+    page = (tmp_path / "curve.md").read_text()
+    assert [line.split(" | ")[1] for line in page.splitlines() if line.startswith("| ours")][:3] == ["0", "3", "6"]
+    assert "| theirs | 1e5 | 0.0% | 0.0% | 30 |" in page
+    assert "`python -m spotting`, 2026-01-02, a desk" in page
+    assert json.loads((tmp_path / "curve.json").read_text())["rows"] == rows
+    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+
+
 def test_an_engine_that_fails_says_why() -> None:
     with pytest.raises(SystemExit, match="expected openwakeword-one to hear 10 samples, got:\n(.|\n)*openwakeword"):
         environment.hear(Path(sys.executable), "openwakeword-one", np.zeros(10, np.float32))

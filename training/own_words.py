@@ -46,7 +46,7 @@ def point(data: Path, words: Sequence[str], base: str, run: Path) -> dict[str, A
 
 
 def figures(data: Path, run: Path) -> dict[str, Any]:
-    """Of a model on the test clips of `data`, at speed balanced in mode utterance, and the CPU minutes of its training."""
+    """Of a model on the test clips of `data`, at speed balanced in mode utterance; and CPU minutes of its training."""
     model = Model(run)
     keywords = model.metadata.keywords
     clips, samples, _ = sc.read_clips(sc.find_clips(data, "test"))
@@ -104,7 +104,7 @@ def write(found: dict[str, Any], out: Path) -> None:
 
 def table(found: dict[str, Any]) -> str:
     rows = [
-        "| clips a word | weights | accuracy | words heard | others taken for one | mean decision time | training, CPU |",
+        "| clips a word | weights | accuracy | words heard | others taken for one | mean decision time | CPU |",
         "| --- " * 7 + "|",
     ]
     for p in found["points"]:

@@ -31,6 +31,8 @@ from training.stream_scoring import figures, judge
 
 STREAMS = ("clean", "10 dB", "speech")
 THRESHOLDS = ("1e-5", "1", "1e5", "1e10", "1e15", "1e20")
+TOLD = 12  # rows of an engine on the page; all are in the file beside it
+QUIET = 0.5  # where no false alarms are drawn
 COLUMNS = ("", "threshold", "misses clean", "misses 10 dB", "false alarms an hour in speech")
 
 Told = Callable[[Samples, str], list[Detected]]
@@ -75,12 +77,44 @@ def row(engine: str, threshold: str, found: Mapping[str, Any]) -> Row:
     return dict(zip(COLUMNS, (engine, threshold, *misses, found["speech"]["false_alarms_per_hour"]), strict=True))
 
 
-def page(rows: Sequence[Row], measured: Mapping[str, Any]) -> str:
+def write(facts: Mapping[str, Any], out: Path) -> None:
+    """FILE.json, FILE.md and FILE.png beside each other."""
+    out.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
+    out.write_text(page(facts["rows"], facts["measured"], out.with_suffix(".png").name))
+    plot(facts["rows"], out.with_suffix(".png"))
+
+
+def page(rows: Sequence[Row], measured: Mapping[str, Any], figure: str) -> str:
     lines = [f"| {' | '.join(COLUMNS)} |", "| --- " * len(COLUMNS) + "|"]
-    for each in rows:
+    for each in (row for group in by_engine(rows).values() for row in group[:: -(-len(group) // TOLD)]):
         engine, threshold, clean, noisy, alarms = each.values()
         lines.append(f"| {engine} | {threshold} | {clean:.1%} | {noisy:.1%} | {alarms:g} |")
-    return "\n".join([*lines, "", f"`{measured['command']}`, {measured['date']}, {measured['machine']}", ""])
+    about = f"`{measured['command']}`, {measured['date']}, {measured['machine']}"
+    return "\n".join([*lines, "", f"![misses against false alarms]({figure})", "", about, ""])
+
+
+def by_engine(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    groups: dict[str, list[Row]] = {}
+    for each in rows:
+        groups.setdefault(each[COLUMNS[0]], []).append(each)
+    return groups
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Misses against false alarms, clean and in noise, an engine a colour."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4.4), layout="constrained")
+    axes = figure.subplots()
+    for color, (engine, group) in enumerate(by_engine(rows).items()):
+        alarms = [max(QUIET, each[COLUMNS[4]]) for each in group]
+        for column, style in ((COLUMNS[2], "-"), (COLUMNS[3], ":")):
+            misses = [100 * each[column] for each in group]
+            axes.plot(alarms, misses, style, color=f"C{color}", marker=".", label=f"{engine}, {column}")
+    axes.set(xscale="log", xlabel=f"{COLUMNS[4]}; {QUIET}: none", ylabel="misses (%)", ylim=(0, 100))
+    axes.grid(alpha=0.3)
+    axes.legend()
+    figure.savefig(path, dpi=120)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -91,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_running_speech(parser)
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
     parser.add_argument("--hours", type=float, default=0.5, help="of each stream (0.5)")
-    parser.add_argument("--out", type=Path, required=True, help="FILE.md, and FILE.json beside it")
+    parser.add_argument("--out", type=Path, required=True, help="FILE.md; FILE.json and FILE.png beside it")
     parser.add_argument("--venv", type=Path, default=FOLDER, help="where PocketSphinx is installed (build/peers)")
     given = parser.parse_args(argv)
     model, python = Model(MODEL), peers_python(given.venv)
@@ -105,8 +139,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     rows = ours(model, material, given.hours) + theirs(told, keywords, material, given.hours)
     command = f"{parser.prog} {shlex.join(sys.argv[1:] if argv is None else argv)}"
     facts = {"rows": rows, "measured": report.facts(command, 0)}
-    given.out.with_suffix(".json").write_text(json.dumps(facts, indent=1))
-    given.out.write_text(page(rows, facts["measured"]))
+    write(facts, given.out)
     print(given.out.read_text())
     return 0
 
