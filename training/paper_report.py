@@ -29,7 +29,7 @@ def gather(runs: Path, out: Path) -> Path:
         "# The experiments of the paper",
         "",
         "Jeffares et al., ICLR 2022, arXiv 2110.02865. Written by `rc-train report`, every number from a report.json; "
-        "mean ± standard deviation over seeds.",
+        "mean ± standard deviation over seeds. What was tried, and why some figures fall short: [LOG.md](LOG.md).",
     ]
     for name in there:
         lines += section(name, json.loads((runs / name / "report.json").read_text()))
