@@ -57,11 +57,13 @@ def run(data: Path, folder: Path, settings: digits.DigitSettings = TINY, stop: f
     return digits.train(settings, None, tell, data, folder)
 
 
-def test_a_stopped_run_goes_on_to_the_same_end(data: Path, tmp_path: Path) -> None:
-    whole = run(data, tmp_path / "whole")
+@pytest.mark.parametrize("varied", [False, True])
+def test_a_stopped_run_goes_on_to_the_same_end(data: Path, tmp_path: Path, varied: bool) -> None:
+    settings = replace(TINY, varied=varied)
+    whole = run(data, tmp_path / "whole", settings)
     with pytest.raises(KeyboardInterrupt):
-        run(data, tmp_path / "stopped", stop=0.4)  # in the second epoch of three
-    resumed = run(data, tmp_path / "stopped")
+        run(data, tmp_path / "stopped", settings, stop=0.4)  # in the second epoch of three
+    resumed = run(data, tmp_path / "stopped", settings)
     assert all(torch.equal(value, resumed.last[name]) for name, value in whole.last.items())
     assert [each | {"seconds": 0} for each in whole.history] == [each | {"seconds": 0} for each in resumed.history]
     assert [each["epoch"] for each in resumed.history] == [1, 2, 3]
@@ -75,8 +77,8 @@ def test_an_epoch_of_other_settings_is_not_taken_up(data: Path, tmp_path: Path) 
 
 
 def test_the_rate_falls_to_zero_or_stays() -> None:
-    for falling, rate in ((False, 0.01), (True, 0.0025)):
-        settings = replace(TINY, falling=falling)
+    for varied, rate in ((False, 0.01), (True, 0.0025)):
+        settings = replace(TINY, varied=varied)
         begun = digits.start(settings, None)
         digits.set_learning_rate(begun, settings, 0.75)
         assert begun.optimiser.param_groups[0]["lr"] == pytest.approx(rate)

@@ -63,6 +63,26 @@ def test_labels_that_do_not_fit_are_refused(labels: list[int], message: str, tmp
         mnist.read(tmp_path, "train")
 
 
+def test_varied_images_are_turned_scaled_and_moved_a_little() -> None:
+    """A bar of ink stays one: no ink is gained or lost beyond the scale, and its middle moves by two pixels at most."""
+    bar = torch.zeros(200, 28, 28, dtype=torch.uint8)
+    bar[:, 8:20, 12:16] = 255
+    found = mnist.varied(bar, torch.Generator().manual_seed(0)).double()
+    assert not torch.equal(found[0], found[1])
+    ink = found.sum((1, 2)) / bar[0].sum()
+    assert 0.78 < ink.min() < 0.9 and 1.1 < ink.max() < 1.28  # 0.9 ** 2 to 1.1 ** -2, and some for the edges
+    place = torch.arange(28) - 13.5
+    middle = torch.stack([(found.sum(axis) * place).sum(1) / found.sum((1, 2)) for axis in (1, 2)])
+    assert 1.5 < middle.abs().max() < 2.3
+
+
+def test_varied_images_are_the_same_with_the_same_generator() -> None:
+    images = torch.randint(0, 256, (3, 28, 28), generator=torch.Generator().manual_seed(1)).byte()
+    first, again = (mnist.varied(images, torch.Generator().manual_seed(2)) for _ in range(2))
+    assert first.dtype == torch.uint8
+    assert torch.equal(first, again)
+
+
 @pytest.mark.skipif(not mnist.is_complete(REAL), reason="no MNIST here")
 def test_the_real_files() -> None:
     train, test = mnist.read(REAL, "train"), mnist.read(REAL, "test")

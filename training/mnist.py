@@ -5,15 +5,22 @@ open: the 255 grades of ink share the steps evenly, and a pixel without ink neve
 """
 
 import gzip
+import math
 import zlib
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Generator, Tensor
+from torch.nn.functional import affine_grid, grid_sample
 
 STEPS, LABELS, EDGE = 10, 10, 28
+TURN, SCALE, SHIFT = (
+    math.radians(10),
+    0.1,
+    2 * 2 / EDGE,
+)  # at most: radians, share, two pixels as a share of half an edge
 FILES = {"train": "train-{}.gz", "test": "t10k-{}.gz"}
 IMAGES, LABEL_LIST = "images-idx3-ubyte", "labels-idx1-ubyte"
 
@@ -63,3 +70,14 @@ def spike_step(images: Tensor) -> Tensor:
 def spikes(images: Tensor) -> Tensor:
     """Images [batch, 28, 28] of bytes → zeros and ones [batch, 10, 28, 28]: one at the step at which a pixel spikes."""
     return (spike_step(images).unsqueeze(1) == torch.arange(STEPS).view(-1, 1, 1)).float()
+
+
+def varied(images: Tensor, generator: Generator) -> Tensor:
+    """Images [batch, 28, 28] of bytes, each turned, scaled and moved at random by up to TURN, SCALE and SHIFT."""
+    turn, scale, right, down = 2 * torch.rand(4, len(images), generator=generator) - 1
+    size = 1 + SCALE * scale
+    cos, sin = size * (TURN * turn).cos(), size * (TURN * turn).sin()
+    rows = torch.stack([cos, -sin, SHIFT * right]), torch.stack([sin, cos, SHIFT * down])
+    grid = affine_grid(torch.stack(rows).permute(2, 0, 1), [len(images), 1, EDGE, EDGE], align_corners=False)
+    moved = grid_sample(images.unsqueeze(1).float(), grid, mode="bicubic", align_corners=False)
+    return moved.squeeze(1).round().clamp(0, 255).byte()

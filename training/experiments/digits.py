@@ -33,7 +33,7 @@ class DigitSettings:
     seed: int
     beta: float = 0.0
     base: "DigitSettings | None" = None  # the run whose last weights it begins with
-    falling: bool = False  # the learning rate falls to zero
+    varied: bool = False  # beyond the paper: images change from epoch to epoch, and the learning rate falls to zero
     learning_rate: float = 1e-3
     batch: int = 128  # left open by the paper; that of its other experiments
     kernels: tuple[int, int] = (5, 3)  # of convolutions over input and state; left open by the paper; 3 costs a third
@@ -150,7 +150,8 @@ def learn_epoch(run: Run, settings: DigitSettings, data: Digits, tell: Callable[
     for done, rows in enumerate(order):
         share = (len(run.history) + done / len(order)) / settings.epochs
         set_learning_rate(run, settings, share)
-        answers = answer(run.network, settings, mnist.spikes(data.images[rows]))
+        images = mnist.varied(data.images[rows], run.generator) if settings.varied else data.images[rows]
+        answers = answer(run.network, settings, mnist.spikes(images))
         loss = rank_coding_loss(answers.logits, data.labels[rows], settings.beta)
         run.optimiser.zero_grad()
         loss.backward()
@@ -165,7 +166,7 @@ def learn_epoch(run: Run, settings: DigitSettings, data: Digits, tell: Callable[
 def set_learning_rate(run: Run, settings: DigitSettings, share: float) -> None:
     """Fixed, as the paper has it, or falling to zero as the run is done."""
     for group in run.optimiser.param_groups:
-        group["lr"] = settings.learning_rate * (1 - share if settings.falling else 1)
+        group["lr"] = settings.learning_rate * (1 - share if settings.varied else 1)
 
 
 def answer(network: nn.Module, settings: DigitSettings, inputs: Tensor) -> Answers:
