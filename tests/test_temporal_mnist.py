@@ -34,7 +34,7 @@ def last(found: dict[str, Any], name: str) -> dict[str, float]:
 
 @pytest.mark.parametrize("network", ["LSTM 64", "ConvLSTM 2"])
 def test_rank_coding_answers_earlier_than_training_from_the_end(found: dict[str, Any], network: str) -> None:
-    fast, eos = (last(found, f"{network} {kind}") for kind in ("fast more", "eos"))
+    fast, eos = (last(found, f"{network} {kind}") for kind in ("switched", "eos"))
     assert fast["mean_step"] < eos["mean_step"] - 1
     assert fast["accuracy"] > 0.8
 
