@@ -40,10 +40,10 @@ PAPER = {
 SPIKING = {"fast": "97.4 %", "slow": "98.5 %; 99.4 % by one much larger"}  # the best spiking networks of table 1
 KINDS = {  # of runs: regime, what was done
     "fast": ("fast", f"RC, β {FAST}"),
-    "fast more": ("fast", f"RC, β {FAST}, then varied digits"),
+    "fast varied": ("fast", f"RC, β {FAST}, then varied digits"),
     "switched": ("fast", f"RC, β {SLOW}, then {FAST}"),
     "slow": ("slow", f"RC, β {SLOW}"),
-    "slow more": ("slow", f"RC, β {SLOW}, then varied digits"),
+    "slow varied": ("slow", f"RC, β {SLOW}, then varied digits"),
     "eos": ("end", "EOS, at the end"),
 }
 
@@ -81,10 +81,10 @@ def rank_coded(
     late = DigitSettings(f"{title} slow", epochs=slow, beta=SLOW, **same)
     return [
         early,
-        replace(early, name=f"{early.name} more", base=early, varied=True),
+        replace(early, name=f"{early.name} varied", base=early, varied=True),
         late,
         DigitSettings(f"{title} switched", epochs=min(SWITCHED, slow), beta=FAST, base=late, **same),
-        replace(late, name=f"{late.name} more", base=late, varied=True),
+        replace(late, name=f"{late.name} varied", base=late, varied=True),
     ]
 
 
