@@ -69,6 +69,8 @@ def test_full_networks_stand_beside_their_paper_figures() -> None:
     lines = experiment.paper_table({"runs": {"ConvLSTM 20 fast": [{"history": history}]}})
     assert lines[2].startswith("| fast | ConvLSTM 20 | RC, β 0.165 | 99.19 % | 99.00 % | 98.00 % | 3.00 |")
     assert {one.name for runs in experiment.stages(1, quick=False) for one in runs} >= set(experiment.PAPER)
+    varied = experiment.paper_table({"runs": {"ConvLSTM 20 slow varied": [{"history": history}]}})
+    assert varied[2].startswith("| slow | ConvLSTM 20 | RC, β 0.25, then varied digits | 99.29 % |")
 
 
 def test_the_regimes_of_table_1() -> None:

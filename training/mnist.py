@@ -1,4 +1,4 @@
-"""MNIST: its four files, and their images as spikes in time. Knows nothing of networks.
+"""MNIST: its four files, their images varied a little and as spikes in time. Knows nothing of networks.
 
 Section 3.3 of the paper: each pixel spikes once in ten steps, darker ones (more ink) earlier. Of what the paper leaves
 open: the 255 grades of ink share the steps evenly, and a pixel without ink never spikes, as in the code of Comşa et al.
@@ -16,11 +16,7 @@ from torch import Generator, Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
 STEPS, LABELS, EDGE = 10, 10, 28
-TURN, SCALE, SHIFT = (
-    math.radians(10),
-    0.1,
-    2 * 2 / EDGE,
-)  # at most: radians, share, two pixels as a share of half an edge
+TURN, SCALE, SHIFT = 10, 0.1, 2  # of varied images, at most: degrees, share, pixels
 FILES = {"train": "train-{}.gz", "test": "t10k-{}.gz"}
 IMAGES, LABEL_LIST = "images-idx3-ubyte", "labels-idx1-ubyte"
 
@@ -76,8 +72,9 @@ def varied(images: Tensor, generator: Generator) -> Tensor:
     """Images [batch, 28, 28] of bytes, each turned, scaled and moved at random by up to TURN, SCALE and SHIFT."""
     turn, scale, right, down = 2 * torch.rand(4, len(images), generator=generator) - 1
     size = 1 + SCALE * scale
-    cos, sin = size * (TURN * turn).cos(), size * (TURN * turn).sin()
-    rows = torch.stack([cos, -sin, SHIFT * right]), torch.stack([sin, cos, SHIFT * down])
+    angle, pixel = math.radians(TURN) * turn, 2 / EDGE  # the grid is two wide
+    cos, sin = size * angle.cos(), size * angle.sin()
+    rows = torch.stack([cos, -sin, SHIFT * pixel * right]), torch.stack([sin, cos, SHIFT * pixel * down])
     grid = affine_grid(torch.stack(rows).permute(2, 0, 1), [len(images), 1, EDGE, EDGE], align_corners=False)
     moved = grid_sample(images.unsqueeze(1).float(), grid, mode="bicubic", align_corners=False)
     return moved.squeeze(1).round().clamp(0, 255).byte()

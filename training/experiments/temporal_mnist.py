@@ -123,8 +123,8 @@ def head(result: Mapping[str, Any]) -> list[str]:
         "",
         f"{STEPS} steps. An answer at step n comes when (n - 1) / {STEPS} of the frame has gone by: fast is less than "
         f"{FAST_SHARE:.0%} of it on average, slow more than {SLOW_SHARE:.0%}. `varied digits` is not in the paper: as "
-        f"many epochs more, in which each image is turned by up to {math.degrees(mnist.TURN):.0f}°, scaled by up to "
-        f"{mnist.SCALE:.0%} and moved by up to {mnist.SHIFT * mnist.EDGE / 2:.0f} pixels, anew each time, while the "
+        f"many epochs more, in which each image is turned by up to {mnist.TURN}°, scaled by up to "
+        f"{mnist.SCALE:.0%} and moved by up to {mnist.SHIFT} pixels, anew each time, while the "
         "learning rate falls to zero. With β over "
         f"{result['critical_beta']:.4f} equation 7 is least at an output below {THETA}, so that even a sure network "
         "waits for the end.",
