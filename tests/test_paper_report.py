@@ -41,6 +41,21 @@ def test_gathers_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str
     assert (out / "REPORT.md").read_text() == page
 
 
+def test_keeps_sections_of_experiments_that_have_no_run(tmp_path: Path) -> None:
+    write_run(tmp_path / "runs" / "temporal-mnist", MNIST)
+    page = tmp_path / "REPORT.md"
+    kept = "\n## Continuous sequence spotting, section 3.1\n\nkept\n\n\n"
+    replaced = "\n## Temporal MNIST, section 3.3\n\nreplaced\n\n\n## Spoken keywords, section 3.4\n\nkept too\n"
+    page.write_text(f"# Old\n{kept}{replaced}")
+    assert main(["report", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path)]) == 0
+    written = page.read_text()
+    assert kept in written
+    assert "replaced" not in written
+    assert written.index("kept") < written.index("LSTM 340") < written.index("kept too")
+    assert main(["report", "--runs", str(tmp_path / "runs"), "--out", str(tmp_path)]) == 0
+    assert page.read_text() == written
+
+
 def test_nothing_to_gather(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "--runs", str(tmp_path), "--out", str(tmp_path)]) == 1
     assert "expected NAME/report.json of one of sequence-spotting" in capsys.readouterr().err

@@ -11,6 +11,7 @@ from typing import Any
 
 from training.experiments import sequence_spotting, speech_study_report, temporal_mnist, two_sequence
 
+HEADING = "## "
 FIGURES = "reported"  # folder beside the page
 EXPERIMENTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], list[str]]]] = {  # folder: title, table
     "sequence-spotting": ("Continuous sequence spotting, section 3.1", sequence_spotting.paper_table),
@@ -21,29 +22,41 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], list[str]]]] = {
 
 
 def gather(runs: Path, out: Path) -> Path:
-    """Write REPORT.md to `out` from the folders in `runs` that have the names of experiments; returns the page."""
+    """Write REPORT.md to `out` from the folders in `runs` that have the names of experiments; returns the page.
+
+    A page that is there keeps its sections of experiments that are not in `runs`.
+    """
     there = [name for name in EXPERIMENTS if (runs / name / "report.json").exists()]
     if not there:
         raise ValueError(f"{runs}: expected NAME/report.json of one of {', '.join(EXPERIMENTS)}, got none")
+    page = out / "REPORT.md"
+    before = sections(page.read_text()) if page.exists() else {}
     lines = [
         "# The experiments of the paper",
         "",
         "Jeffares et al., ICLR 2022, arXiv 2110.02865. Written by `rc-train report`, every number from a report.json; "
         "mean ± standard deviation over seeds. What was tried, and why some figures fall short: [LOG.md](LOG.md).",
     ]
-    for name in there:
-        lines += section(name, json.loads((runs / name / "report.json").read_text()))
-        lines += [f"![{each.stem}]({copied(each, name, out)})\n" for each in sorted((runs / name).glob("*.png"))]
-    page = out / "REPORT.md"
+    for name, (title, _) in EXPERIMENTS.items():
+        if name in there:
+            lines += section(name, json.loads((runs / name / "report.json").read_text()))
+            lines += [f"![{each.stem}]({copied(each, name, out)})\n" for each in sorted((runs / name).glob("*.png"))]
+        elif title in before:
+            lines += ["", HEADING + before[title].rstrip() + "\n"]
     page.write_text("\n".join(lines))
     return page
+
+
+def sections(page: str) -> dict[str, str]:
+    """What a page says by title, the title's line included."""
+    return {part.split("\n", 1)[0]: part for part in page.split(f"\n{HEADING}")[1:]}
 
 
 def section(name: str, result: Mapping[str, Any]) -> list[str]:
     title, table = EXPERIMENTS[name]
     measured = result["measured"]
     about = f"Seeds: {result['seeds']}. `{measured['command']}`, {measured['date']}, {measured['machine']}."
-    return ["", f"## {title}", "", about, "", *table(result), ""]
+    return ["", f"{HEADING}{title}", "", about, "", *table(result), ""]
 
 
 def copied(figure: Path, name: str, out: Path) -> str:
