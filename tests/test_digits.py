@@ -95,4 +95,18 @@ def test_what_is_measured_is_what_algorithm_1_answers(data: Path) -> None:
     assert found["accuracy"] == (answers.logits.argmax(dim=1) == test.labels).double().mean().item()
     assert sum(found["answers_at_step"]) == 20
     assert found["cut"][-1] == found["end_accuracy"]
+    early = answer_at_first_spike(network, mnist.spikes(test.images), {}, torch.full((20,), found["early"]["theta"]), 1)
+    assert found["early"]["mean_step"] == pytest.approx(early.step.double().mean().item() + 1)
+    assert found["early"]["accuracy"] == (early.logits.argmax(dim=1) == test.labels).double().mean().item()
     assert digits.tested(network, TINY, test) == pytest.approx({key: found[key] for key in ("accuracy", "mean_step")})
+
+
+def test_early_is_the_highest_threshold_that_is_early_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Ten images whose surest output grows step by step: at 0.6 half of them wait for step 2, above it all wait."""
+    outputs = torch.full((10, 2, 2), 0.5)
+    outputs[:, 0, 0] = torch.tensor([0.6] * 5 + [0.5] * 5)
+    outputs[:, 1, 0] = 0.96
+    monkeypatch.setattr(digits, "EARLY", 1.5)
+    assert digits.early_threshold(outputs) == 0.6
+    monkeypatch.setattr(digits, "EARLY", 1.4)
+    assert digits.early_threshold(outputs) == 0.5

@@ -8,11 +8,14 @@ import pytest
 from training.cli import main
 
 MEASURED = {"date": "2030-01-02", "command": "rc-train it", "machine": "a machine"}
+EARLY = {"theta": 0.9, "accuracy": 0.97, "mean_step": 1.25}
 MNIST = {
     "measured": MEASURED,
     "seeds": 2,
     "runs": {
-        "LSTM 340 fast": [{"history": [{"accuracy": accuracy, "mean_step": 1.25}]} for accuracy in (0.9875, 0.9825)],
+        "LSTM 340 fast": [
+            {"history": [{"accuracy": accuracy, "mean_step": 1.25}], "early": EARLY} for accuracy in (0.9875, 0.9825)
+        ],
     },
 }
 
@@ -33,7 +36,7 @@ def test_gathers_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str
     page = (out / "REPORT.md").read_text()
     assert "## Temporal MNIST" in page
     assert "Seeds: 2. `rc-train it`, 2030-01-02, a machine." in page
-    assert "| fast | LSTM 340 | RC, β 0.165 | 98.14 % | 98.50 ± 0.25 % | 98.75 % | 1.25 ± 0.00 |" in page
+    assert "| fast | LSTM 340 | RC, β 0.165 | 1 | 98.14 % | 98.50 ± 0.25 % | 98.75 % | 1.25 ± 0.00 |" in page
     assert "2-sequence" not in page
     assert "![figure](reported/temporal-mnist-figure.png)" in page
     assert [path.name for path in (out / "reported").iterdir()] == ["temporal-mnist-figure.png"]

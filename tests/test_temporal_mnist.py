@@ -60,17 +60,19 @@ def test_the_critical_beta_is_where_a_sure_network_stays_at_the_threshold() -> N
 def test_the_report_shows_the_paper_beside_ours(out: Path, found: dict[str, Any]) -> None:
     page = (out / "report.md").read_text()
     accuracy = 100 * found["runs"]["LSTM 64 fast"][0]["history"][-1]["accuracy"]
-    assert f"| fast | LSTM 64 | RC, β 0.165 |  | {accuracy:.2f} % |" in page
+    assert f"| fast | LSTM 64 | RC, β 0.165 | 20 |  | {accuracy:.2f} % |" in page
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_full_networks_stand_beside_their_paper_figures() -> None:
     history = [{"accuracy": 0.98, "mean_step": 1.2}, {"accuracy": 0.99, "mean_step": 3.0}]
-    lines = experiment.paper_table({"runs": {"ConvLSTM 20 fast": [{"history": history}]}})
-    assert lines[2].startswith("| fast | ConvLSTM 20 | RC, β 0.165 | 99.19 % | 99.00 % | 98.00 % | 3.00 |")
+    one = {"history": history, "early": {"theta": 0.85, "accuracy": 0.97, "mean_step": 1.3}}
+    lines = experiment.paper_table({"runs": {"ConvLSTM 20 fast": [one]}})
+    ours = "99.00 % | 98.00 % | 3.00 | 97.00 % | 1.30 | 0.85"
+    assert lines[2].startswith(f"| fast | ConvLSTM 20 | RC, β 0.165 | 2 | 99.19 % | {ours} |")
     assert {one.name for runs in experiment.stages(1, quick=False) for one in runs} >= set(experiment.PAPER)
-    varied = experiment.paper_table({"runs": {"ConvLSTM 20 slow varied": [{"history": history}]}})
-    assert varied[2].startswith("| slow | ConvLSTM 20 | RC, β 0.25, then varied digits | 99.29 % |")
+    varied = experiment.paper_table({"runs": {"ConvLSTM 20 slow varied": [one]}})
+    assert varied[2].startswith("| slow | ConvLSTM 20 | RC, β 0.25, then varied digits | 2 | 99.29 % |")
 
 
 def test_the_regimes_of_table_1() -> None:
