@@ -31,7 +31,8 @@ def fail(network: SequenceNetwork) -> dict[str, Any]:
 
 def test_what_goes_on_from_a_run_comes_after_it() -> None:
     other = ToySettings("first", "rc", seed=1, **SIZE)
-    assert runs.chains([AFTER, FIRST, SECOND, other]) == [[FIRST, AFTER], [SECOND], [other]]
+    last = replace(AFTER, name="last", base=AFTER)
+    assert runs.chains([last, AFTER, FIRST, SECOND, other]) == [[FIRST, AFTER, last], [SECOND], [other]]
 
 
 def test_every_run_is_trained_measured_and_kept(tmp_path: Path) -> None:

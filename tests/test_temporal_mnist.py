@@ -45,6 +45,8 @@ def test_beta_decides_the_regime(found: dict[str, Any], network: str) -> None:
     fast, slow, switched = (last(found, f"{network} {kind}")["mean_step"] for kind in ("fast", "slow", "switched"))
     assert fast < slow - 1
     assert switched < slow - 1
+    varied, lowered = (last(found, f"{network} fast {kind}")["mean_step"] for kind in ("varied", "lowered"))
+    assert lowered < varied
 
 
 def test_the_critical_beta_is_where_a_sure_network_stays_at_the_threshold() -> None:

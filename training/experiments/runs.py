@@ -90,9 +90,14 @@ def end_after(process: BaseProcess) -> None:
 def chains(runs: Sequence[Settings]) -> list[list[Settings]]:
     """Runs that must follow each other: those that begin with the weights of a run come after it."""
     found: dict[str, list[Settings]] = {}
-    for one in sorted(runs, key=lambda one: bool(one.base)):
-        found.setdefault((one.base or one).key, []).append(one)
+    for one in sorted(runs, key=lambda one: len(lineage(one))):
+        found.setdefault(lineage(one)[0].key, []).append(one)
     return list(found.values())
+
+
+def lineage(run: Settings) -> list[Settings]:
+    """The run, last, and those whose weights led to it."""
+    return [*lineage(run.base), run] if run.base else [run]
 
 
 def follow(tasks: Sequence[Future[Any]], rows: dict[str, Any], heard: Any, bars: Progress) -> None:
