@@ -68,9 +68,10 @@ def test_the_report_shows_the_paper_beside_ours(out: Path, found: dict[str, Any]
 
 def test_full_networks_stand_beside_their_paper_figures() -> None:
     history = [{"accuracy": 0.98, "mean_step": 1.2}, {"accuracy": 0.99, "mean_step": 3.0}]
-    one = {"history": history, "early": {"theta": 0.85, "accuracy": 0.97, "mean_step": 1.3}}
+    early = {"theta": 0.85, "accuracy": 0.97, "mean_step": 1.3}
+    one = {"history": history, "early": early, "end_accuracy": 0.995}
     lines = experiment.paper_table({"runs": {"ConvLSTM 20 fast": [one]}})
-    ours = "99.00 % | 98.00 % | 3.00 | 97.00 % | 1.30 | 0.85"
+    ours = "99.00 % | 98.00 % | 3.00 | 97.00 % | 1.30 | 0.85 | 99.50 %"
     assert lines[2].startswith(f"| fast | ConvLSTM 20 | RC, β 0.165 | 2 | 99.19 % | {ours} |")
     assert {one.name for runs in experiment.stages(1, quick=False) for one in runs} >= set(experiment.PAPER)
     varied = experiment.paper_table({"runs": {"ConvLSTM 20 slow varied": [one]}})
