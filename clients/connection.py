@@ -1,4 +1,4 @@
-"""One stream to the server: samples and requests up, events down, as service/PROTOCOL.md says.
+"""One stream to the server: samples and requests up, events down, as docs/protocol.md says.
 
 Owns the socket. Knows nothing of files, microphones or time.
 """

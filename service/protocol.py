@@ -1,6 +1,6 @@
 """The wire contract, version 1: settings, messages up and down, PCM bytes to samples. No I/O.
 
-What each field means is written in PROTOCOL.md; where the two disagree, the code is wrong.
+What each field means is written in docs/protocol.md; where the two disagree, the code is wrong.
 """
 
 import json

@@ -8,9 +8,10 @@ from pathlib import Path
 import soundfile
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
-from clients.demo.__main__ import HERE, MODEL, MODELS, RECORDING, SCRIPT
+from clients.demo.__main__ import MODEL, MODELS, RECORDING, SCRIPT
 from clients.local_server import HOST, free_port, rc_serve, serving
 
+ROOT = Path(__file__).parent.parent
 WORDS = [line["word"] for line in json.loads(SCRIPT.read_text()) if line["keyword"]]
 QUIET = [
     "--no-sandbox",  # it may run as root
@@ -52,7 +53,7 @@ def main() -> None:
             page.goto(f"http://{HOST}:{port}/")
             page.get_by_role("button", name="Listen").click()
             hear_all(page)
-            page.screenshot(path=HERE / "page.png")
+            page.screenshot(path=ROOT / "docs" / "images" / "page.png")
         browser.close()
 
 

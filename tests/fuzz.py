@@ -2,7 +2,7 @@
 
     python -m tests.fuzz --sessions 10000 --files 2000 --requests 200
 
-Ends with status 1 at the first session or file that the server does not answer as service/PROTOCOL.md says, and when a
+Ends with status 1 at the first session or file that the server does not answer as docs/protocol.md says, and when a
 slot is lost, an event of the healthy stream is missing, or the server's log has a traceback. Prints what it did.
 """
 

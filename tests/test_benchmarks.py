@@ -123,16 +123,17 @@ def test_the_command_writes_a_table_and_its_figures(
     monkeypatch.setattr(peers, "hear", lambda python, engine, audio, *options: {"cpu_ms": 50.0})
     monkeypatch.setattr(peers, "peers_python", lambda folder: folder)
     soundfile.write(tmp_path / "tones.wav", say("yes", "no"), RATE)
-    out = tmp_path / "peers.md"
+    out = tmp_path / "out"
+    out.mkdir()
     arguments = ["--out", str(out), "--speech", str(tmp_path), "--seconds", "1.8", "--streams", "2", "--rounds", "1"]
     assert peers.main(arguments) == 0
-    facts = json.loads(out.with_suffix(".json").read_text())
+    facts = json.loads((out / "data.json").read_text())
     assert [row["name"] for row in facts["rows"]] == ["this server", *peers.THEIRS.values()]
     assert facts["rows"][1]["server_carries"] == pytest.approx(50 / facts["rows"][0]["rounds"][0], abs=0.1)
-    lines = out.read_text().splitlines()
+    lines = (out / "README.md").read_text().splitlines()
     assert {line.count("|") for line in lines[: 2 + len(facts["rows"])]} == {len(peers.COLUMNS) + 1}
     assert facts["machine"]["cpu"] in lines[-1]
-    assert capsys.readouterr().out == out.read_text()
+    assert capsys.readouterr().out == (out / "README.md").read_text()
 
 
 def test_what_pocketsphinx_tells_is_judged_by_the_words_of_the_streams() -> None:
@@ -162,13 +163,13 @@ def test_the_page_thins_a_long_curve_and_the_file_keeps_it(tmp_path: Path) -> No
         "speech": {"false_alarms_per_hour": 30.0 - i}}) for i in range(31)]  # fmt: skip
     rows.append(rows[0] | {"": "theirs", "threshold": "1e5"})
     measured = {"command": "python -m spotting", "date": "2026-01-02", "machine": "a desk"}
-    spotting.write({"rows": rows, "measured": measured}, tmp_path / "curve.md")
-    page = (tmp_path / "curve.md").read_text()
+    spotting.write({"rows": rows, "measured": measured}, tmp_path)
+    page = (tmp_path / "README.md").read_text()
     assert [line.split(" | ")[1] for line in page.splitlines() if line.startswith("| ours")][:3] == ["0", "3", "6"]
     assert "| theirs | 1e5 | 0.0% | 0.0% | 30 |" in page
     assert "`python -m spotting`, 2026-01-02, a desk" in page
-    assert json.loads((tmp_path / "curve.json").read_text())["rows"] == rows
-    assert (tmp_path / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert json.loads((tmp_path / "data.json").read_text())["rows"] == rows
+    assert (tmp_path / "det.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_an_engine_that_fails_says_why() -> None:

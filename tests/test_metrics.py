@@ -6,7 +6,7 @@ from pathlib import Path
 
 from service.metrics import Metrics
 
-DASHBOARD = json.loads((Path(__file__).parent.parent / "service" / "grafana.json").read_text())
+DASHBOARD = json.loads((Path(__file__).parent.parent / "deploy" / "grafana.json").read_text())
 
 
 def names(metrics: Metrics) -> set[str]:

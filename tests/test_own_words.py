@@ -43,13 +43,13 @@ def test_the_command_writes_figures_and_trains_nothing_twice(
     command = ["own-words", "--data-dir", str(folder), "--words", "cat,dog", "--clips", "9", "--out", str(out)]
     command += ["--from", str(tmp_path / "base" / "last.pt")]
     assert main(command) == 0
-    found = json.loads((out / "own_words.json").read_text())
+    found = json.loads((out / "data.json").read_text())
     assert [(p["clips"], p["way"]) for p in found["points"]] == [(9, "with --from"), (9, "from nothing")]
     assert found["points"][0]["clips_tested"] == 24
     assert found["points"][0]["words_tested"] == 12
     assert speech.load_checkpoint(out / "cat-dog" / "9-base" / "last.pt")["settings"]["base"] == command[-1]
     assert f"| 9 | with --from | {found['points'][0]['accuracy']:.1%} |" in capsys.readouterr().out
-    assert (out / "own_words.png").read_bytes().startswith(b"\x89PNG")
+    assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
     monkeypatch.setattr(own_words, "train_and_export", None)
     assert main(command) == 0
-    assert json.loads((out / "own_words.json").read_text())["points"] == found["points"]
+    assert json.loads((out / "data.json").read_text())["points"] == found["points"]

@@ -60,7 +60,7 @@ def test_the_container_knows_its_health(server: Running) -> None:
 
 def test_the_container_is_no_root_and_compose_lets_it_write_nothing() -> None:
     assert "\nUSER 65534:65534\n" in (ROOT / "Dockerfile").read_text()
-    compose = (ROOT / "docker-compose.yml").read_text()
+    compose = (ROOT / "deploy" / "docker-compose.yml").read_text()
     assert "read_only: true" in compose
     settings = {f"RC_{name.upper()}" for name in Settings.model_fields}
     assert set(re.findall(r"RC_\w+", compose)) <= settings

@@ -33,22 +33,22 @@ def test_gathers_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str
     out = tmp_path / "out"
     out.mkdir()
     assert main(["report", "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
-    assert capsys.readouterr().out.strip() == str(out / "REPORT.md")
-    page = (out / "REPORT.md").read_text()
+    assert capsys.readouterr().out.strip() == str(out / "README.md")
+    page = (out / "README.md").read_text()
     assert "## Temporal MNIST" in page
     assert "Seeds: 2. `rc-train it`, 2030-01-02, a machine." in page
     assert "| fast | LSTM 340 | RC, β 0.165 | 1 | 98.14 % | 98.50 ± 0.25 % | 98.75 % | 1.25 ± 0.00 |" in page
     assert "| 99.50 ± 0.25 % | 97.4 % |" in page
     assert "2-sequence" not in page
-    assert "![figure](reported/temporal-mnist-figure.png)" in page
-    assert [path.name for path in (out / "reported").iterdir()] == ["temporal-mnist-figure.png"]
+    assert "![figure](figures/temporal-mnist-figure.png)" in page
+    assert [path.name for path in (out / "figures").iterdir()] == ["temporal-mnist-figure.png"]
     assert main(["report", "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
-    assert (out / "REPORT.md").read_text() == page
+    assert (out / "README.md").read_text() == page
 
 
 def test_keeps_sections_of_experiments_that_have_no_run(tmp_path: Path) -> None:
     write_run(tmp_path / "runs" / "temporal-mnist", MNIST)
-    page = tmp_path / "REPORT.md"
+    page = tmp_path / "README.md"
     kept = "\n## Continuous sequence spotting, section 3.1\n\nkept\n\n\n"
     replaced = "\n## Temporal MNIST, section 3.3\n\nreplaced\n\n\n## Spoken keywords, section 3.4\n\nkept too\n"
     page.write_text(f"# Old\n{kept}{replaced}")

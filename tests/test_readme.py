@@ -44,7 +44,7 @@ def test_the_file_map_names_every_module_and_no_other(package: str) -> None:
 
 def test_links_lead_somewhere() -> None:
     links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("https://")]
-    assert "service/PROTOCOL.md" in links
+    assert "docs/protocol.md" in links
     assert [link for link in links if not (ROOT / link).exists()] == []
 
 

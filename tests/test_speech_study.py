@@ -104,11 +104,11 @@ def test_the_report_answers_the_claim_from_the_test_split(out: Path, found: dict
 
 def test_the_page_of_all_experiments_has_the_study(out: Path, found: dict[str, Any], tmp_path: Path) -> None:
     assert main(["report", "--runs", str(out.parent), "--out", str(tmp_path)]) == 0
-    page = (tmp_path / "REPORT.md").read_text()
+    page = (tmp_path / "README.md").read_text()
     accuracy = 100 * found["runs"]["rc beta 0.0"][0]["test"]["spike"]["accuracy"]
     assert f"| rc beta 0.0 | {accuracy:.2f} | " in page
     assert "- eos: ahead at " in page
-    assert "![thresholds](reported/speech-study-thresholds.png)" in page
+    assert "![thresholds](figures/speech-study-thresholds.png)" in page
 
 
 def test_what_was_trained_is_not_trained_again(command: list[str], out: Path) -> None:

@@ -1,4 +1,4 @@
-"""The wire of service/PROTOCOL.md against a real server."""
+"""The wire of docs/protocol.md against a real server."""
 
 import asyncio
 import json

@@ -128,9 +128,9 @@ def test_export_again_gives_the_same_model(run: tuple[Path, Path], tmp_path: Pat
 def test_compare_writes_both_curves(run: tuple[Path, Path], tmp_path: Path) -> None:
     data, out = run
     assert main(["compare", "--rc", str(out), "--eos", str(out), "--data-dir", str(data), "--out", str(tmp_path)]) == 0
-    found = json.loads((tmp_path / "compare.json").read_text())
+    found = json.loads((tmp_path / "data.json").read_text())
     assert found["curves"]["rc"] == found["curves"]["eos"]
-    assert "| 300 ms |" in (tmp_path / "compare.md").read_text()
+    assert "| 300 ms |" in (tmp_path / "README.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -184,7 +184,7 @@ def add_compare(command: argparse.ArgumentParser) -> None:
     command.add_argument("--rc", type=Path, nargs="+", required=True, help="runs trained with --method rc")
     command.add_argument("--eos", type=Path, nargs="+", required=True, help="the same with --method eos")
     command.add_argument("--split", choices=("validation", "test"), default="validation")
-    command.add_argument("--out", type=Path, required=True, help="folder for compare.json, compare.md, compare.png")
+    command.add_argument("--out", type=Path, required=True, help="folder for README.md, data.json and curve.png")
     command.set_defaults(run=run_compare)
 
 
@@ -192,7 +192,7 @@ def run_compare(args: argparse.Namespace) -> None:
     found = compare.compare(args.rc, args.eos, args.data_dir, args.split)
     found["measured"] = report.facts(args.command_line, 0)
     compare.write(found, args.out)
-    print((args.out / "compare.md").read_text())
+    print((args.out / "README.md").read_text())
 
 
 def add_own_words(command: argparse.ArgumentParser) -> None:
@@ -208,7 +208,7 @@ def run_own_words(args: argparse.Namespace) -> None:
     found = own_words.own_words(args.data_dir, args.words.split(","), args.clips, args.base, args.out)
     found["measured"] = report.facts(args.command_line, 0)
     own_words.write(found, args.out)
-    print((args.out / "own_words.md").read_text())
+    print((args.out / "README.md").read_text())
 
 
 def add_cost(command: argparse.ArgumentParser) -> None:
@@ -286,5 +286,7 @@ def run_temporal_mnist(args: argparse.Namespace) -> None:
 
 def add_report(command: argparse.ArgumentParser) -> None:
     command.add_argument("--runs", type=Path, required=True, help=f"folder with {', '.join(paper_report.EXPERIMENTS)}")
-    command.add_argument("--out", type=Path, default=Path("training"), help="folder for REPORT.md and its figures")
+    command.add_argument(
+        "--out", type=Path, default=Path("docs/results/paper"), help="folder for README.md and figures"
+    )
     command.set_defaults(run=lambda args: print(paper_report.gather(args.runs, args.out)))

@@ -39,12 +39,12 @@ def run_curve(run: Path, clips: Sequence[sc.Clip], samples: Sequence[Any]) -> li
 
 
 def write(found: dict[str, Any], out: Path) -> None:
-    """compare.json, compare.md and compare.png in `out`."""
+    """README.md, data.json and curve.png in `out`."""
     out.mkdir(parents=True, exist_ok=True)
-    (out / "compare.json").write_text(json.dumps(found, indent=1) + "\n")
-    (out / "compare.md").write_text(table(found))
+    (out / "data.json").write_text(json.dumps(found, indent=1) + "\n")
+    (out / "README.md").write_text(table(found))
     names = {"rc": "rank coding", "eos": "trained from the last step"}
-    plot_curves({names[key]: curves for key, curves in found["curves"].items()}, {}, out / "compare.png")
+    plot_curves({names[key]: curves for key, curves in found["curves"].items()}, {}, out / "curve.png")
 
 
 def table(found: dict[str, Any]) -> str:

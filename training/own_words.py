@@ -96,10 +96,10 @@ def link(path: Path, link: Path) -> None:
 
 
 def write(found: dict[str, Any], out: Path) -> None:
-    """own_words.json, own_words.md and own_words.png in `out`."""
-    (out / "own_words.json").write_text(json.dumps(found, indent=1) + "\n")
-    (out / "own_words.md").write_text(table(found))
-    plot(found["points"], out / "own_words.png")
+    """README.md, data.json and curve.png in `out`."""
+    (out / "data.json").write_text(json.dumps(found, indent=1) + "\n")
+    (out / "README.md").write_text(table(found))
+    plot(found["points"], out / "curve.png")
 
 
 def table(found: dict[str, Any]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from training.experiments import sequence_spotting, speech_study_report, temporal_mnist, two_sequence
 
 HEADING = "## "
-FIGURES = "reported"  # folder beside the page
+FIGURES = "figures"  # folder beside the page
 EXPERIMENTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], list[str]]]] = {  # folder: title, table
     "sequence-spotting": ("Continuous sequence spotting, section 3.1", sequence_spotting.paper_table),
     "two-sequence": ("2-sequence problem, section 3.2", two_sequence.paper_table),
@@ -22,20 +22,21 @@ EXPERIMENTS: dict[str, tuple[str, Callable[[Mapping[str, Any]], list[str]]]] = {
 
 
 def gather(runs: Path, out: Path) -> Path:
-    """Write REPORT.md to `out` from the folders in `runs` that have the names of experiments; returns the page.
+    """Write README.md to `out` from the folders in `runs` that have the names of experiments; returns the page.
 
     A page that is there keeps its sections of experiments that are not in `runs`.
     """
     there = [name for name in EXPERIMENTS if (runs / name / "report.json").exists()]
     if not there:
         raise ValueError(f"{runs}: expected NAME/report.json of one of {', '.join(EXPERIMENTS)}, got none")
-    page = out / "REPORT.md"
+    page = out / "README.md"
     before = sections(page.read_text()) if page.exists() else {}
     lines = [
         "# The experiments of the paper",
         "",
         "Jeffares et al., ICLR 2022, arXiv 2110.02865. Written by `rc-train report`, every number from a report.json; "
-        "mean ± standard deviation over seeds. What was tried, and why some figures fall short: [LOG.md](LOG.md).",
+        "mean ± standard deviation over seeds. What was tried, and why some figures fall short: "
+        "[experiment log](../../experiment-log.md).",
     ]
     for name, (title, _) in EXPERIMENTS.items():
         if name in there:

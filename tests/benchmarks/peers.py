@@ -1,6 +1,6 @@
 """Streams a core: this server beside openWakeWord and PocketSphinx, on the same speech in one run.
 
-    python -m tests.benchmarks.peers --out peers.md
+    python -m tests.benchmarks.peers --out docs/results/peers
 
 Ours is the server, with WebSocket and all; the peers run in process without any transport, which favours them. CPU
 time counts, not wall time, yet a busy machine raises that too, of a server more than of a loop: measure on an idle one.
@@ -144,7 +144,7 @@ def report(facts: dict[str, Any]) -> str:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.benchmarks.peers", description=__doc__.splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="FILE.md, and FILE.json beside it")
+    parser.add_argument("--out", type=Path, required=True, help="folder for README.md and data.json")
     parser.add_argument("--speech", type=Path, help="a folder of recordings (default: the bundled one)")
     parser.add_argument("--seconds", type=float, default=48.0, help="audio counted of each (default: %(default)s)")
     parser.add_argument("--streams", type=int, default=200, help="to the server at once (default: %(default)s)")
@@ -163,8 +163,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         "machine": machine(),
         "rows": run(given),
     }
-    given.out.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
-    given.out.write_text(report(facts))
+    (given.out / "data.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (given.out / "README.md").write_text(report(facts))
     print(report(facts), end="")
     return 0
 

@@ -1,6 +1,6 @@
 """Misses against false alarms of this model and of PocketSphinx, on the same test streams, judged by the same code.
 
-    python -m tests.benchmarks.spotting --data-dir D --noise N M --rooms R --speech S --out spotting.md
+    python -m tests.benchmarks.spotting --data-dir D --noise N M --rooms R --speech S --out docs/results/spotting
 
 PocketSphinx spots the keywords of our bundled model, at several thresholds; it tells a word 0.1 s after its end.
 openWakeWord knows none of them.
@@ -78,19 +78,19 @@ def row(engine: str, threshold: str, found: Mapping[str, Any]) -> Row:
 
 
 def write(facts: Mapping[str, Any], out: Path) -> None:
-    """FILE.json, FILE.md and FILE.png beside each other."""
-    out.with_suffix(".json").write_text(json.dumps(facts, indent=1) + "\n")
-    out.write_text(page(facts["rows"], facts["measured"], out.with_suffix(".png").name))
-    plot(facts["rows"], out.with_suffix(".png"))
+    """README.md, data.json and det.png in `out`."""
+    (out / "data.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (out / "README.md").write_text(page(facts["rows"], facts["measured"]))
+    plot(facts["rows"], out / "det.png")
 
 
-def page(rows: Sequence[Row], measured: Mapping[str, Any], figure: str) -> str:
+def page(rows: Sequence[Row], measured: Mapping[str, Any]) -> str:
     lines = [f"| {' | '.join(COLUMNS)} |", "| --- " * len(COLUMNS) + "|"]
     for each in (row for group in by_engine(rows).values() for row in group[:: -(-len(group) // TOLD)]):
         engine, threshold, clean, noisy, alarms = each.values()
         lines.append(f"| {engine} | {threshold} | {clean:.1%} | {noisy:.1%} | {alarms:g} |")
     about = f"`{measured['command']}`, {measured['date']}, {measured['machine']}"
-    return "\n".join([*lines, "", f"![misses against false alarms]({figure})", "", about, ""])
+    return "\n".join([*lines, "", "![misses against false alarms](det.png)", "", about, ""])
 
 
 def by_engine(rows: Sequence[Row]) -> dict[str, list[Row]]:
@@ -125,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     add_running_speech(parser)
     parser.add_argument("--split", choices=("validation", "test"), default="validation")
     parser.add_argument("--hours", type=float, default=0.5, help="of each stream (0.5)")
-    parser.add_argument("--out", type=Path, required=True, help="FILE.md; FILE.json and FILE.png beside it")
+    parser.add_argument("--out", type=Path, required=True, help="folder for README.md, data.json and det.png")
     parser.add_argument("--venv", type=Path, default=FOLDER, help="where PocketSphinx is installed (build/peers)")
     given = parser.parse_args(argv)
     model, python = Model(MODEL), peers_python(given.venv)
@@ -140,7 +140,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     command = f"{parser.prog} {shlex.join(sys.argv[1:] if argv is None else argv)}"
     facts = {"rows": rows, "measured": report.facts(command, 0)}
     write(facts, given.out)
-    print(given.out.read_text())
+    print((given.out / "README.md").read_text())
     return 0
 
 
