@@ -25,9 +25,9 @@ from clients.files_bench import measure_files
 from clients.load import Heard, Load, Tally, connect_all, play_all
 from clients.local_server import HOST, free_port, rc_serve, serving
 from clients.machine import machine
-from service.audio import read_audio
-from service.protocol import Detection
-from service.spotter import Spotter
+from service.spotting.audio import read_audio
+from service.spotting.events import Detection
+from service.spotting.spotter import Spotter
 
 SAMPLE_RATE = 16000
 P99_LIMIT_MS = 20.0  # what --find-capacity holds

@@ -7,9 +7,9 @@ from typing import Any
 
 import soundfile
 
-from service.audio import Samples
-from service.classify import classify_encoded
-from service.model import Model
+from service.spotting.audio import Samples
+from service.spotting.classify import classify_encoded
+from service.spotting.model import Model
 
 FORMATS = ("WAV", "FLAC")
 SAMPLE_RATE = 16000

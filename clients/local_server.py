@@ -26,7 +26,7 @@ def free_port() -> int:
 def rc_serve(port: int, models: Path, model: str, *more: str) -> list[str]:
     """The command of a server on a model."""
     options = ["--host", HOST, "--port", str(port), "--models", str(models), "--model", model, *more]
-    return [sys.executable, "-m", "service.cli", *options]
+    return [sys.executable, "-m", "service.commands.serve", *options]
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from service.audio import MAX_RATE
+from service.spotting.audio import MAX_RATE
 
 BLOCK_S = 0.02
 KEPT_S = 2.0

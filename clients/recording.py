@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from service.audio import BadAudio, refuse_truncated_wav, refuse_unusual
+from service.spotting.audio import BadAudio, refuse_truncated_wav, refuse_unusual
 
 
 class Recording:

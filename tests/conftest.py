@@ -22,11 +22,11 @@ from onnx import TensorProto, helper, numpy_helper
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
 
-from service.app import create_app
-from service.cli import server_config
-from service.model import MODES, Metadata, Model
+from service.commands.serve import server_config
+from service.server.app import create_app
+from service.server.uvicorn_protocols import Server
 from service.settings import Settings
-from service.transport import Server
+from service.spotting.model import MODES, Metadata, Model
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: its threads would wait on each other
 

@@ -17,7 +17,7 @@ def command(
     port = free_port()
     arguments = ["--port", str(port), "--models", str(models_dir), "--model", model, *flags]
     with (log or Path("/dev/null")).open("wb") as to:
-        process = subprocess.Popen([sys.executable, "-m", "service.cli", *arguments], stderr=to)
+        process = subprocess.Popen([sys.executable, "-m", "service.commands.serve", *arguments], stderr=to)
         try:
             assert wait_until_ready(process, port)
             yield process, f"127.0.0.1:{port}"

@@ -26,9 +26,9 @@ import soundfile
 
 from clients.connection import encode
 from clients.load import Load, Tally, connect_all, play
-from service.model import Model
 from service.settings import Settings
-from service.spotter import Spotter
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
 from tests.process import command
 
 ROOT = Path(__file__).parent.parent

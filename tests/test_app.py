@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from service.model import Model
+from service.spotting.model import Model
 from tests.conftest import LABELS, Running, facts, pcm, say, serving, stream
 
 

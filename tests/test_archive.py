@@ -10,10 +10,10 @@ import httpx
 import pytest
 import soundfile
 
-from service import archive
-from service.archive import GROUP_BYTES, classify_archive, files_of, groups, main
-from service.classify import classify_encoded
-from service.model import Model
+from service.commands import classify as archive
+from service.commands.classify import GROUP_BYTES, classify_archive, files_of, groups, main
+from service.spotting.classify import classify_encoded
+from service.spotting.model import Model
 from tests.conftest import RATE, Running, facts, say
 
 

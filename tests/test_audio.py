@@ -7,7 +7,7 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from service.audio import BadAudio, Resampler, read_audio, refuse_no_audio
+from service.spotting.audio import BadAudio, Resampler, read_audio, refuse_no_audio
 
 
 def tone(rate: int, seconds: float = 0.5, hz: float = 440.0) -> NDArray[np.float32]:

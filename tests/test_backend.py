@@ -2,10 +2,10 @@ from pathlib import Path
 
 import pytest
 
-from service.backend import BUNDLED, Backend
-from service.model import BadModel
-from service.protocol import ProtocolError
+from service.server.model_registry import BUNDLED, Backend
 from service.settings import Settings
+from service.spotting.config import ProtocolError
+from service.spotting.model import BadModel
 from tests.conftest import write_model
 
 

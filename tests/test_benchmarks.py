@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from service.spotter import Spotter
+from service.spotting.spotter import Spotter
 from tests.benchmarks import environment, peers, spotting
 from tests.benchmarks.engines import MOST_LISTED, OpenWakeWord, PocketSphinx, RankCoding, Told
 from tests.benchmarks.worker import CHUNK, run

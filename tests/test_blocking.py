@@ -7,7 +7,7 @@ import pytest
 
 from clients.blocking import connect
 from clients.connection import ServerError, Unreachable
-from service.spotter import Spotter
+from service.spotting.spotter import Spotter
 from tests.conftest import Running, facts, say
 
 SPEECH = say("yes", "no", "_unknown_", "yes")

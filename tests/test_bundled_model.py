@@ -10,11 +10,11 @@ import pytest
 from clients.connection import Event
 from clients.player import Options, Player
 from clients.recording import Recording
-from service.audio import read_audio
-from service.classify import classify
-from service.model import Model
-from service.protocol import Detection
-from service.spotter import Spotter
+from service.spotting.audio import read_audio
+from service.spotting.classify import classify
+from service.spotting.events import Detection
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
 from tests.conftest import serving
 from training import speech_commands as sc
 from training.evaluate import decide, hear, measure

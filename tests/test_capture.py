@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import soundfile
 
-from service import capture as module
-from service.capture import Capture, Captures
-from service.metrics import Metrics
-from service.model import Model
-from service.protocol import Detection, StreamConfig
-from service.session import Session
+from service.spotting.config import StreamConfig
+from service.spotting.events import Detection
+from service.spotting.model import Model
+from service.spotting.session import Session
+from service.telemetry import capture as module
+from service.telemetry.capture import Capture, Captures
+from service.telemetry.metrics import Metrics
 from tests.conftest import HOP, METADATA, RATE, client, heard, pcm, say, serving, stream
 
 YES = pcm(say("yes", gap_s=1.6))

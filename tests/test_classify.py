@@ -5,12 +5,12 @@ import numpy as np
 import pytest
 import soundfile
 
-from service import classify as module
-from service.audio import BadAudio
-from service.classify import classify, classify_encoded
-from service.model import Model
-from service.protocol import ProtocolError
-from service.spotter import Spotter
+from service.spotting import classify as module
+from service.spotting.audio import BadAudio
+from service.spotting.classify import classify, classify_encoded
+from service.spotting.config import ProtocolError
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
 from tests.conftest import LABELS, facts, say
 
 

@@ -15,8 +15,8 @@ from uvicorn.supervisors import Multiprocess
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
-from service import transport
-from service.cli import main, parse, server_config
+from service.commands.serve import main, parse, server_config
+from service.server import uvicorn_protocols as transport
 from service.settings import Settings
 from tests.conftest import client, pcm, say, serving
 
@@ -72,7 +72,7 @@ async def test_the_command_serves_and_drains_on_sigterm(models_dir: Path, worker
     command = [
         sys.executable,
         "-m",
-        "service.cli",
+        "service.commands.serve",
         "--port",
         str(port),
         "--models",

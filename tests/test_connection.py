@@ -8,7 +8,7 @@ import pytest
 from websockets.asyncio.server import serve
 
 from clients.connection import ConnectionLost, ServerError, Unreachable, connect, encode
-from service.protocol import PcmDecoder
+from service.spotting.pcm import PcmDecoder
 from tests.fake_server import Peer, detection, fake_server, until_flush
 
 

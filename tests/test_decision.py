@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from service.decision import REARM, Continuous, Hit, Rule, Utterance
+from service.spotting.decision import REARM, Continuous, Hit, Rule, Utterance
 
 THRESHOLDS = np.array([0.8, 0.6, 0.7], np.float32)  # "a", "b" and "_unknown_"
 ALL = np.array([True, True, True])

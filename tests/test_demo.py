@@ -11,8 +11,8 @@ import soxr
 
 from clients.demo import __main__ as demo
 from clients.demo import make_demo
-from service.protocol import Detection
-from service.spotter import Spotter
+from service.spotting.events import Detection
+from service.spotting.spotter import Spotter
 from tests.conftest import RATE, say
 
 LINES = json.loads(demo.SCRIPT.read_text())

@@ -16,8 +16,8 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
 from clients.connection import connect as client_connect
-from service.app import router
-from service.doors import OPEN, PARTS
+from service.access.doors import OPEN, PARTS
+from service.server.app import router
 from tests.conftest import Running, pcm, say, serving
 from tests.test_app import YES, upload
 

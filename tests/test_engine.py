@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from service.engine import FIRST_SLOTS, LONGEST, MAX_FRAMES, Engine, EngineStream, Run
-from service.model import Model
+from service.spotting.engine import FIRST_SLOTS, LONGEST, MAX_FRAMES, Engine, EngineStream, Run
+from service.spotting.model import Model
 from tests.conftest import HOP, say
 
 
@@ -126,7 +126,7 @@ async def test_streams_that_have_less_wait_for_a_run_of_their_own(engine: Engine
 async def test_what_comes_shortly_after_a_run_shares_the_next(
     engine: Engine, gate: Gate, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.engine.PACE_S", 0.3)
+    monkeypatch.setattr("service.spotting.engine.PACE_S", 0.3)
     first, *others = streams = [Heard(engine) for _ in range(4)]
     first.stream.push(hops("yes")[:HOP])
     await first.until(1)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from service.classify import classify
-from service.model import Model
+from service.spotting.classify import classify
+from service.spotting.model import Model
 from tests.conftest import say
 from training import evaluate as ev
 

@@ -7,7 +7,7 @@ import onnx
 import pytest
 import torch
 
-from service.model import Metadata, Model
+from service.spotting.model import Metadata, Model
 from tests.conftest import METADATA
 from training.export import ExportMismatch, Spotter, describe, export, write_graph
 from training.frontend import FrontEndSettings, LogMel

@@ -14,8 +14,8 @@ import httpx
 import numpy as np
 import pytest
 
-from service.model import Model
-from service.spotter import Spotter
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
 from tests.conftest import Client, Running, client, facts, heard, pcm, say, serving, stream, write_model
 from tests.process import command
 from tests.test_reload import write_version

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 from websockets.frames import Frame, Opcode
 
-from service.frames import binary_frame
+from service.server.websocket_frames import binary_frame
 
 
 def wire(data: bytes, opcode: Opcode = Opcode.BINARY, **more: Any) -> bytes:

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from service.model import Model
-from service.spotter import Spotter
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
 from tests.conftest import RATE, say
 from training.hearing import detect, hear
 from training.material import Word

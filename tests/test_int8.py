@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.model import Model
+from service.spotting.model import Model
 from tests.test_export import noise, spotter_and_metadata
 from tests.words import WORDS, write_words
 from training import int8

@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from service.keys import BadKeys, Keys
+from service.access.api_keys import BadKeys, Keys
 from service.settings import Settings
 
 ONE, TWO, THREE = "first-key-0123456789", "second-key-0123456789", "third-key-0123456789"

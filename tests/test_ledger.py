@@ -1,5 +1,5 @@
-from service.engine import Run
-from service.ledger import NEWEST, Ledger
+from service.spotting.engine import Run
+from service.telemetry.latency import NEWEST, Ledger
 
 
 def test_a_frame_came_with_the_message_that_completed_it() -> None:

@@ -11,8 +11,8 @@ from clients import listener as module
 from clients.connection import Event, ServerError
 from clients.listener import Listener
 from clients.local_server import free_port
-from service.model import Model
-from service.spotter import Spotter
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
 from tests.conftest import RATE, Running, facts, heard, pcm, say, serving
 from tests.fake_server import Peer, fake_server
 from tests.tape import Tape

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.logs import log_config, tell
+from service.telemetry.logs import log_config, tell
 from tests.conftest import client, pcm, say, serving
 
 

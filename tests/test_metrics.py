@@ -4,7 +4,7 @@ import json
 import re
 from pathlib import Path
 
-from service.metrics import Metrics
+from service.telemetry.metrics import Metrics
 
 DASHBOARD = json.loads((Path(__file__).parent.parent / "deploy" / "grafana.json").read_text())
 

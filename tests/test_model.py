@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from service.model import MODES, BadModel, Model
+from service.spotting.model import MODES, BadModel, Model
 from tests.conftest import HOP, LABELS, METADATA, say, tone_model
 
 

@@ -1,8 +1,8 @@
 import asyncio
 import json
 
-from service.outbox import Outbox
-from service.protocol import ProtocolError
+from service.server.send_queue import Outbox
+from service.spotting.config import ProtocolError
 
 
 async def test_messages_go_out_in_order_each_made_at_its_hand_over() -> None:

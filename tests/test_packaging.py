@@ -15,7 +15,7 @@ from tests.conftest import Running
 ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-SERVE = "import service.app, service.cli, service.spotter"
+SERVE = "import service.server.app, service.commands.serve, service.spotting.spotter"
 STREAM = "import clients.stream, clients.listen, clients.demo.__main__, clients.demo.make_demo"
 
 
@@ -29,7 +29,7 @@ STREAM = "import clients.stream, clients.listen, clients.demo.__main__, clients.
 def test_the_base_install_needs_no_extra(imports: str, strangers: set[str]) -> None:
     code = f"import sys; {imports}; print(*sys.modules)"
     told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "service.audio" in told.stdout.split()
+    assert "service.spotting.audio" in told.stdout.split()
     assert strangers & set(told.stdout.split()) == set()
 
 

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 import soundfile
 
-from service.app import WEB
-from service.protocol import Detection
-from service.spotter import Spotter
+from service.server.app import WEB
+from service.spotting.events import Detection
+from service.spotting.spotter import Spotter
 from tests.conftest import RATE, Running, say, serving
 
 pytest.importorskip("playwright.sync_api", reason="the browser page: expected playwright")

@@ -11,7 +11,7 @@ from websockets.exceptions import ConnectionClosed
 from clients.connection import ConnectionLost, Event, ServerError, Unreachable
 from clients.player import Options, Player
 from clients.recording import Recording
-from service.audio import BadAudio
+from service.spotting.audio import BadAudio
 from tests.fake_server import SUMMARY, Peer, detection, fake_server, until_flush
 
 

@@ -3,7 +3,9 @@ import json
 import numpy as np
 import pytest
 
-from service.protocol import PcmDecoder, ProtocolError, StreamConfig, parse_config, parse_control
+from service.server.messages import parse_control
+from service.spotting.config import ProtocolError, StreamConfig, parse_config
+from service.spotting.pcm import PcmDecoder
 from tests.conftest import LABELS, METADATA
 
 

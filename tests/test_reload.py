@@ -10,8 +10,8 @@ import httpx
 import onnx
 import pytest
 
-from service.model import Model
-from service.reload import reload
+from service.server.reload import reload
+from service.spotting.model import Model
 from tests.conftest import METADATA, Running, client, pcm, say, serving, stream, tone_model, write_model
 
 ONE, TWO = "first-key-0123456789", "second-key-0123456789"

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.audio import BadAudio
-from service.model import Model
-from service.protocol import Event, Scores, StreamConfig, Summary
-from service.session import Session
+from service.spotting.audio import BadAudio
+from service.spotting.config import StreamConfig
+from service.spotting.events import Event, Scores, Summary
+from service.spotting.model import Model
+from service.spotting.session import Session
 from tests.conftest import HOP, METADATA, facts, heard, pcm, say
 
 DATA = pcm(say("yes", "no"))

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from service.cli import NO_FLAG, SHORT, parse
+from service.commands.serve import NO_FLAG, SHORT, parse
 from service.settings import Settings
 
 

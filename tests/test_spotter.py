@@ -3,9 +3,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from service.model import Model
-from service.protocol import Detection, ProtocolError
-from service.spotter import Spotter
+from service.spotting.config import ProtocolError
+from service.spotting.events import Detection
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
 from tests.conftest import facts, say
 
 SPEECH = say("yes", "no", "_unknown_", "yes")

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from websockets.exceptions import InvalidStatus
 
-from service.app import create_app
-from service.model import Model
+from service.server.app import create_app
 from service.settings import Settings
-from service.spotter import Spotter
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
 from tests.conftest import LABELS, Running, client, facts, heard, pcm, say, serving, stream
 
 SPEECH = pcm(say("yes", "no", "_unknown_", "no"))

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from service.model import Model
+from service.spotting.model import Model
 from tests.conftest import TONES
 from training import stream_evaluation
 from training.frontend import SAMPLE_RATE

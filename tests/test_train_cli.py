@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.model import Model
+from service.spotting.model import Model
 from tests.test_loop import CPU, SETTINGS
 from tests.words import write_own_words, write_speech, write_words
 from training import speech

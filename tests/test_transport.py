@@ -9,7 +9,7 @@ import httpx
 import pytest
 from uvicorn.protocols.utils import ClientDisconnected
 
-from service.transport import StreamProtocol
+from service.server.uvicorn_protocols import StreamProtocol
 from tests.conftest import Running, client, pcm, say, serving, stream
 
 HALVES = [

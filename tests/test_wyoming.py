@@ -1,4 +1,4 @@
-"""service/wyoming.py, heard by the client of the wyoming package itself, in the order in which Home Assistant asks."""
+"""service/server/wyoming.py, by the wyoming package's own client, in the order in which Home Assistant asks."""
 
 import asyncio
 import json
@@ -17,10 +17,10 @@ from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect, Detection, NotDetected
 
 from clients.local_server import free_port
-from service.cli import main as rc_serve
-from service.model import Model
+from service.commands.serve import main as rc_serve
 from service.settings import Settings
-from service.spotter import Spotter
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
 from tests.conftest import RATE, Running, heard, pcm, say, serving
 
 YES_NO = pcm(say("yes", "no"))
@@ -282,7 +282,7 @@ def test_settings_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]
 
 
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setattr("service.cli.find_spec", lambda _: None)
+    monkeypatch.setattr("service.commands.serve.find_spec", lambda _: None)
     assert rc_serve(["--wyoming", "tcp://127.0.0.1:10400"]) == 1
     assert (
         "rc-serve: --wyoming expects the package wyoming, got none: pip install '.[wyoming]'" in capsys.readouterr().err

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
-from service.audio import BadAudio
-from service.model import BadModel, Model
+from service.spotting.audio import BadAudio
+from service.spotting.model import BadModel, Model
 from training import compare, cost, evaluate, int8, mnist, own_words, paper_report, report, speech, stream_evaluation
 from training import speech_commands as sc
 from training.download import DownloadError, fetch_mnist, fetch_speech_commands

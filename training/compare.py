@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from service.model import Model
+from service.spotting.model import Model
 from training import speech_commands as sc
 from training.evaluate import accuracy_at, curve, hear
 from training.report import plot_curves

@@ -1,6 +1,7 @@
 """Accuracy and decision time of an exported model on clips, through the service's own code.
 
-Every figure comes from `service.classify` and `service.decision`; nothing here scores audio or decides by itself.
+Every figure comes from `service.spotting.classify` and `service.spotting.decision`; nothing here scores
+audio or decides by itself.
 """
 
 from collections.abc import Sequence
@@ -10,9 +11,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from service.classify import classify
-from service.decision import Rule, Utterance
-from service.model import Model
+from service.spotting.classify import classify
+from service.spotting.decision import Rule, Utterance
+from service.spotting.model import Model
 from training import speech_commands as sc
 
 Floats = NDArray[np.float32]

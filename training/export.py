@@ -16,7 +16,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from service.model import Metadata, Model, checksum_file
+from service.spotting.model import Metadata, Model, checksum_file
 from training.frontend import LogMel
 from training.network import Network
 

@@ -8,9 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from service.model import Model
-from service.protocol import Detection, parse_config
-from service.session import Session
+from service.spotting.config import parse_config
+from service.spotting.events import Detection
+from service.spotting.model import Model
+from service.spotting.session import Session
 from training.frontend import SAMPLE_RATE
 from training.material import Floats, Word
 from training.streams import Scene

@@ -15,7 +15,7 @@ import onnx
 from onnxruntime.quantization import CalibrationDataReader, QuantFormat, QuantType, quantize_static
 from onnxruntime.quantization.shape_inference import quant_pre_process
 
-from service.model import Model
+from service.spotting.model import Model
 from training import speech_commands as sc
 from training.evaluate import Floats, decide, hear, measure
 from training.export import write

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.audio import read_audio
+from service.spotting.audio import read_audio
 from training import speech_commands as sc
 from training.endpoints import endpoints
 from training.frontend import SAMPLE_RATE

@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from service.model import Model
+from service.spotting.model import Model
 from training import speech_commands as sc
 from training.evaluate import decide, hear, measure
 from training.speech import load_checkpoint, train_and_export

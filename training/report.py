@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from service.model import Metadata
+from service.spotting.model import Metadata
 from training import stream_card
 
 Curve = Sequence[Mapping[str, float]]

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from service.model import MODES, Metadata, Model
+from service.spotting.model import MODES, Metadata, Model
 from training import checks
 from training import speech_commands as sc
 from training.batches import ClipSet, Data

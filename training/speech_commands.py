@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from service.audio import BadAudio, read_audio
+from service.spotting.audio import BadAudio, read_audio
 from training.endpoints import LEAST_DB, endpoints, levels
 from training.frontend import SAMPLE_RATE
 

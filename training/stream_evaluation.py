@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from service.model import Model
+from service.spotting.model import Model
 from training.agreement import agreement
 from training.frontend import SAMPLE_RATE
 from training.hearing import Heard, detect, hear

@@ -39,8 +39,8 @@ class RankCoding:
     """This service's model for one stream alone: nothing to batch with."""
 
     def __init__(self, model: Path = MODEL) -> None:
-        from service.protocol import Detection
-        from service.spotter import Spotter
+        from service.spotting.events import Detection
+        from service.spotting.spotter import Spotter
 
         self._spotter, self._detection = Spotter(model), Detection
 

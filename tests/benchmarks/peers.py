@@ -26,7 +26,7 @@ from clients.demo.__main__ import RECORDING
 from clients.load import Load
 from clients.local_server import HOST, free_port, rc_serve, serving
 from clients.machine import processor
-from service.audio import Samples, read_audio
+from service.spotting.audio import Samples, read_audio
 from tests.benchmarks.engines import CHUNK_MS, MODEL
 from tests.benchmarks.environment import FOLDER, PEERS, hear, peers_python
 

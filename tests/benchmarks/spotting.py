@@ -17,8 +17,8 @@ from typing import Any
 
 import numpy as np
 
-from service.audio import Samples
-from service.model import Model
+from service.spotting.audio import Samples
+from service.spotting.model import Model
 from tests.benchmarks.engines import MODEL
 from tests.benchmarks.environment import FOLDER, PEERS, hear, peers_python
 from training import hearing, report

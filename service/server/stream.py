@@ -10,16 +10,18 @@ from typing import Any, Protocol
 
 from starlette.websockets import WebSocketDisconnect
 
-from service import protocol
-from service.audio import BadAudio, Samples
-from service.backend import Backend, Served
-from service.capture import Capture
-from service.engine import EngineStream, Run
-from service.ledger import Ledger
-from service.logs import tell
-from service.outbox import Outbox
-from service.protocol import Detection, Event, Message, ProtocolError
-from service.session import Session
+from service.server import messages
+from service.server.model_registry import Backend, Served
+from service.server.send_queue import Outbox
+from service.spotting.audio import BadAudio, Samples
+from service.spotting.config import ProtocolError, parse_config
+from service.spotting.engine import EngineStream, Run
+from service.spotting.events import Detection, Event, Message
+from service.spotting.pcm import WIDTHS
+from service.spotting.session import Session
+from service.telemetry.capture import Capture
+from service.telemetry.latency import Ledger
+from service.telemetry.logs import tell
 
 GONE = 1006  # in the log, of a client that left without a close
 
@@ -42,7 +44,7 @@ class Socket(Protocol):
 
     async def send_text(self, data: str) -> None: ...
 
-    async def close(self, code: int = protocol.NORMAL, reason: str | None = None) -> None: ...
+    async def close(self, code: int = messages.NORMAL, reason: str | None = None) -> None: ...
 
 
 class Connection:
@@ -119,14 +121,14 @@ class Connection:
             self._begin(settings)
             while await self._take(message or await self._next()):
                 message = None
-            return protocol.NORMAL
+            return messages.NORMAL
         except WebSocketDisconnect as gone:
-            if gone.code != protocol.DRAINING:
+            if gone.code != messages.DRAINING:
                 return None
             if self._begun:
                 await self._scored_but(0)
                 self._summary()
-            return protocol.DRAINING
+            return messages.DRAINING
 
     async def _next(self) -> Message:
         self._waiting = self._begun
@@ -138,21 +140,21 @@ class Connection:
         size = len(message.get("bytes") or (message.get("text") or "").encode())
         limit = self._limits.max_message_bytes
         if size > limit:
-            raise ProtocolError("too_big", f"message: expected at most {limit} bytes, got {size}", protocol.TOO_BIG)
+            raise ProtocolError("too_big", f"message: expected at most {limit} bytes, got {size}", messages.TOO_BIG)
         return message
 
     def _begin(self, settings: Mapping[str, Any]) -> None:
-        config, warnings = protocol.parse_config(settings)
+        config, warnings = parse_config(settings)
         served = self._backend.pick(config.model)
         metadata = served.model.metadata
         self._session = Session(metadata, config)
         self._served, self._stream = served, served.open(self._on_scores, self._on_fault)
         self._ledger = Ledger(metadata.algorithmic_ms)
-        self._model = protocol.model_message(metadata, served.model.sha256)
+        self._model = messages.model_message(metadata, served.model.sha256)
         captures = self._backend.captures
         self._capture = captures and Capture(captures, self._id, metadata, served.model.sha256)
         self._max_backlog = self._limits.max_backlog_s * 1000 / metadata.frame_ms  # frames
-        self._seconds_a_byte = 1 / (protocol.WIDTHS[config.encoding] * config.channels * config.sample_rate)
+        self._seconds_a_byte = 1 / (WIDTHS[config.encoding] * config.channels * config.sample_rate)
         self._begun = True
         self._audio["take"] = self._take_now
         client = self._socket.client and self._socket.client.host
@@ -163,7 +165,7 @@ class Connection:
         """Act on one message; False when it is the last."""
         data = message.get("bytes")
         if data is None:
-            return await self._control(protocol.parse_control(message["text"]))
+            return await self._control(messages.parse_control(message["text"]))
         self._hear_audio(data)
         await self._scored_but(self._max_backlog)  # until there is room, TCP holds the client back
         return True
@@ -271,14 +273,14 @@ class Connection:
     def _overloaded(self) -> ProtocolError:
         limit = self._limits.max_backlog_s
         return ProtocolError(
-            "overloaded", f"expected to decide on audio within {limit:g} s, it took longer", protocol.OVERLOADED
+            "overloaded", f"expected to decide on audio within {limit:g} s, it took longer", messages.OVERLOADED
         )
 
     # Telling the client
 
     def _ready(self, warnings: list[Message]) -> None:
         limits = self._limits.model_dump(include={"max_message_bytes", "max_backlog_s", "idle_timeout_s"})
-        self._outbox.put(protocol.ready_message(self._id, self._model, self._session.config, warnings, limits))
+        self._outbox.put(messages.ready_message(self._id, self._model, self._session.config, warnings, limits))
 
     def _event(self, event: Event) -> None:
         if isinstance(event, Detection):
@@ -286,28 +288,28 @@ class Connection:
             if self._capture:
                 self._capture.heard(event)
             arrived, run, latency = self._ledger.arrival(event.frame), self._run, self._ledger.latency
-            self._outbox.put_made(lambda: protocol.event_message(event, latency=latency(arrived, run, perf_counter())))
+            self._outbox.put_made(lambda: messages.event_message(event, latency=latency(arrived, run, perf_counter())))
         else:
-            self._outbox.put(protocol.event_message(event))
+            self._outbox.put(messages.event_message(event))
 
     def _summary(self) -> None:
-        self._outbox.put(protocol.event_message(self._session.summary(), latency=self._ledger.percentiles()))
+        self._outbox.put(messages.event_message(self._session.summary(), latency=self._ledger.percentiles()))
 
     def _error(self, code: str, message: str, fatal: bool) -> Message:
         self._metrics.errors.labels(code).inc()
-        return protocol.error_message(code, message, fatal)
+        return messages.error_message(code, message, fatal)
 
 
 def _configure(message: Message) -> Message | None:
     """The settings in a first message that is a `configure`."""
     if message.get("text") is None:
         return None
-    control = protocol.parse_control(message["text"])
+    control = messages.parse_control(message["text"])
     return control if control.pop("type") == "configure" else None
 
 
 def _fault() -> ProtocolError:
-    return ProtocolError("server_fault", "the server failed; this stream cannot go on", protocol.FAULT)
+    return ProtocolError("server_fault", "the server failed; this stream cannot go on", messages.FAULT)
 
 
 def _outcome(end: "asyncio.Future[int | None]", session: str) -> tuple[int | None, ProtocolError | None]:
@@ -317,9 +319,9 @@ def _outcome(end: "asyncio.Future[int | None]", session: str) -> tuple[int | Non
     except ProtocolError as error:
         return error.close, error
     except BadAudio as error:
-        return protocol.WRONG_DATA, ProtocolError("bad_audio", str(error), protocol.WRONG_DATA)
+        return messages.WRONG_DATA, ProtocolError("bad_audio", str(error), messages.WRONG_DATA)
     except WebSocketDisconnect:
         return None, None
     except Exception as error:
         tell("a stream failed", logging.ERROR, error, session=session)
-        return protocol.FAULT, _fault()
+        return messages.FAULT, _fault()

@@ -11,10 +11,11 @@ from typing import Any
 
 import numpy as np
 
-from service.audio import MAX_S, BadAudio, Samples, read_audio
-from service.model import DEFAULT_SPEED, Model
-from service.protocol import Detection, Event, ProtocolError, StreamConfig, parse_config
-from service.session import Session
+from service.spotting.audio import MAX_S, BadAudio, Samples, read_audio
+from service.spotting.config import ProtocolError, StreamConfig, parse_config
+from service.spotting.events import Detection, Event
+from service.spotting.model import DEFAULT_SPEED, Model
+from service.spotting.session import Session
 
 BATCH = 64  # files scored together
 BATCH_S = 600.0  # of audio, or a little more: bounds the memory

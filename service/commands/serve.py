@@ -15,13 +15,13 @@ from fastapi import FastAPI
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
-from service.app import create_app
-from service.keys import BadKeys
-from service.logs import log_config
-from service.metrics import SHARED
-from service.model import BadModel
+from service.access.api_keys import BadKeys
+from service.server.app import create_app
+from service.server.uvicorn_protocols import RequestProtocol, Server, StreamProtocol
 from service.settings import Settings
-from service.transport import RequestProtocol, Server, StreamProtocol
+from service.spotting.model import BadModel
+from service.telemetry.logs import log_config
+from service.telemetry.metrics import SHARED
 
 SHORT = {"models_dir": "--models", "default_model": "--model"}
 HUNG_S = 30  # a worker that has not answered for so long is started anew; the first answer comes once it has imported

@@ -23,11 +23,13 @@ from wyoming.ping import Ping, Pong
 from wyoming.server import AsyncEventHandler, AsyncServer
 from wyoming.wake import Detect, Detection, NotDetected
 
-from service import protocol
-from service.backend import Backend
-from service.model import Metadata
-from service.protocol import Message, ProtocolError
-from service.stream import Connection
+from service.server import messages
+from service.server.model_registry import Backend
+from service.server.stream import Connection
+from service.spotting.config import ProtocolError
+from service.spotting.events import Message
+from service.spotting.model import Metadata
+from service.spotting.pcm import WIDTHS
 
 PAPER = Attribution("Rank coding (Jeffares et al., ICLR 2022)", "https://arxiv.org/abs/2110.02865")
 LINGER_S = 1.0  # for a client that is told of an error to read it
@@ -148,8 +150,8 @@ class Client(AsyncEventHandler):
         elif message["type"] == "error" and message["code"] != "idle_timeout":
             await self._tell(Error(message["message"], message["code"]))
 
-    async def close(self, code: int = protocol.NORMAL, reason: str | None = None) -> None:
-        self._goes_on = code == protocol.NORMAL or reason == "idle_timeout"
+    async def close(self, code: int = messages.NORMAL, reason: str | None = None) -> None:
+        self._goes_on = code == messages.NORMAL or reason == "idle_timeout"
 
     def _fits(self, event: Event) -> bool:
         return _format(event).items() <= self.query_params.items()
@@ -164,7 +166,7 @@ class Client(AsyncEventHandler):
         except (OSError, asyncio.IncompleteReadError):
             return None
         except OverflowError as error:  # no ValueError, which wyoming takes for the end of the connection
-            raise ProtocolError("too_big", str(error), protocol.TOO_BIG) from error
+            raise ProtocolError("too_big", str(error), messages.TOO_BIG) from error
         except (AttributeError, KeyError, TypeError, RecursionError) as error:
             raise ProtocolError("bad_message", f"expected an event of Wyoming, got: {error!r}") from error
         if event is not None and not isinstance(event.data, dict):
@@ -202,7 +204,7 @@ class _Bounded:
 
 def _format(event: Event) -> Message:
     """The settings that tell a stream what audio this is. Raises ProtocolError."""
-    if (width := event.data.get("width")) != protocol.WIDTHS["pcm_s16le"]:
+    if (width := event.data.get("width")) != WIDTHS["pcm_s16le"]:
         raise ProtocolError("bad_value", f"width: expected 2 bytes a sample, got {width!r}")
     return {"sample_rate": event.data.get("rate"), "channels": event.data.get("channels")}
 

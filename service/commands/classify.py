@@ -17,9 +17,9 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
 
-from service.classify import BATCH, Result, classify, classify_encoded
-from service.model import DEFAULT_SPEED, BadModel, Model
-from service.protocol import ProtocolError
+from service.spotting.classify import BATCH, Result, classify, classify_encoded
+from service.spotting.config import ProtocolError
+from service.spotting.model import DEFAULT_SPEED, BadModel, Model
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}  # what is taken from a directory
 GROUP_BYTES = 16 * 2**20  # on the disk, of files decoded together; one that is larger goes alone

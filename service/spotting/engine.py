@@ -14,8 +14,8 @@ from time import perf_counter
 
 import numpy as np
 
-from service.audio import Samples
-from service.model import Model, State
+from service.spotting.audio import Samples
+from service.spotting.model import Model, State
 
 MAX_FRAMES = 128  # a run, all streams together: more are no cheaper
 LONGEST = 16  # frames a run that one stream may have: its long chunks delay the others

@@ -19,16 +19,17 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from service.backend import Backend
-from service.classify import classify_encoded
-from service.doors import Doors, error_answer
-from service.keys import Keys
-from service.protocol import Message, ProtocolError
-from service.reload import on_hangup, reload
+from service.access.api_keys import Keys
+from service.access.doors import Doors, error_answer
+from service.server.model_registry import Backend
+from service.server.reload import on_hangup, reload
+from service.server.stream import AUDIO, Connection
 from service.settings import Settings
-from service.stream import AUDIO, Connection
+from service.spotting.classify import classify_encoded
+from service.spotting.config import ProtocolError
+from service.spotting.events import Message
 
-WEB = {path.name: path for path in Path(__file__).with_name("web").iterdir()}
+WEB = {path.name: path for path in Path(__file__).parents[1].joinpath("web").iterdir()}
 OPTIONS = ("model", "speed", "threshold", "trace")  # of /v1/classify, in the query or the form
 MAX_FIELDS = 16  # of the form, beside the files: some room for keys to warn about
 CLASSIFY_FORM = {
@@ -81,7 +82,7 @@ async def _wyoming(backend: Backend) -> AsyncIterator[None]:
     if backend.settings.wyoming is None:
         yield
         return
-    from service.wyoming import serving  # its library comes with an extra
+    from service.server.wyoming import serving  # its library comes with an extra
 
     async with serving(backend.settings.wyoming, backend):
         yield

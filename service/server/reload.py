@@ -8,10 +8,10 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from service.backend import Backend
-from service.keys import BadKeys, Keys
-from service.logs import tell
-from service.model import BadModel
+from service.access.api_keys import BadKeys, Keys
+from service.server.model_registry import Backend
+from service.spotting.model import BadModel
+from service.telemetry.logs import tell
 
 
 async def reload(backend: Backend, keys: Keys) -> bool:

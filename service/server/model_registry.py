@@ -6,13 +6,15 @@ from contextlib import contextmanager
 
 import numpy as np
 
-from service.audio import Samples
-from service.capture import open_captures
-from service.engine import LONGEST, MAX_FRAMES, Engine, EngineStream, Run
-from service.metrics import Metrics
-from service.model import BadModel, Model
-from service.protocol import Message, ProtocolError, model_message
+from service.server.messages import model_message
 from service.settings import Settings
+from service.spotting.audio import Samples
+from service.spotting.config import ProtocolError
+from service.spotting.engine import LONGEST, MAX_FRAMES, Engine, EngineStream, Run
+from service.spotting.events import Message
+from service.spotting.model import BadModel, Model
+from service.telemetry.capture import open_captures
+from service.telemetry.metrics import Metrics
 
 BUNDLED = "speech-commands-rc"
 

@@ -19,13 +19,14 @@ from time import monotonic
 import numpy as np
 import soundfile
 
-from service.audio import Samples
-from service.decision import REARM
-from service.logs import tell
-from service.metrics import Metrics
-from service.model import Metadata
-from service.protocol import Detection, Message, ResolvedConfig
 from service.settings import Settings
+from service.spotting.audio import Samples
+from service.spotting.config import ResolvedConfig
+from service.spotting.decision import REARM
+from service.spotting.events import Detection, Message
+from service.spotting.model import Metadata
+from service.telemetry.logs import tell
+from service.telemetry.metrics import Metrics
 
 BEFORE_S, AFTER_S = 1.5, 0.5  # of audio around the decision
 NEAR = 0.7  # of its threshold: a score that comes so close and falls again without reaching it is a near miss

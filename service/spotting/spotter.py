@@ -5,10 +5,11 @@ from typing import Any
 
 import numpy as np
 
-from service.audio import Samples
-from service.model import Model
-from service.protocol import Event, StreamConfig, parse_config
-from service.session import Session
+from service.spotting.audio import Samples
+from service.spotting.config import StreamConfig, parse_config
+from service.spotting.events import Event
+from service.spotting.model import Model
+from service.spotting.session import Session
 
 
 class Spotter:

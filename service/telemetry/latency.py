@@ -3,8 +3,8 @@
 from array import array
 from collections import deque
 
-from service.engine import Run
-from service.protocol import Message
+from service.spotting.engine import Run
+from service.spotting.events import Message
 
 NEWEST = 256  # decisions that the percentiles are over
 

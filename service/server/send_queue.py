@@ -4,7 +4,8 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 
-from service.protocol import Message, ProtocolError
+from service.spotting.config import ProtocolError
+from service.spotting.events import Message
 
 
 class Outbox:

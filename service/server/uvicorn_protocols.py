@@ -13,9 +13,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.http11 import Request
 from websockets.protocol import State
 
-from service.frames import binary_frame
-from service.protocol import DRAINING
-from service.stream import AUDIO, Take
+from service.server.messages import DRAINING
+from service.server.stream import AUDIO, Take
+from service.server.websocket_frames import binary_frame
 
 HELD = 16  # messages taken from a client before the app has asked for them
 ABORT_S = 10.0  # after a stream, for its client to take what was sent and to close too

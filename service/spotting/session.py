@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from service.audio import Resampler, Samples, refuse_no_audio
-from service.decision import Continuous, Decision, Hit, Rule, Utterance
-from service.model import Metadata
-from service.protocol import Detection, Event, Message, PcmDecoder, ResolvedConfig, Scores, StreamConfig, Summary
+from service.spotting.audio import Resampler, Samples, refuse_no_audio
+from service.spotting.config import ResolvedConfig, StreamConfig
+from service.spotting.decision import Continuous, Decision, Hit, Rule, Utterance
+from service.spotting.events import Detection, Event, Message, Scores, Summary
+from service.spotting.model import Metadata
+from service.spotting.pcm import PcmDecoder
 
 UNKNOWN = "_unknown_"  # in utterance mode, the answer for the keywords that were not asked for
 DIGITS = 6  # of a score in an event

@@ -12,10 +12,10 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from service.keys import Keys
-from service.metrics import Metrics
-from service.rate import Rate
+from service.access.api_keys import Keys
+from service.access.rate_limit import Rate
 from service.settings import Settings
+from service.telemetry.metrics import Metrics
 
 OPEN = ("/healthz", "/readyz")  # without a key, as often as one likes
 PARTS = "/web/"  # of the page, without a key too: a module cannot say one; the page itself is /?token=KEY

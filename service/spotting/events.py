@@ -1,0 +1,40 @@
+"""What a stream reports: detections, scores and a summary."""
+
+from dataclasses import dataclass
+from typing import Any
+
+Message = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Detection:
+    """A label heard: at `frame`, whose newest sample is `audio_time_s` into the stream."""
+
+    id: int
+    label: str
+    score: float
+    threshold: float
+    crossed: bool  # False: no output reached its threshold, this is the best one at the end
+    frame: int
+    audio_time_s: float
+
+
+@dataclass(frozen=True)
+class Scores:
+    """The scores of one frame, label -> probability."""
+
+    frame: int
+    audio_time_s: float
+    scores: dict[str, float]
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a stream has come to since it opened or was last reset."""
+
+    audio_s: float
+    frames: int
+    detections: int
+
+
+Event = Detection | Scores

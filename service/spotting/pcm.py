@@ -1,0 +1,52 @@
+"""PCM bytes, cut anywhere, to float samples."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from service.spotting.audio import Samples, mono, refuse_no_audio
+
+
+def _mulaw_table() -> Samples:
+    """G.711: the sample of each of the 256 codes."""
+    code = ~np.arange(256, dtype=np.uint8)
+    exponent, mantissa = (code >> 4 & 7).astype(np.int32), (code & 15).astype(np.int32)
+    magnitude = ((mantissa << 3) + 132 << exponent) - 132
+    return (np.where(code & 128, -magnitude, magnitude) / 32768).astype(np.float32)
+
+
+MULAW = _mulaw_table()
+WIDTHS = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_mulaw": 1}  # bytes a sample
+
+
+class PcmDecoder:
+    """PCM bytes, cut anywhere, to float32 mono samples at full scale 1; bytes short of a whole sample wait.
+
+    Raises BadAudio for floats that are no audio.
+    """
+
+    def __init__(self, encoding: str, channels: int) -> None:
+        self._encoding, self._channels = encoding, channels
+        self._width = WIDTHS[encoding] * channels
+        self._waiting = b""
+
+    def push(self, data: bytes) -> Samples:
+        data = self._waiting + data if self._waiting else data
+        whole = len(data) - len(data) % self._width
+        self._waiting = data[whole:]
+        samples = mono(self._samples(data[:whole]).reshape(-1, self._channels))
+        return refuse_no_audio(samples) if self._encoding == "pcm_f32le" else samples
+
+    @property
+    def waiting(self) -> int:
+        """How many bytes wait for the rest of their sample."""
+        return len(self._waiting)
+
+    def reset(self) -> None:
+        self._waiting = b""
+
+    def _samples(self, data: bytes) -> NDArray[np.float32]:
+        if self._encoding == "pcm_s16le":
+            return np.frombuffer(data, "<i2") * np.float32(1 / 32768)
+        if self._encoding == "pcm_f32le":
+            return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
+        return MULAW[np.frombuffer(data, np.uint8)]
