@@ -12,7 +12,7 @@ from typing import Self
 
 from clients.connection import Connection, ConnectionLost, Event, ServerError, connect
 from clients.pace import Pace
-from clients.recording import Recording
+from clients.sound_file import Recording
 
 WINDOW_SHARE = 0.5  # of the server's backlog limit: how much unheard audio full pace keeps on the way
 REPORTS_A_WINDOW = 5  # how often, in that much audio, the server is asked to tell how far it is

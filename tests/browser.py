@@ -9,7 +9,7 @@ import soundfile
 from playwright.sync_api import Browser, Page, Playwright, expect, sync_playwright
 
 from clients.demo.__main__ import MODEL, MODELS, RECORDING, SCRIPT
-from clients.local_server import HOST, free_port, rc_serve, serving
+from service.testing import HOST, free_port, rc_serve, serving
 
 ROOT = Path(__file__).parent.parent
 WORDS = [line["word"] for line in json.loads(SCRIPT.read_text()) if line["keyword"]]

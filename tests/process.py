@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from clients.local_server import free_port, wait_until_ready
+from service.testing import free_port, wait_until_ready
 
 
 @contextmanager

@@ -24,8 +24,8 @@ import httpx
 import numpy as np
 import soundfile
 
+from clients.bench.load import Load, Tally, connect_all, play
 from clients.connection import encode
-from clients.load import Load, Tally, connect_all, play
 from service.settings import Settings
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from clients import bench
-from clients.files_bench import measure_files
-from clients.load import Load, Tally, connect_all, play_all
+from clients.bench import capacity as bench
+from clients.bench.files import measure_files
+from clients.bench.load import Load, Tally, connect_all, play_all
 from tests.conftest import RATE, Running, say
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from clients.connection import Event
 from clients.player import Options, Player
-from clients.recording import Recording
+from clients.sound_file import Recording
 from service.spotting.audio import read_audio
 from service.spotting.classify import classify
 from service.spotting.events import Detection

@@ -10,7 +10,7 @@ import soundfile
 import soxr
 
 from clients.demo import __main__ as demo
-from clients.demo import make_demo
+from clients.demo import synthesize as make_demo
 from service.spotting.events import Detection
 from service.spotting.spotter import Spotter
 from tests.conftest import RATE, say

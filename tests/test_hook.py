@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from clients import hook as module
-from clients.hook import Hook
+from clients.commands import hook as module
+from clients.commands.hook import Hook
 
 EVENT = {"type": "detection", "label": "yes", "score": 0.93, "audio_time_s": 1.5, "lag_ms": 120.5}
 WRITE = "import os, sys; open(sys.argv[1], 'a').write(' '.join(v for k, v in sorted(os.environ.items()) if k in {}))"

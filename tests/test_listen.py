@@ -1,4 +1,4 @@
-"""rc-listen (clients/listen.py): by its command line against the real service, and with a real audio device."""
+"""rc-listen (clients/commands/listen.py) on its command line against the real service, and with a real audio device."""
 
 import json
 import os
@@ -17,9 +17,9 @@ import pytest
 import soundfile
 from numpy.typing import NDArray
 
-from clients import listen as module
+from clients.commands import listen as module
+from clients.commands.listen import main
 from clients.demo.__main__ import RECORDING, SCRIPT
-from clients.listen import main
 from tests.conftest import Running, say, serving
 from tests.tape import Tape
 
@@ -136,7 +136,7 @@ def test_a_real_device_is_heard(tmp_path_factory: pytest.TempPathFactory) -> Non
     folder = tmp_path_factory.mktemp("sound")
     soundfile.write(folder / "part.wav", samples[: round((script[-1]["end_s"] + 0.4) * rate)], rate)
     with serving(ROOT / "models", "speech-commands-rc") as server, sound_server(folder) as environment:
-        command = [sys.executable, "-m", "clients.listen", "--url", server.ws(), "--json", "--exec", HOOK]
+        command = [sys.executable, "-m", "clients.commands.listen", "--url", server.ws(), "--json", "--exec", HOOK]
         with subprocess.Popen(
             command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as listener:

@@ -10,9 +10,9 @@ import pytest
 from clients import listener as module
 from clients.connection import Event, ServerError
 from clients.listener import Listener
-from clients.local_server import free_port
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
+from service.testing import free_port
 from tests.conftest import RATE, Running, facts, heard, pcm, say, serving
 from tests.fake_server import Peer, fake_server
 from tests.tape import Tape

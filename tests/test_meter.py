@@ -3,7 +3,7 @@ import io
 import numpy as np
 import pytest
 
-from clients.meter import ERASE, Meter, level, line
+from clients.commands.level_meter import ERASE, Meter, level, line
 
 
 class Terminal(io.StringIO):

@@ -16,7 +16,7 @@ ROOT = Path(__file__).parent.parent
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
 SERVE = "import service.server.app, service.commands.serve, service.spotting.spotter"
-STREAM = "import clients.stream, clients.listen, clients.demo.__main__, clients.demo.make_demo"
+STREAM = "import clients.commands.stream, clients.commands.listen, clients.demo.__main__, clients.demo.synthesize"
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from websockets.exceptions import ConnectionClosed
 
 from clients.connection import ConnectionLost, Event, ServerError, Unreachable
 from clients.player import Options, Player
-from clients.recording import Recording
+from clients.sound_file import Recording
 from service.spotting.audio import BadAudio
 from tests.fake_server import SUMMARY, Peer, detection, fake_server, until_flush
 

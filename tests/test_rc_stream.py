@@ -1,4 +1,4 @@
-"""rc-stream (clients/stream.py) by its command line, against the real service."""
+"""rc-stream (clients/commands/stream.py) by its command line, against the real service."""
 
 import json
 from pathlib import Path
@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from clients.stream import main, show_line
+from clients.commands.stream import main, show_line
 from tests.conftest import RATE, Running, say
 from tests.fake_server import detection
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from clients.listen import main as rc_listen
-from clients.stream import main as rc_stream
+from clients.commands.listen import main as rc_listen
+from clients.commands.stream import main as rc_stream
 from service.commands.classify import main as rc_classify
 from service.commands.serve import main as rc_serve
 from service.spotting.config import StreamConfig

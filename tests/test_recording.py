@@ -1,4 +1,4 @@
-"""clients/recording.py: a file in blocks is the file whole, and is refused as the server refuses it."""
+"""clients/sound_file.py: a file in blocks is the file whole, and is refused as the server refuses it."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from clients.recording import Recording
+from clients.sound_file import Recording
 from service.spotting.audio import BadAudio
 from service.spotting.classify import classify_encoded
 from service.spotting.model import Model

@@ -16,11 +16,11 @@ from wyoming.info import Describe, Info
 from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect, Detection, NotDetected
 
-from clients.local_server import free_port
 from service.commands.serve import main as rc_serve
 from service.settings import Settings
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
+from service.testing import free_port
 from tests.conftest import RATE, Running, heard, pcm, say, serving
 
 YES_NO = pcm(say("yes", "no"))

@@ -5,10 +5,10 @@ import json
 import sys
 from pathlib import Path
 
+from clients.commands.stream import show_line, stream_files
 from clients.connection import Event
-from clients.local_server import HOST, free_port, rc_serve, serving
 from clients.player import Options
-from clients.stream import show_line, stream_files
+from service.testing import HOST, free_port, rc_serve, serving
 
 HERE = Path(__file__).parent
 RECORDING, SCRIPT = HERE / "demo.flac", HERE / "demo.json"

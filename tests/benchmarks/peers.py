@@ -21,12 +21,12 @@ from typing import Any
 
 import numpy as np
 
-from clients.bench import SAMPLE_RATE, expected_of, measure
+from clients.bench.capacity import SAMPLE_RATE, expected_of, measure
+from clients.bench.load import Load
+from clients.bench.machine import processor
 from clients.demo.__main__ import RECORDING
-from clients.load import Load
-from clients.local_server import HOST, free_port, rc_serve, serving
-from clients.machine import processor
 from service.spotting.audio import Samples, read_audio
+from service.testing import HOST, free_port, rc_serve, serving
 from tests.benchmarks.engines import CHUNK_MS, MODEL
 from tests.benchmarks.environment import FOLDER, PEERS, hear, peers_python
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from clients.connection import Event, ServerError, Unreachable
 from clients.player import Options, Player
-from clients.recording import Recording
+from clients.sound_file import Recording
 from service.spotting.audio import BadAudio
 
 DEFAULT_URL = "ws://127.0.0.1:8000/v1/stream"

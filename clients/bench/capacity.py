@@ -20,14 +20,14 @@ from typing import Any
 import numpy as np
 from uvicorn.loops.auto import auto_loop_factory
 
+from clients.bench.files import measure_files
+from clients.bench.load import Heard, Load, Tally, connect_all, play_all
+from clients.bench.machine import machine
 from clients.demo.__main__ import RECORDING
-from clients.files_bench import measure_files
-from clients.load import Heard, Load, Tally, connect_all, play_all
-from clients.local_server import HOST, free_port, rc_serve, serving
-from clients.machine import machine
 from service.spotting.audio import read_audio
 from service.spotting.events import Detection
 from service.spotting.spotter import Spotter
+from service.testing import HOST, free_port, rc_serve, serving
 
 SAMPLE_RATE = 16000
 P99_LIMIT_MS = 20.0  # what --find-capacity holds
@@ -108,7 +108,7 @@ def run(given: argparse.Namespace) -> list[Row]:
     with serving(port, rc_serve(port, given.models, given.model)):
         rows = loads(given, port, audio, expected_of(given.models / given.model, audio), given.find_capacity)
     if given.transport:
-        with serving(port, [sys.executable, "-m", "clients.bare_server", str(port)]):
+        with serving(port, [sys.executable, "-m", "clients.bench.null_server", str(port)]):
             bare = {(one["chunk_ms"], one["streams"]): one for one in loads(given, port, audio, (), False)}
         for one in rows:
             if (alone := bare.get((one["chunk_ms"], one["streams"]))) and not alone["failed"]:

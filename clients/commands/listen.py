@@ -14,12 +14,12 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TextIO
 
+from clients.commands.hook import Hook
+from clients.commands.level_meter import Meter
+from clients.commands.stream import DEFAULT_URL, detection_line, error_line, summary_line
 from clients.connection import Event, ServerError
-from clients.hook import Hook
 from clients.listener import Listener
-from clients.meter import Meter
 from clients.microphone import Microphone, NoMicrophone, devices
-from clients.stream import DEFAULT_URL, detection_line, error_line, summary_line
 
 SETTINGS = ("model", "speed", "keywords", "threshold")  # of the stream, those that were given
 
