@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.agreement import agreement
-from training.frontend import SAMPLE_RATE
-from training.material import Spoken, Word
+from training.data.corpus import Spoken, Word
+from training.data.endpoint_agreement import agreement
+from training.model.frontend import SAMPLE_RATE
 
 NOISE = (0.05 * np.random.default_rng(1).standard_normal(2 * SAMPLE_RATE)).astype(np.float32)
 

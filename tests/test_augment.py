@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from training.augment import Augmenter, AugmentSettings, resample, rms, warp_bands
+from training.data.augment import Augmenter, AugmentSettings, resample, rms, warp_bands
 
 NONE = AugmentSettings().at(0.0)
 

@@ -2,9 +2,9 @@
 
 import torch
 
-from training.augment import Augmenter, AugmentSettings
-from training.batches import Features, Order
-from training.frontend import FrontEndSettings, LogMel
+from training.data.augment import Augmenter, AugmentSettings
+from training.data.batches import Features, Order
+from training.model.frontend import FrontEndSettings, LogMel
 
 
 def test_any_piece_equals_the_same_part_of_the_whole() -> None:

@@ -15,9 +15,9 @@ from tests.benchmarks import environment, peers, spotting
 from tests.benchmarks.engines import MOST_LISTED, OpenWakeWord, PocketSphinx, RankCoding, Told
 from tests.benchmarks.worker import CHUNK, run
 from tests.conftest import RATE, pcm, say
-from training.hearing import Detected
-from training.material import Material, Spoken, Word
-from training.stream_evaluation import streams_of
+from training.data.corpus import Material, Spoken, Word
+from training.evaluation.stream_scores import Detected
+from training.evaluation.streams import streams_of
 
 
 @dataclass(frozen=True)

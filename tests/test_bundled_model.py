@@ -16,8 +16,8 @@ from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.conftest import serving
-from training import speech_commands as sc
-from training.evaluate import decide, hear, measure
+from training.data import recordings as sc
+from training.evaluation.clips import decide, hear, measure
 
 ROOT = Path(__file__).parent.parent
 DATA = Path(os.environ.get("RC_DATA", ROOT.parent / "shared" / "data")) / "speech_commands"

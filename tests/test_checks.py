@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 
 from tests.words import RATE, WORDS, spoken, write_words
-from training.checks import by_length, by_name, by_sound
-from training.material import Spoken, Word
-from training.speech_commands import Clip
+from training.data.checks import by_length, by_name, by_sound
+from training.data.corpus import Spoken, Word
+from training.data.recordings import Clip
 
 
 def test_good_recordings_have_no_fault(tmp_path: Path) -> None:

@@ -7,9 +7,8 @@ import pytest
 import torch
 
 from tests.digits import write_digits
-from training import mnist
-from training.experiments import digits
-from training.rank_coding import answer_at_first_spike
+from training.learning.rank_coding import answer_at_first_spike
+from training.paper import digits, mnist
 
 TINY = digits.DigitSettings("tiny", "convlstm", 2, "rc", epochs=3, seed=1, beta=0.1, batch=12, learning_rate=0.01)
 IMAGES = torch.randint(256, (4, 28, 28), generator=torch.Generator().manual_seed(0)).to(torch.uint8)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from training.download import (
+from training.data.download import (
     MNIST_SHA256,
     SPEECH_COMMANDS_SHA256,
     DownloadError,
@@ -201,7 +201,7 @@ def test_a_missing_file_is_not_asked_for_again(site: Site, tmp_path: Path) -> No
 
 def test_waits_double(site: Site, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("training.download.time.sleep", waits.append)
+    monkeypatch.setattr("training.data.download.time.sleep", waits.append)
     site.faults = ["503"] * 4
     with pytest.raises(DownloadError, match="try 4 of 4"):
         fetch(site.url + "/file", tmp_path / "file", sha256(BODY), tries=4, backoff=0.5)

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training.endpoints import endpoints
-from training.frontend import SAMPLE_RATE
+from training.data.endpoints import endpoints
+from training.model.frontend import SAMPLE_RATE
 
 START, END = 0.35, 0.75  # seconds
 

@@ -6,7 +6,7 @@ import pytest
 from service.spotting.classify import classify
 from service.spotting.model import Model
 from tests.conftest import say
-from training import evaluate as ev
+from training.evaluation import clips as ev
 
 WORDS = ("yes", "no", "yes", "no")
 

@@ -9,9 +9,9 @@ import torch
 
 from service.spotting.model import Metadata, Model
 from tests.conftest import METADATA
-from training.export import ExportMismatch, Spotter, describe, export, write_graph
-from training.frontend import FrontEndSettings, LogMel
-from training.network import Network, NetworkSettings
+from training.model.export import ExportMismatch, Spotter, describe, export, write_graph
+from training.model.frontend import FrontEndSettings, LogMel
+from training.model.network import Network, NetworkSettings
 
 NETWORKS = {
     "paper": NetworkSettings(labels=4),
@@ -54,7 +54,7 @@ def test_nothing_is_written_when_scores_differ(tmp_path: Path, monkeypatch: pyte
         other = Spotter(spotter.front_end, Network(NETWORKS["paper"])).eval()
         write_graph(other, hop, path)
 
-    monkeypatch.setattr("training.export.write_graph", write_another)
+    monkeypatch.setattr("training.model.export.write_graph", write_another)
     with pytest.raises(ExportMismatch, match=r"whole: expected scores within 0.0002 of torch, got 0\.\d+"):
         export(spotter, metadata, noise(), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
@@ -72,7 +72,7 @@ def test_a_state_that_is_not_carried_is_noticed(tmp_path: Path, monkeypatch: pyt
         onnx.save(model, path)
         describe(path, metadata)
 
-    monkeypatch.setattr("training.export.describe", describe_and_break)
+    monkeypatch.setattr("training.model.export.describe", describe_and_break)
     with pytest.raises(ExportMismatch, match="by frames: expected scores within"):
         export(spotter, metadata, noise(), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

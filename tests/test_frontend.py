@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from training.frontend import ENERGY_FLOOR, SAMPLE_RATE, FrontEndSettings, LogMel
+from training.model.frontend import ENERGY_FLOOR, SAMPLE_RATE, FrontEndSettings, LogMel
 
 HOP = 160
 

@@ -8,9 +8,9 @@ import pytest
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.conftest import RATE, say
-from training.hearing import detect, hear
-from training.material import Word
-from training.streams import Scene
+from training.data.corpus import Word
+from training.data.synthetic_streams import Scene
+from training.evaluation.stream_scores import detect, hear
 
 SAID = {"first": ("yes", "no", "yes"), "second": ("no",) * 7, "third": ("_unknown_",)}
 

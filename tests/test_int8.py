@@ -8,8 +8,8 @@ import pytest
 from service.spotting.model import Model
 from tests.test_export import noise, spotter_and_metadata
 from tests.words import WORDS, write_words
-from training import int8
-from training.export import export
+from training.evaluation import quantization as int8
+from training.model.export import export
 
 
 @pytest.fixture(scope="module")

@@ -8,14 +8,14 @@ import pytest
 import torch
 
 from tests.words import write_words
-from training.augment import AugmentSettings
-from training.batches import Data
-from training.frontend import FrontEndSettings
-from training.loop import starting_state, thresholds, train
-from training.network import Network, NetworkSettings
-from training.run import RunSettings
-from training.speech import load_data
-from training.speech_commands import labels_for
+from training.data.augment import AugmentSettings
+from training.data.batches import Data
+from training.data.recordings import labels_for
+from training.learning.checkpoint import RunSettings
+from training.learning.loop import starting_state, thresholds, train
+from training.model.frontend import FrontEndSettings
+from training.model.network import Network, NetworkSettings
+from training.recipe import load_data
 
 LABELS = labels_for(["up", "down"])
 SETTINGS = RunSettings(
@@ -51,7 +51,7 @@ def test_a_resumed_run_equals_one_that_was_never_stopped(data: Data, tmp_path: P
     stopped = replace(SETTINGS, epochs=3, streams=streams)
     through = train(stopped, data, tmp_path / "through", CPU)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.loop.still_learning", lambda run, settings: run.epoch < 1)
+        patch.setattr("training.learning.loop.still_learning", lambda run, settings: run.epoch < 1)
         train(stopped, data, tmp_path / "resumed", CPU)
     resumed = train(stopped, data, tmp_path / "resumed", CPU, resume=True)
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in through.history]

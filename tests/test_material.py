@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tests.words import RATE, SPEECH_SPEAKERS, write_speech, write_words
-from training.material import LOUDNESS, read_material, read_speech, split_of_speech
-from training.speech_commands import BadData, split_of_recording
+from training.data.corpus import LOUDNESS, read_material, read_speech, split_of_speech
+from training.data.recordings import BadData, split_of_recording
 
 
 def test_clips_are_keywords_or_others_with_the_times_of_their_word(tmp_path: Path) -> None:

@@ -5,10 +5,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.material import Material, Spoken, Word
-from training.mining import largest_wrong
-from training.streams import TalkSettings, say
-from training.windows import Streams
+from training.data.corpus import Material, Spoken, Word
+from training.data.synthetic_streams import TalkSettings, say
+from training.learning.answer_windows import Streams
+from training.learning.hard_negatives import largest_wrong
 
 RATE, STEP = 16_000, 320
 LABELS = ("up", "down", "_unknown_", "_silence_")

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from tests.digits import write_digits, write_idx
-from training import mnist
+from training.paper import mnist
 
 REAL = Path(os.environ.get("RC_DATA", Path(__file__).parents[2] / "shared" / "data")) / "mnist"
 

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from training.network import Network, NetworkSettings
+from training.model.network import Network, NetworkSettings
 
 PAPER = NetworkSettings(labels=11)
 CONV = NetworkSettings(labels=11, bands=40, channels=(4, 6), stride=2, inputs=16, hidden=24, dense=8, dropout=0.3)

@@ -9,10 +9,11 @@ import pytest
 
 from tests.test_loop import CPU, SETTINGS
 from tests.words import write_words
-from training import own_words, speech
-from training import speech_commands as sc
+from training import recipe as speech
 from training.cli import main
-from training.loop import train
+from training.data import recordings as sc
+from training.learning.loop import train
+from training.studies import custom_keywords as own_words
 
 
 def test_a_folder_of_links_has_the_clips_asked_for_and_all_to_test_on(tmp_path: Path) -> None:

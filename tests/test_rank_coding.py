@@ -6,8 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.network import Network, NetworkSettings, State
-from training.rank_coding import (
+from training.learning.rank_coding import (
     NO_KEYWORD,
     Windows,
     answer_at_end,
@@ -20,6 +19,7 @@ from training.rank_coding import (
     rank_coding_loss,
     windows_loss,
 )
+from training.model.network import Network, NetworkSettings, State
 
 THETA = 0.5
 SETTINGS = NetworkSettings(labels=4, bands=5, context=1, hidden=16, dense=8)

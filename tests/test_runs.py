@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import torch
 
-from training.experiments import runs
-from training.experiments.toy import SequenceNetwork, ToySettings, train
-from training.sequences import two_sequence
+from training.paper import run_pool as runs
+from training.paper.sequences import two_sequence
+from training.paper.toy import SequenceNetwork, ToySettings, train
 
 TRAIN = partial(train, draw=two_sequence)
 SIZE: dict[str, Any] = {"examples": 256, "hidden": 4}
@@ -66,7 +66,7 @@ def test_a_failure_in_a_process_is_raised(tmp_path: Path) -> None:
 ORPHAN = """
 from multiprocessing import get_context
 from time import sleep
-from training.experiments.runs import leave_with_parent
+from training.paper.run_pool import leave_with_parent
 with get_context("spawn").Pool(1, leave_with_parent) as pool:
     pool.apply(print, ("begun",), {"flush": True})
     pool.apply(sleep, (600,))

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 from training.cli import main
-from training.experiments import sequence_spotting as spotting
-from training.experiments.toy import SequenceNetwork
-from training.sequences import earliest
+from training.paper import sequence_spotting as spotting
+from training.paper.sequences import earliest
+from training.paper.toy import SequenceNetwork
 
 
 @pytest.fixture(scope="module")

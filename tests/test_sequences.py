@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from training import sequences as sq
-from training.experiments.toy import answers
+from training.paper import sequences as sq
+from training.paper.toy import answers
 
 
 def test_spotting_labels_by_looking_for_the_runs() -> None:

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from tests.words import RATE, WORDS, spoken, write_own_words, write_words
-from training import speech_commands as sc
+from training.data import recordings as sc
 
 LABELS = sc.labels_for(["up", "down"])
 

@@ -9,10 +9,10 @@ import torch
 
 from tests.words import write_words
 from training.cli import main
-from training.experiments import speech_study
-from training.experiments.speech_study import Heard, curve, point, tune
-from training.network import Network
-from training.speech_commands import labels_for
+from training.data.recordings import labels_for
+from training.model.network import Network
+from training.paper import speech_study
+from training.paper.speech_study import Heard, curve, point, tune
 
 LABELS = labels_for(["up", "down"])
 

@@ -5,11 +5,11 @@ import pytest
 
 from service.spotting.model import Model
 from tests.conftest import TONES
-from training import stream_evaluation
-from training.frontend import SAMPLE_RATE
-from training.hearing import hear
-from training.material import LOUDNESS, Material, Spoken, Word
-from training.stream_evaluation import evaluate_streams, measure, operating_point, scaled, streams_of
+from training.data.corpus import LOUDNESS, Material, Spoken, Word
+from training.evaluation import streams as stream_evaluation
+from training.evaluation.stream_scores import hear
+from training.evaluation.streams import evaluate_streams, measure, operating_point, scaled, streams_of
+from training.model.frontend import SAMPLE_RATE
 
 
 def clip(word: str, kind: str, tone: float) -> Spoken:

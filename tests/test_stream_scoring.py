@@ -2,9 +2,9 @@
 
 import pytest
 
-from training.hearing import Detected
-from training.material import Word
-from training.stream_scoring import by_recording, figures, judge, misses_within, prefixes
+from training.data.corpus import Word
+from training.evaluation.matching import by_recording, figures, judge, misses_within, prefixes
+from training.evaluation.stream_scores import Detected
 
 WORDS = [
     Word("yes", 1.0, 1.4, "keyword"),

@@ -5,10 +5,9 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from training.endpoints import endpoints
-from training.frontend import SAMPLE_RATE
-from training.material import LOUDNESS, Material, Spoken, Word
-from training.streams import (
+from training.data.corpus import LOUDNESS, Material, Spoken, Word
+from training.data.endpoints import endpoints
+from training.data.synthetic_streams import (  # fmt: skip
     Surroundings,
     TalkSettings,
     background,
@@ -20,7 +19,8 @@ from training.streams import (
     scenes,
     surround,
     talk,
-)  # fmt: skip
+)
+from training.model.frontend import SAMPLE_RATE
 
 QUIET = Surroundings(room=0, colour_db=0, snr_db=None, level_db=(-20, -20))
 

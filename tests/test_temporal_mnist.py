@@ -9,8 +9,8 @@ import torch
 
 from tests.digits import write_digits
 from training import cli
-from training.experiments import temporal_mnist as experiment
-from training.rank_coding import rank_coding_loss
+from training.learning.rank_coding import rank_coding_loss
+from training.paper import temporal_mnist as experiment
 
 
 @pytest.fixture(scope="module")

@@ -3,9 +3,9 @@
 import numpy as np
 import torch
 
-from training.experiments import toy
-from training.rank_coding import answer_at_first_spike
-from training.sequences import two_sequence
+from training.learning.rank_coding import answer_at_first_spike
+from training.paper import toy
+from training.paper.sequences import two_sequence
 
 TINY = toy.ToySettings("tiny", "rc", examples=512, seed=3, hidden=8, learning_rate=0.01)
 

@@ -10,9 +10,9 @@ import pytest
 from service.spotting.model import Model
 from tests.test_loop import CPU, SETTINGS
 from tests.words import write_own_words, write_speech, write_words
-from training import speech
+from training import recipe as speech
 from training.cli import main
-from training.loop import train
+from training.learning.loop import train
 
 NOWHERE = "found none of ['nowhere'] for train, none of ['nowhere'] for validation; a tenth of the speakers"
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from training.cli import main
-from training.experiments import two_sequence
-from training.experiments.toy import SequenceNetwork
+from training.paper import two_sequence
+from training.paper.toy import SequenceNetwork
 
 RUN = ["two-sequence", "--quick", "--seeds", "1", "--out"]
 

@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 import torch
 
-from training.material import Material, Spoken, Word
-from training.rank_coding import NO_KEYWORD
-from training.streams import TalkSettings
-from training.windows import GRACE_S, LATE_S, STREAM_S, Streams, played, spans
+from training.data.corpus import Material, Spoken, Word
+from training.data.synthetic_streams import TalkSettings
+from training.learning.answer_windows import GRACE_S, LATE_S, STREAM_S, Streams, played, spans
+from training.learning.rank_coding import NO_KEYWORD
 
 LABELS = ("up", "down", "_unknown_", "_silence_")
 RATE = 16_000
@@ -47,7 +47,7 @@ def test_a_keyword_that_is_cut_off_is_neither_heard_nor_forbidden() -> None:
 
 def test_windows_stay_with_their_words_at_any_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the samples are loud is where the windows say a keyword is."""
-    monkeypatch.setattr("training.windows.TALK", TalkSettings(keyword=1, part=0, gap_s=(0.7, 1.0)))
+    monkeypatch.setattr("training.learning.answer_windows.TALK", TalkSettings(keyword=1, part=0, gap_s=(0.7, 1.0)))
     samples, windows = streams(speed=0.3).batch(16, np.random.default_rng(0))
     assert samples.shape == (16, STREAM_S * RATE)
     keyword = windows.label != NO_KEYWORD

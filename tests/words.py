@@ -7,7 +7,7 @@ import numpy as np
 import soundfile
 import soxr
 
-from training.speech_commands import split_of
+from training.data.recordings import split_of
 
 RATE = 16_000
 WORDS = {"up": (400, 900), "down": (900, 400), "cat": (650, 650), "dog": (400, 400)}  # Hz, first and second half

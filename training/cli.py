@@ -11,12 +11,20 @@ from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from service.spotting.audio import BadAudio
 from service.spotting.model import BadModel, Model
-from training import compare, cost, evaluate, int8, mnist, own_words, paper_report, report, speech, stream_evaluation
-from training import speech_commands as sc
-from training.download import DownloadError, fetch_mnist, fetch_speech_commands
-from training.experiments import sequence_spotting, speech_study, temporal_mnist, two_sequence
-from training.export import ExportMismatch
-from training.run import RunSettings
+from training import recipe as speech
+from training.data import recordings as sc
+from training.data.download import DownloadError, fetch_mnist, fetch_speech_commands
+from training.evaluation import clips as evaluate
+from training.evaluation import quantization as int8
+from training.evaluation import streams as stream_evaluation
+from training.learning.checkpoint import RunSettings
+from training.model.export import ExportMismatch
+from training.paper import mnist, sequence_spotting, speech_study, temporal_mnist, two_sequence
+from training.paper import report as paper_report
+from training.reports import model_card as report
+from training.studies import custom_keywords as own_words
+from training.studies import epoch_cost as cost
+from training.studies import rc_vs_eos as compare
 
 KEYWORDS = "yes,no,up,down,left,right,go,stop"
 SETTINGS = ("method", "beta", "theta", "theta_low", "epochs", "seed", "streams", "base")  # options that decide a run

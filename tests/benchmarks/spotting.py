@@ -21,13 +21,14 @@ from service.spotting.audio import Samples
 from service.spotting.model import Model
 from tests.benchmarks.engines import MODEL
 from tests.benchmarks.environment import FOLDER, PEERS, hear, peers_python
-from training import hearing, report
 from training.cli import add_data, add_running_speech, add_surroundings
-from training.frontend import SAMPLE_RATE
-from training.hearing import Detected
-from training.material import Material, Word, read_material
-from training.stream_evaluation import streams_of, sweep
-from training.stream_scoring import figures, judge
+from training.data.corpus import Material, Word, read_material
+from training.evaluation import stream_scores as hearing
+from training.evaluation.matching import figures, judge
+from training.evaluation.stream_scores import Detected
+from training.evaluation.streams import streams_of, sweep
+from training.model.frontend import SAMPLE_RATE
+from training.reports import model_card as report
 
 STREAMS = ("clean", "10 dB", "speech")
 THRESHOLDS = ("1e-5", "1", "1e5", "1e10", "1e15", "1e20")

@@ -1,0 +1,106 @@
+"""Clips of a split as tensors, and batches of augmented features made of them."""
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Generator, Tensor
+
+from training.data.augment import Augmenter, Masks
+from training.data.corpus import Material
+from training.model.frontend import LogMel
+
+SILENCE_SHARE = 0.08  # of each batch
+
+
+class ClipSet(NamedTuple):
+    """Clips of one split: int16 samples [clips, samples], label indices [clips]."""
+
+    samples: Tensor
+    targets: Tensor
+
+
+class Data(NamedTuple):
+    about: str  # what it is, for facts and model cards
+    train: ClipSet
+    validation: ClipSet
+    noise: Tensor  # float16 samples [n]
+    rooms: Tensor  # impulse responses [rooms, taps]
+    material: Material  # of streams
+
+
+class Order(NamedTuple):
+    """The order in which clips are learnt from: those of keywords all, of the others at most as many.
+
+    Few clips are gone over again until there are `least` batches, each time with more of the others.
+    """
+
+    is_keyword: Tensor  # bool [clips]
+    batch: int
+    least: int
+
+    @property
+    def batches(self) -> int:
+        """Of an epoch."""
+        return max(self.least, self._once // self.batch)
+
+    def epoch(self, generator: Generator) -> tuple[Tensor, ...]:
+        """Row numbers of each batch."""
+        passes = math.ceil(self.batches * self.batch / self._once)
+        rows = torch.cat([self._pass(generator) for _ in range(passes)])
+        return rows[: self.batches * self.batch].split(self.batch)
+
+    @property
+    def _once(self) -> int:
+        """Rows of one pass."""
+        keywords = int(self.is_keyword.sum())
+        return keywords + min(keywords, len(self.is_keyword) - keywords)
+
+    def _pass(self, generator: Generator) -> Tensor:
+        rows = torch.randperm(len(self.is_keyword), generator=generator, device=generator.device).cpu()
+        keyword = self.is_keyword[rows]
+        return rows[keyword | ((~keyword).cumsum(0) <= keyword.sum())]
+
+
+class Features:
+    """Augmented features [batch, frames, bands], made of samples as they are asked for: `features[rows, start:stop]`.
+
+    So a sequence that has answered costs no more features either.
+    """
+
+    def __init__(self, samples: Tensor, masks: Masks, front_end: LogMel) -> None:
+        """`samples` [batch, hop * frames]."""
+        self.hop, self.masks, self.front_end = front_end.settings.hop, masks, front_end
+        self.tail = front_end.initial_state(1).shape[1]
+        self.samples = torch.nn.functional.pad(samples, (self.tail, 0))
+        self.shape = torch.Size((len(samples), samples.shape[1] // self.hop, front_end.settings.bands))
+
+    @torch.no_grad()
+    def __getitem__(self, where: tuple[Tensor | slice, slice]) -> Tensor:
+        rows, frames = where
+        start, stop, _ = frames.indices(self.shape[1])
+        audio = self.samples[rows, start * self.hop : stop * self.hop + self.tail]
+        features, _ = self.front_end(audio[:, self.tail :], audio[:, : self.tail])
+        return self.masks(features, rows, slice(start, stop))
+
+
+def batch_features(
+    clips: ClipSet, rows: Tensor, silence_label: int, augmenter: Augmenter, front_end: LogMel
+) -> tuple[Features, Tensor]:
+    """Augmented features and targets [batch] of some clips and some generated silence."""
+    device = augmenter.noise.device
+    samples = clips.samples[rows].to(device).float() / 32768
+    silence = augmenter.silence(round(len(rows) * SILENCE_SHARE), samples.shape[1])
+    quiet = torch.full((len(silence),), silence_label)
+    targets = torch.cat([clips.targets[rows], quiet]).to(device)
+    samples = torch.cat([augmenter.samples(samples), silence])
+    s = front_end.settings
+    masks = augmenter.masks(len(samples), samples.shape[1] // s.hop, s.bands)
+    return Features(samples, masks, front_end), targets
+
+
+def stream_features(samples: Tensor, augmenter: Augmenter, front_end: LogMel) -> Features:
+    """Augmented features of streams [batch, samples], whose words stay where they are."""
+    s = front_end.settings
+    masks = augmenter.masks(len(samples), samples.shape[1] // s.hop, s.bands)
+    return Features(augmenter.surround(samples), masks, front_end)

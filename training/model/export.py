@@ -1,0 +1,114 @@
+"""A trained run as one ONNX file: raw samples in, scores out, state explicit, described by its own metadata.
+
+Refuses to write a file whose decisions are not those of the torch model.
+"""
+
+import hashlib
+import subprocess
+import tempfile
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from service.spotting.model import Metadata, Model, checksum_file
+from training.model.frontend import LogMel
+from training.model.network import Network
+
+TOLERANCE = 2e-4  # largest difference of a score between torch and onnxruntime
+OPSET = 17
+
+
+class ExportMismatch(RuntimeError):
+    """onnxruntime does not compute what torch does; the message says by how much."""
+
+
+class Spotter(nn.Module):
+    """Front-end and network as one step: (audio, state...) → (scores, next state...), states in `names`' order."""
+
+    def __init__(self, front_end: LogMel, network: Network) -> None:
+        super().__init__()
+        self.front_end, self.network = front_end, network
+        self.names = ["audio", *network.initial_state(1)]
+
+    def initial_state(self, batch: int) -> list[Tensor]:
+        return [self.front_end.initial_state(batch), *self.network.initial_state(batch).values()]
+
+    def forward(self, audio: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
+        """Samples [batch, hop * frames] → probabilities [batch, frames, labels] and every state after them."""
+        features, tail = self.front_end(audio, state[0])
+        logits, new = self.network(features, dict(zip(self.names[1:], state[1:], strict=True)))
+        return logits.softmax(dim=2), tail, *(new[name] for name in self.names[1:])
+
+
+def export(spotter: Spotter, metadata: Metadata, clips: Sequence[NDArray[np.float32]], path: Path) -> None:
+    """Write `path` once onnxruntime gave torch's scores on `clips` [samples], a frame at a time and whole.
+
+    Raises ExportMismatch, and writes nothing, when any score differs by more than TOLERANCE.
+    """
+    spotter.eval()
+    with tempfile.TemporaryDirectory() as folder:
+        draft = Path(folder) / "model.onnx"
+        write_graph(spotter, metadata.hop, draft)
+        describe(draft, metadata)
+        compare(spotter, Model(draft), clips)
+        write(draft.read_bytes(), path)
+
+
+def write(content: bytes, path: Path) -> None:
+    """A model's file, and its checksum beside it."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    checksum_file(path).write_text(f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
+
+
+def write_graph(spotter: Spotter, hop: int, path: Path) -> None:
+    """The graph with dynamic batch and frames."""
+    batch, frames = 2, 3
+    inputs = ["audio", *(f"state_{name}" for name in spotter.names)]
+    outputs = ["scores", *(f"next_state_{name}" for name in spotter.names)]
+    axes = {name: {0: "batch"} for name in inputs + outputs}
+    axes["audio"][1], axes["scores"][1] = "samples", "frames"
+    example = (torch.zeros(batch, hop * frames), *spotter.initial_state(batch))
+    with warnings.catch_warnings():  # the older exporter takes a second instead of ten for the same operators,
+        warnings.simplefilter("ignore")  # and warns of that and of what `compare` will find out
+        torch.onnx.export(
+            spotter, example, str(path), input_names=inputs, output_names=outputs, dynamic_axes=axes,
+            opset_version=OPSET, dynamo=False,
+        )  # fmt: skip
+
+
+def describe(path: Path, metadata: Metadata) -> None:
+    """Put the metadata into the file."""
+    model = onnx.load(path)
+    onnx.helper.set_model_props(model, metadata.to_props())
+    onnx.save(model, path)
+
+
+def compare(spotter: Spotter, model: Model, clips: Sequence[NDArray[np.float32]]) -> None:
+    """Raise ExportMismatch unless torch, onnxruntime by single frames and onnxruntime on whole clips agree."""
+    hop = model.metadata.hop
+    for clip in clips:
+        audio = clip[: len(clip) // hop * hop][None]
+        with torch.no_grad():
+            expected = spotter(torch.from_numpy(audio), *spotter.initial_state(1))[0].numpy()
+        whole, _ = model.run(audio, model.initial_state(1))
+        state, steps = model.initial_state(1), []
+        for start in range(0, audio.shape[1], hop):
+            scores, state = model.run(audio[:, start : start + hop], state)
+            steps.append(scores)
+        for way, scores in (("whole", whole), ("by frames", np.concatenate(steps, axis=1))):
+            difference = float(np.abs(scores - expected).max())
+            if not difference <= TOLERANCE:
+                raise ExportMismatch(f"{way}: expected scores within {TOLERANCE} of torch, got {difference:.2g}")
+
+
+def commit() -> str:
+    """The commit of the working tree, `+` when it is changed, or `unknown` outside a repository."""
+    git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--abbrev=12"]
+    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"  # noqa: S603

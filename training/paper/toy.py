@@ -1,0 +1,153 @@
+"""What the two toy problems share: the network, its training by either method, and answers on fresh sequences.
+
+Appendix A.1 and A.2 of the paper: an LSTM of 125 units and one sigmoid, binary cross-entropy, Adam at 0.0003, batches
+of 128, 2000 validation sequences every 50 batches.
+"""
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from training.learning.rank_coding import answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
+from training.model.network import State
+from training.paper.run_pool import Trained, Weights
+
+BATCH, VALIDATION, VALIDATE_EVERY, CHUNK = 128, 2000, 50, 5
+THETA = 0.95  # a positive spike is an output of at least this, a negative one of at most 1 - this
+
+Floats = NDArray[np.float64]
+Integers = NDArray[np.int64]
+Draw = Callable[[int, np.random.Generator], tuple[Floats, Integers]]
+
+
+@dataclass(frozen=True)
+class ToySettings:
+    name: str  # what the run is called in the report
+    method: str  # rc or eos
+    examples: int
+    seed: int
+    beta: float = 0.0
+    theta: float = THETA
+    theta_low: float = THETA  # each sequence draws its training threshold between these two
+    retain: bool = False  # the checkpoint with the most accurate spikes on validation, rather than the last
+    base: "ToySettings | None" = None  # the run whose last weights it begins with; its learning rate falls to zero
+    hidden: int = 125
+    learning_rate: float = 3e-4
+    clip_norm: float = math.inf  # of gradients; the paper does not clip
+
+    @property
+    def key(self) -> str:
+        """What one run is called among all."""
+        return f"{self.name} seed {self.seed}"
+
+    def build(self) -> "SequenceNetwork":
+        return SequenceNetwork(self.hidden)
+
+
+class SequenceNetwork(nn.Module):
+    """An LSTM and one sigmoid, written as two logits (0, z) so that both classes spike by the same rule."""
+
+    def __init__(self, hidden: int) -> None:
+        super().__init__()
+        self.lstm = nn.LSTM(1, hidden, batch_first=True)
+        self.output = nn.Linear(hidden, 1)
+
+    def initial_state(self, batch: int) -> State:
+        zeros = torch.zeros(batch, self.lstm.hidden_size)
+        return {"h": zeros, "c": zeros}
+
+    def forward(self, sequences: Tensor, state: State) -> tuple[Tensor, State]:
+        """Sequences [batch, steps] → logits [batch, steps, 2]."""
+        x, (h, c) = self.lstm(sequences.unsqueeze(2), (state["h"].unsqueeze(0), state["c"].unsqueeze(0)))
+        z = self.output(x)
+        return torch.cat([torch.zeros_like(z), z], dim=2), {"h": h.squeeze(0), "c": c.squeeze(0)}
+
+
+class Answers(NamedTuple):
+    """Of outputs on sequences, by first spike: labels, 0-based steps, whether there was a spike, [sequences] each."""
+
+    label: Integers
+    step: Integers
+    crossed: NDArray[np.bool_]
+
+
+def train(settings: ToySettings, base: Weights | None, tell: Callable[[float], None], draw: Draw) -> Trained:
+    """Train on fresh sequences; `tell` hears now and then what share is done."""
+    torch.manual_seed(settings.seed)
+    rng = np.random.default_rng([settings.seed, int(base is not None)])
+    network = settings.build()
+    if base is not None:
+        network.load_state_dict(base)
+    optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    validation = draw(VALIDATION, np.random.default_rng(10_000 + settings.seed))
+    best, retained, history = -1.0, copy_of(network), []
+    batches = math.ceil(settings.examples / BATCH)
+    for batch in range(1, batches + 1):
+        sequences, labels = (torch.from_numpy(array) for array in draw(BATCH, rng))
+        if base is not None:
+            optimiser.param_groups[0]["lr"] = settings.learning_rate * (1 - batch / batches)
+        logits = learnt_from(network, sequences.float(), settings)
+        optimiser.zero_grad()
+        rank_coding_loss(logits, labels, settings.beta).backward()
+        nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
+        optimiser.step()
+        if batch % VALIDATE_EVERY == 0 or batch == batches:
+            tell(batch / batches)
+            found = score(probabilities(network, validation[0]), validation[1])
+            history.append({"examples": batch * BATCH, **found})
+            if found["accuracy"] > best:
+                best, retained = found["accuracy"], copy_of(network)
+    last = copy_of(network)
+    return Trained(retained if settings.retain else last, last, history)
+
+
+def copy_of(network: SequenceNetwork) -> Weights:
+    return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def learnt_from(network: SequenceNetwork, sequences: Tensor, settings: ToySettings) -> Tensor:
+    """Logits [batch, 2] of the answers that the loss sees."""
+    state = network.initial_state(len(sequences))
+    if settings.method == "eos":
+        return answer_at_end(network, sequences, state).logits
+    theta = settings.theta_low + (settings.theta - settings.theta_low) * torch.rand(len(sequences))
+    return answer_at_first_spike(network, sequences, state, theta, CHUNK).logits
+
+
+@torch.no_grad()
+def probabilities(network: SequenceNetwork, sequences: Floats) -> Floats:
+    """Of label 1 after each step, [sequences, steps]."""
+    pieces = torch.from_numpy(sequences).float().split(1000)
+    parts = [network(piece, network.initial_state(len(piece)))[0].softmax(dim=2)[..., 1] for piece in pieces]
+    return torch.cat(parts).double().numpy()
+
+
+def answers(probability: Floats, theta: float | Floats = THETA) -> Answers:
+    """By first spike, of outputs [sequences, steps]: a network's or an observer's; without one the label at the end.
+
+    The threshold is one number or one for each step.
+    """
+    sure = torch.from_numpy(np.maximum(probability, 1 - probability)).unsqueeze(2)
+    step, crossed = first_crossing(sure, torch.as_tensor(theta).reshape(1, -1, 1))
+    at = step.numpy()
+    return Answers((probability[np.arange(len(at)), at] >= 0.5).astype(np.int64), at, crossed.numpy())
+
+
+def score(probability: Floats, labels: Integers, theta: float | Floats = THETA) -> dict[str, float]:
+    """Accuracy at the first spike and at the end, mean 1-based step of the first spike and its quartiles."""
+    found = answers(probability, theta)
+    q1, median, q3 = np.percentile(found.step + 1, [25, 50, 75])
+    return {
+        "accuracy": float((found.label == labels).mean()),
+        "end_accuracy": float(((probability[:, -1] >= 0.5) == labels).mean()),
+        "mean_step": float(found.step.mean() + 1),
+        "q1_step": float(q1),
+        "median_step": float(median),
+        "q3_step": float(q3),
+    }
