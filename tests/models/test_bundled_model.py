@@ -1,0 +1,96 @@
+"""The bundled model on real speech, where Speech Commands lies: RC_DATA, or ../shared/data."""
+
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+
+from clients.connection import Event
+from clients.player import Options, Player
+from clients.sound_file import Recording
+from service.spotting.audio import read_audio
+from service.spotting.classify import classify
+from service.spotting.events import Detection
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
+from tests.support.paths import DATA, ROOT
+from tests.support.server import serving
+from training.data import recordings as sc
+from training.evaluation.clips import decide, hear, measure
+
+RECORDINGS = DATA / "speech_commands"
+MODEL = ROOT / "models" / "speech-commands-rc"
+CLIPS = 240
+
+pytestmark = pytest.mark.skipif(not RECORDINGS.is_dir(), reason=f"needs Speech Commands in {RECORDINGS}; set RC_DATA")
+
+
+@pytest.fixture(scope="module")
+def bundled() -> Model:
+    return Model(MODEL)
+
+
+@pytest.fixture(scope="module")
+def clips() -> tuple[list[np.ndarray], list[str]]:
+    """Every so many clips of the validation split, and their words."""
+    found = sc.find_clips(RECORDINGS, "validation")
+    found, samples, _ = sc.read_clips(found[:: len(found) // CLIPS])
+    labels = Model(MODEL).metadata.labels
+    return samples, [labels[sc.label_of(clip.word, labels)] for clip in found]
+
+
+async def played(url: str, files: list[Path]) -> list[tuple[str, int]]:
+    """Label and frame of each file by way of rc-stream's own player."""
+    answers = []
+
+    def show(event: Event) -> None:
+        if event["type"] == "detection":
+            answers.append((event["label"], event["frame"]))
+
+    async with Player(Options(url, mode="utterance", realtime=False)) as player:
+        for file in files:
+            await player.play(Recording(file), show)
+    return answers
+
+
+def streamed(model: Model, clip: np.ndarray, chunk: int) -> tuple[str, int]:
+    """Label and frame of a clip that comes in pieces of `chunk` samples."""
+    spotter = Spotter(model, mode="utterance")
+    pieces = [clip[i : i + chunk] for i in range(0, len(clip), chunk)]
+    events = [event for piece in pieces for event in spotter.push(piece)] + spotter.flush()
+    (answer,) = (event for event in events if isinstance(event, Detection))
+    return answer.label, answer.frame
+
+
+def test_it_is_as_good_as_its_card_says(bundled: Model, clips: tuple[list[np.ndarray], list[str]]) -> None:
+    samples, words = clips
+    heard = hear(bundled, samples, words)
+    found = measure(heard, decide(bundled, heard, bundled.metadata.speeds["balanced"]["utterance"]))
+    assert found["accuracy"] > 0.92
+    assert found["decision_time_s"]["mean"] < 0.72
+
+
+@pytest.mark.parametrize("chunk", [1, 7, 160, 1600, 16_000])
+def test_any_cut_gives_the_answers_of_whole_files(
+    bundled: Model, clips: tuple[list[np.ndarray], list[str]], chunk: int
+) -> None:
+    samples = clips[0][:8] if chunk < 100 else clips[0]
+    whole = classify(bundled, [(str(i), clip) for i, clip in enumerate(samples)])
+    assert [streamed(bundled, clip, chunk) for clip in samples] == [(r["label"], r["frame"]) for r in whole]
+
+
+async def test_stream_upload_and_evaluation_agree_on_every_clip(bundled: Model) -> None:
+    clips = sc.find_clips(RECORDINGS, "validation")
+    files = [clip.path for clip in clips[:: len(clips) // CLIPS]]
+    with serving(MODEL.parent, default_model=MODEL.name) as running:
+        streams = await played(running.ws(), files)
+        async with httpx.AsyncClient(timeout=60) as http:
+            upload = [("files", (file.name, file.read_bytes())) for file in files]
+            results = (await http.post(f"{running.http}/v1/classify", files=upload)).json()["results"]
+    heard = hear(bundled, [read_audio(file) for file in files], [""] * len(files))
+    evaluated = decide(bundled, heard, bundled.metadata.speeds["balanced"]["utterance"])
+    assert [(result["label"], result["frame"]) for result in results] == streams
+    assert [(result["label"], result["decision_time_s"]) for result in results] == [
+        (answer.label, answer.decision_time_s) for answer in evaluated
+    ]

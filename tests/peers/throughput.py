@@ -1,0 +1,173 @@
+"""Streams a core: this server beside openWakeWord and PocketSphinx, on the same speech in one run.
+
+    python -m tests.peers.throughput --out docs/results/peers
+
+Ours is the server, with WebSocket and all; the peers run in process without any transport, which favours them. CPU
+time counts, not wall time, yet a busy machine raises that too, of a server more than of a loop: measure on an idle one.
+"""
+
+import argparse
+import json
+import os
+import platform
+import shlex
+import sys
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+
+from clients.bench.capacity import SAMPLE_RATE, expected_of, measure
+from clients.bench.load import Load
+from clients.bench.machine import processor
+from clients.demo.__main__ import RECORDING
+from service.spotting.audio import Samples, read_audio
+from service.testing import HOST, free_port, rc_serve, serving
+from tests.peers.engines import CHUNK_MS, MODEL
+from tests.peers.environment import FOLDER, PEERS, hear, peers_python
+
+SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
+WARM_S = 12.0  # openWakeWord's buffers are full after 10
+SERVER_CHUNK_MS = 40
+OURS = {"rank-coding-kws": "this model alone, in process"}
+THEIRS = {
+    "openwakeword-one": f"openWakeWord {PEERS['openwakeword']}, one wake word",
+    "openwakeword-all": f"openWakeWord {PEERS['openwakeword']}, its five wake words",
+    "pocketsphinx": f"PocketSphinx {PEERS['pocketsphinx']}, eight keywords",
+}
+COLUMNS = ("", "transport", "streams", "ms a piece", "CPU ms a stream-second", "streams a core", "server carries")
+NOTE = (
+    "CPU time of each process with all its threads, median of the rounds; loading is not counted. The peers have no "
+    "transport, which favours them. openWakeWord knows only the wake words of its wheel."
+)
+Row = dict[str, Any]
+
+
+def speech(folder: Path | None, seconds: float) -> Samples:
+    """That much of a folder's recordings one after the other, or of the bundled one, from the start again at its end.
+
+    SystemExit where there is none.
+    """
+    files = [RECORDING] if folder is None else sorted(p for p in folder.rglob("*") if p.suffix.lower() in SOUNDS)
+    wanted = round(seconds * SAMPLE_RATE)
+    pieces: list[Samples] = []
+    while files and sum(len(piece) for piece in pieces) < wanted:
+        pieces.append(read_audio(files[len(pieces) % len(files)], SAMPLE_RATE))
+    if not files:
+        sys.exit(f"expected recordings ({', '.join(SOUNDS)}) under {folder}, got none")
+    return np.concatenate(pieces)[:wanted]
+
+
+def of_server(port: int, load: Load) -> float:
+    """CPU ms a stream-second of a running server under a load; SystemExit where a stream failed."""
+    found = measure(f"http://{HOST}:{port}", load)
+    print(f"server: {found}", file=sys.stderr)
+    if found["failed"] or found["found"] < found["expected"]:
+        sys.exit(f"expected all of {load.streams} streams carried, got {found}: try fewer, or an idle machine")
+    return float(found["cpu_ms_per_stream_s"])
+
+
+def in_process(python: Path, engine: str, audio: Samples) -> float:
+    """CPU ms a second of audio of one stream in a process of its own."""
+    cpu_ms = float(hear(python, engine, audio, "--warm-s", str(WARM_S))["cpu_ms"])
+    print(f"{engine}: {cpu_ms:.3f} ms", file=sys.stderr)
+    return cpu_ms
+
+
+def run(given: argparse.Namespace) -> list[Row]:
+    """All of them in turn, round after round."""
+    python = peers_python(given.venv)
+    audio = speech(given.speech, WARM_S + given.seconds)
+    spent: dict[str, list[float]] = {name: [] for name in ("server", *OURS, *THEIRS)}
+    with serving(port := free_port(), rc_serve(port, MODEL.parent, MODEL.name)):
+        load = Load(f"ws://{HOST}:{port}/v1/stream", given.streams, audio, SAMPLE_RATE,
+                    SERVER_CHUNK_MS / 1000, expected_of(MODEL, audio))  # fmt: skip
+        for _ in range(given.rounds):
+            spent["server"].append(of_server(port, load))
+            for name in OURS:
+                spent[name].append(in_process(Path(sys.executable), name, audio))
+            for name in THEIRS:
+                spent[name].append(in_process(python, name, audio))
+    return rows(spent, given.streams, OURS | THEIRS)
+
+
+def rows(spent: dict[str, list[float]], streams: int, titles: dict[str, str]) -> list[Row]:
+    """A row for each: the median of its rounds, and how many times its streams the server carries."""
+    server = median(spent["server"])
+    first = row("this server", "WebSocket", streams, SERVER_CHUNK_MS, spent["server"], server)
+    return [first, *(row(titles[name], "none", 1, CHUNK_MS, spent[name], server) for name in titles)]
+
+
+def row(title: str, transport: str, streams: int, piece_ms: int, rounds: list[float], server: float) -> Row:
+    cpu_ms = median(rounds)
+    return {
+        "name": title,
+        "transport": transport,
+        "streams": streams,
+        "piece_ms": piece_ms,
+        "cpu_ms_per_stream_s": round(cpu_ms, 3),
+        "streams_per_core": int(1000 / cpu_ms),
+        "server_carries": round(cpu_ms / server, 1),
+        "rounds": [round(one, 3) for one in rounds],
+    }
+
+
+def machine() -> dict[str, Any]:
+    """What the figures depend on."""
+    return {
+        "cpu": processor(),
+        "cores": os.cpu_count(),
+        "load_average": round(os.getloadavg()[0], 1),
+        "system": f"{platform.system()} {platform.machine()}",
+        "python": platform.python_version(),
+        "onnxruntime": version("onnxruntime"),
+    }
+
+
+def report(facts: dict[str, Any]) -> str:
+    """The facts as markdown."""
+    on = facts["machine"]
+    lines = [f"| {' | '.join(COLUMNS)} |", "| --- " * len(COLUMNS) + "|"]
+    for one in facts["rows"]:
+        *cells, carries = (str(one[key]) for key in list(one)[: len(COLUMNS)])
+        lines.append(f"| {' | '.join(cells)} | {carries} times |")
+    about = (
+        f"{facts['measured']}, {on['cpu']}, {on['cores']} cores (load {on['load_average']} before), {on['system']}, "
+        f"Python {on['python']}, onnxruntime {on['onnxruntime']}. Speech: {facts['speech']}. By `{facts['command']}`."
+    )
+    return "\n".join([*lines, "", NOTE, "", about, ""])
+
+
+def parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m tests.peers.throughput", description=__doc__.splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="folder for README.md and data.json")
+    parser.add_argument("--speech", type=Path, help="a folder of recordings (default: the bundled one)")
+    parser.add_argument("--seconds", type=float, default=48.0, help="audio counted of each (default: %(default)s)")
+    parser.add_argument("--streams", type=int, default=200, help="to the server at once (default: %(default)s)")
+    parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
+    parser.add_argument("--venv", type=Path, default=FOLDER, help="where the peers are installed (build/peers)")
+    return parser.parse_args(argv)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command; exit status 0."""
+    given, words = parse(argv), sys.argv[1:] if argv is None else argv
+    facts = {
+        "measured": f"{datetime.now(UTC):%Y-%m-%d}",
+        "command": shlex.join(["python", "-m", "tests.peers.throughput", *words]),
+        "speech": f"{given.seconds:g} s of {given.speech.name if given.speech else 'the bundled recording, repeated'}",
+        "machine": machine(),
+        "rows": run(given),
+    }
+    (given.out / "data.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (given.out / "README.md").write_text(report(facts))
+    print(report(facts), end="")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

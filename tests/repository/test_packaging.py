@@ -1,0 +1,65 @@
+"""What is installed where: no torch to serve, and the container gets all that serving needs."""
+
+import json
+import re
+import subprocess
+import sys
+import tomllib
+
+import pytest
+
+from service.settings import Settings
+from tests.support.paths import ROOT
+from tests.support.server import Running
+
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+
+SERVE = "import service.server.app, service.commands.serve, service.spotting.spotter"
+STREAM = "import clients.commands.stream, clients.commands.listen, clients.demo.__main__, clients.demo.synthesize"
+
+
+@pytest.mark.parametrize(
+    ("imports", "strangers"),
+    [
+        (SERVE, {"torch", "onnx", "librosa", "matplotlib", "rich", "wyoming", "training", "clients"}),
+        (STREAM, {"torch", "training", "sounddevice"}),
+    ],
+)
+def test_the_base_install_needs_no_extra(imports: str, strangers: set[str]) -> None:
+    code = f"import sys; {imports}; print(*sys.modules)"
+    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "service.spotting.audio" in told.stdout.split()
+    assert strangers & set(told.stdout.split()) == set()
+
+
+def test_make_asks_for_the_python_that_the_project_asks_for() -> None:
+    (asked,) = re.findall(r"version_info < \((.*?)\)", (ROOT / "Makefile").read_text())
+    assert PROJECT["requires-python"] == ">=" + asked.replace(", ", ".")
+
+
+def test_the_container_gets_what_dockerignore_lets_through() -> None:
+    copied = re.findall(r"^COPY (?!--from)(.*) \S+$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    allowed = re.findall(r"^!(.*)$", (ROOT / ".dockerignore").read_text(), re.MULTILINE)
+    assert {path for line in copied for path in line.split()} == set(allowed)
+    assert all((ROOT / path).exists() for path in allowed)
+
+
+def health(port: str) -> int:
+    """What the Dockerfile's HEALTHCHECK says of a server on that port."""
+    dockerfile = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+    (check,) = re.findall(r"HEALTHCHECK .*? CMD (.*)", dockerfile)
+    _, *arguments = json.loads(check)
+    return subprocess.run([sys.executable, *arguments], env={"RC_PORT": port}, capture_output=True).returncode
+
+
+def test_the_container_knows_its_health(server: Running) -> None:
+    assert health(server.address.rpartition(":")[2]) == 0
+    assert health("1") != 0
+
+
+def test_the_container_is_no_root_and_compose_lets_it_write_nothing() -> None:
+    assert "\nUSER 65534:65534\n" in (ROOT / "Dockerfile").read_text()
+    compose = (ROOT / "deploy" / "docker-compose.yml").read_text()
+    assert "read_only: true" in compose
+    settings = {f"RC_{name.upper()}" for name in Settings.model_fields}
+    assert set(re.findall(r"RC_\w+", compose)) <= settings

@@ -1,0 +1,129 @@
+import asyncio
+import gc
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from uvicorn.supervisors import Multiprocess
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed
+
+from service.commands.serve import main, parse, server_config
+from service.server import uvicorn_protocols as transport
+from service.settings import Settings
+from tests.support.server import serving
+from tests.support.speech import pcm, say
+from tests.support.ws_client import client
+
+
+def test_flags_come_before_the_environment_and_that_before_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RC_PORT", "9000")
+    monkeypatch.setenv("RC_HOST", "127.0.0.2")
+    monkeypatch.setenv("RC_MAX_CONNECTIONS", "5")
+    settings = parse(["--port", "9001", "--models", "here", "--model", "tones", "--workers", "2"])
+    assert settings == Settings(
+        host="127.0.0.2", port=9001, models_dir=Path("here"), default_model="tones", workers=2, max_connections=5
+    )
+
+
+def test_full_garbage_collections_do_not_look_at_what_startup_left(models_dir: Path) -> None:
+    try:
+        server_config(Settings(models_dir=models_dir, default_model="tones")).app()
+        assert gc.get_freeze_count() > 10_000
+    finally:
+        gc.unfreeze()
+
+
+def test_wrong_values_are_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("RC_IDLE_TIMEOUT_S", "-1")
+    with pytest.raises(SystemExit) as left:
+        main([])
+    assert left.value.code == 2
+    assert "idle_timeout_s" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_no_model_is_told(
+    tmp_path: Path,
+    models_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    workers: str,
+) -> None:
+    monkeypatch.setattr(Multiprocess, "run", lambda self: pytest.fail("workers were started"))
+    monkeypatch.setenv("RC_WORKERS", workers)
+    monkeypatch.setenv("RC_PORT", "0")
+    assert main(["--models", str(tmp_path)]) == 1
+    assert capsys.readouterr().err == f"rc-serve: expected a model under {tmp_path}/NAME/model.onnx, got none\n"
+    assert main(["--models", str(models_dir), "--model", "tone"]) == 1
+    assert capsys.readouterr().err == "rc-serve: default model: expected among other, tones, got 'tone'\n"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+async def test_the_command_serves_and_drains_on_sigterm(models_dir: Path, workers: int) -> None:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [
+        sys.executable,
+        "-m",
+        "service.commands.serve",
+        "--port",
+        str(port),
+        "--models",
+        str(models_dir),
+        "--model",
+        "tones",
+    ]
+    process = subprocess.Popen([*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True)
+    try:
+        await_ready(f"http://127.0.0.1:{port}/readyz")
+        async with client(f"ws://127.0.0.1:{port}/v1/stream") as one:
+            await one.send(pcm(say("yes")), 1280)
+            await one.until("detection")
+            process.send_signal(signal.SIGTERM)
+            code, last = await one.closed()
+        assert (code, last["type"], last["detections"]) == (1012, "summary", 1)
+        assert process.wait(10) in (0, -signal.SIGTERM)
+        assert not re.search("Traceback|ERROR", process.stderr.read() if process.stderr else "")
+    finally:
+        if process.poll() is None:
+            os.kill(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+async def test_a_client_that_takes_nothing_does_not_keep_its_socket(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(transport, "ABORT_S", 0.3)
+    settings = {"scores_every_ms": 10, "encoding": "pcm_mulaw", "sample_rate": 8000}
+    with serving(models_dir, close_timeout_s=0.1) as running, socket.socket() as small:
+        small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        small.connect(running.server.servers[0].sockets[0].getsockname())
+        small.setblocking(False)
+        socket_of = connect(running.ws(**settings), sock=small, compression=None, max_queue=1, ping_interval=None)
+        async with socket_of as deaf, asyncio.timeout(10):
+            deaf.transport.pause_reading()
+            monkeypatch.setattr(deaf.transport, "resume_reading", lambda: None, raising=False)
+            with pytest.raises(ConnectionClosed):
+                while True:
+                    await deaf.send(bytes(32000))
+            while running.server.server_state.connections:
+                await asyncio.sleep(0.05)
+
+
+def await_ready(url: str) -> None:
+    for _ in range(200):
+        try:
+            if httpx.get(url).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.05)
+    raise AssertionError(f"{url} never became ready")

@@ -1,0 +1,291 @@
+"""service/server/wyoming.py, by the wyoming package's own client, in the order in which Home Assistant asks."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from wyoming.audio import AudioChunk, AudioStart, AudioStop
+from wyoming.client import AsyncTcpClient
+from wyoming.event import Event
+from wyoming.info import Describe, Info
+from wyoming.ping import Ping, Pong
+from wyoming.wake import Detect, Detection, NotDetected
+
+from service.commands.serve import main as rc_serve
+from service.settings import Settings
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
+from service.testing import free_port
+from tests.support.server import Running, serving
+from tests.support.speech import heard, pcm, say
+from tests.support.tone_model import RATE
+
+YES_NO = pcm(say("yes", "no"))
+NOISE = pcm(say())
+FORMAT = {"rate": RATE, "width": 2, "channels": 1}
+CHUNK = 2 * RATE // 50
+
+
+@dataclass(frozen=True)
+class Wyoming:
+    """A server that listens for Wyoming too."""
+
+    running: Running
+    port: int
+
+    @property
+    def streams(self) -> int:
+        streams: int = self.running.app.state.backend.streams
+        return streams
+
+
+@contextmanager
+def serving_wyoming(models_dir: Path, **settings: Any) -> Iterator[Wyoming]:
+    port = free_port()
+    with serving(models_dir, wyoming=f"tcp://127.0.0.1:{port}", **settings) as running:
+        yield Wyoming(running, port)
+
+
+@pytest.fixture(scope="module")
+def server(models_dir: Path) -> Iterator[Wyoming]:
+    with serving_wyoming(models_dir) as server:
+        yield server
+
+
+class Client(AsyncTcpClient):
+    async def say(self, *events: Any) -> None:
+        for event in events:
+            await self.write_event(event if isinstance(event, Event) else event.event())
+
+    async def play(self, audio: bytes, start_ms: int | None = None) -> None:
+        """Chunks of 20 ms, with timestamps where there is a first."""
+        for i, at in enumerate(range(0, len(audio), CHUNK)):
+            stamp = None if start_ms is None else start_ms + 20 * i
+            await self.say(AudioChunk(audio=audio[at : at + CHUNK], timestamp=stamp, **FORMAT))
+
+    async def next(self) -> Event | None:
+        return await asyncio.wait_for(self.read_event(), 10)
+
+    async def pong(self) -> list[Event]:
+        """Ask for a pong; what was told before it."""
+        await self.say(Ping("there?"))
+        told: list[Event] = []
+        while (event := await self.next()) is not None and not Pong.is_type(event.type):
+            told.append(event)
+        return told
+
+
+@asynccontextmanager
+async def client(server: Wyoming) -> AsyncIterator[Client]:
+    async with Client("127.0.0.1", server.port) as one:
+        yield one
+
+
+def expected(model: Model, audio: bytes, start_ms: int = 0, **settings: Any) -> list[tuple[str, int]]:
+    spotter = Spotter(model, **settings)
+    events = spotter.push(heard(audio)) + spotter.flush()
+    return [(event.label, start_ms + round(1000 * event.audio_time_s)) for event in events]
+
+
+async def detections(one: Client, count: int) -> list[tuple[str | None, int | None]]:
+    found = []
+    for _ in range(count):
+        event = await one.next()
+        assert event is not None and Detection.is_type(event.type), event
+        found.append((event.data["name"], event.data["timestamp"]))
+    return found
+
+
+async def test_describe_lists_the_keywords_of_the_default_model(server: Wyoming) -> None:
+    async with client(server) as one:
+        await one.say(Describe())
+        event = await one.next()
+    assert event is not None
+    (program,) = Info.from_event(event).wake
+    assert [(word.name, word.phrase, word.installed) for word in program.models] == [
+        ("yes", "yes", True),
+        ("no", "no", True),
+    ]
+    assert server.streams == 0
+
+
+async def test_home_assistants_order_of_events(server: Wyoming, model: Model) -> None:
+    async with client(server) as one:
+        await one.say(Detect(names=["no"]), AudioStart(**FORMAT, timestamp=5000))
+        await one.play(YES_NO, 5000)
+        assert await detections(one, 1) == expected(model, YES_NO, 5000, keywords=["no"])
+    # it leaves as soon as it has one
+
+
+async def test_the_end_of_audio_without_a_detection_is_told(server: Wyoming) -> None:
+    async with client(server) as one:
+        await one.say(Detect(), AudioStart(**FORMAT))
+        await one.play(NOISE)
+        await one.say(AudioStop())
+        event = await one.next()
+        assert event is not None and NotDetected.is_type(event.type)
+        await one.say(AudioStart(**FORMAT))  # and the connection goes on
+        await one.play(YES_NO)
+        assert [name for name, _ in await detections(one, 2)] == ["yes", "no"]
+        await one.say(AudioStop())
+        assert await one.pong() == []
+
+
+async def test_a_word_at_the_very_end_is_told_before_anything_else(server: Wyoming, model: Model) -> None:
+    audio = pcm(say("yes", gap_s=0.02)[: -round(0.02 * RATE)])[: 2 * round(0.1 * RATE)]
+    assert len(expected(model, audio, speed="balanced")) == 1, "the last word needs the silence of a flush"
+    async with client(server) as one:
+        await one.say(AudioStart(**FORMAT))
+        await one.play(audio)
+        await one.say(AudioStop())
+        assert await detections(one, 1) == expected(model, audio)
+
+
+async def test_several_at_once_hear_each_their_own(server: Wyoming, model: Model) -> None:
+    words = [("yes",), ("no",), ("yes", "no"), ("no", "_unknown_", "yes"), ()]
+    audio = [pcm(say(*spoken, seed=i)) for i, spoken in enumerate(words)]
+
+    async def one_client(data: bytes) -> list[tuple[str | None, int | None]]:
+        async with client(server) as one:
+            await one.say(Detect(names=[]), AudioStart(**FORMAT))
+            for at in range(0, len(data), CHUNK):
+                await one.say(AudioChunk(audio=data[at : at + CHUNK], **FORMAT))
+                await asyncio.sleep(0)
+            found = await detections(one, len(expected(model, data)))
+            await one.say(AudioStop())
+            return found
+
+    assert await asyncio.gather(*map(one_client, audio)) == [expected(model, data) for data in audio]
+
+
+@pytest.mark.parametrize("rate", [8000, 44100, 48000])
+async def test_other_rates_and_stereo(server: Wyoming, rate: int) -> None:
+    stereo = say("yes", "no", rate=rate).repeat(2)
+    async with client(server) as one:
+        kind = {"rate": rate, "width": 2, "channels": 2}
+        await one.say(AudioStart(**kind), AudioChunk(audio=pcm(stereo)[:60000], **kind))
+        await one.say(
+            *(AudioChunk(audio=pcm(stereo)[at : at + 60000], **kind) for at in range(60000, 4 * len(stereo), 60000))
+        )
+        await one.say(AudioStop())
+        assert [name for name, _ in await detections(one, 2)] == ["yes", "no"]
+
+
+async def test_a_new_start_forgets_what_was_heard_and_takes_the_new_names(server: Wyoming, model: Model) -> None:
+    async with client(server) as one:
+        await one.say(AudioStart(**FORMAT))
+        await one.play(YES_NO)
+        await detections(one, 2)
+        await one.play(YES_NO[: RATE // 2])  # the beginning of a word
+        await one.say(Detect(names=["yes"]), AudioStart(**FORMAT))
+        await one.play(YES_NO)
+        assert await detections(one, 1) == expected(model, YES_NO, keywords=["yes"])
+        assert await one.pong() == []
+
+
+async def test_names_may_change_on_the_way_and_audio_may_begin_by_itself(server: Wyoming) -> None:
+    async with client(server) as one:
+        await one.play(YES_NO)
+        assert [name for name, _ in await detections(one, 2)] == ["yes", "no"]
+        await one.say(Detect(names=["no"]))
+        await one.play(YES_NO)
+        assert [name for name, _ in await detections(one, 1)] == ["no"]
+
+
+async def test_a_client_that_leaves_gives_its_slot_back(server: Wyoming) -> None:
+    async with client(server) as one:
+        await one.say(AudioStart(**FORMAT))
+        await one.play(YES_NO)
+        await detections(one, 2)
+        assert server.streams == 1
+    async with asyncio.timeout(10):
+        while server.streams:
+            await asyncio.sleep(0.01)
+
+
+@pytest.mark.parametrize(
+    ("events", "code", "text"),
+    [
+        ([Detect(names=["maybe"]), AudioStart(**FORMAT)], "bad_value", "keywords: expected among yes, no, got 'maybe'"),
+        ([AudioStart(rate=96000, width=2, channels=1)], "bad_value", "sample_rate: expected 8000 to 48000, got 96000"),
+        ([AudioStart(rate=RATE, width=4, channels=1)], "bad_value", "width: expected 2 bytes a sample, got 4"),
+        ([Event("audio-start", {})], "bad_value", "width: expected 2 bytes a sample, got None"),
+        ([AudioChunk(audio=bytes(1 << 20), **FORMAT)], "too_big", "event: expected at most 65536 bytes, got 1048576"),
+    ],
+)
+async def test_what_is_wrong_is_told_and_the_connection_ends(
+    server: Wyoming, events: list[Any], code: str, text: str
+) -> None:
+    async with client(server) as one:
+        await one.say(*events)
+        event = await one.next()
+        assert event is not None
+        assert (event.type, event.data) == ("error", {"text": text, "code": code})
+        assert await one.next() is None
+    assert server.streams == 0
+
+
+@pytest.mark.parametrize(
+    "line", ["[]", "{}", '{"type":"describe","data":[]}', '{"type":"x","payload_length":"y"}', "GET"]
+)
+async def test_what_is_no_event_ends_the_connection(server: Wyoming, line: str) -> None:
+    reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
+    writer.write(line.encode() + b"\n")
+    told = await asyncio.wait_for(reader.read(), 10)
+    assert told == b"" if line == "GET" else json.loads(told.split(b"\n")[0])["type"] == "error"
+    writer.close()
+
+
+async def test_the_limit_of_streams_is_for_both_protocols(models_dir: Path) -> None:
+    with serving_wyoming(models_dir, max_connections=1) as server:
+        async with client(server) as one, client(server) as other:
+            await one.say(AudioStart(**FORMAT), Ping())
+            await one.next()
+            await other.say(Describe(), AudioStart(**FORMAT))
+            info, refused = await other.next(), await other.next()
+            assert info is not None and Info.is_type(info.type)
+            assert refused is not None and refused.data["code"] == "too_many_streams"
+            assert await other.next() is None
+
+
+async def test_silence_on_the_line_ends_the_stream_and_not_the_connection(models_dir: Path) -> None:
+    with serving_wyoming(models_dir, idle_timeout_s=0.2) as server:
+        async with client(server) as one:
+            await one.play(YES_NO)
+            await detections(one, 2)
+            async with asyncio.timeout(10):
+                while server.streams:
+                    await asyncio.sleep(0.01)
+            await one.say(Detect(names=["no"]), AudioStart(**FORMAT))
+            await one.play(YES_NO)
+            assert [name for name, _ in await detections(one, 1)] == ["no"]
+
+
+async def test_a_server_that_stops_ends_its_connections(models_dir: Path) -> None:
+    with serving_wyoming(models_dir) as server:
+        async with client(server) as one, client(server) as idle:
+            await one.play(YES_NO)
+            await detections(one, 2)
+            server.running.server.should_exit = True
+            assert await one.next() is None
+            assert await idle.next() is None
+
+
+def test_settings_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ValueError, match="wyoming"):
+        Settings(wyoming="0.0.0.0:10400")
+    with pytest.raises(ValueError, match="wyoming: expected 1 worker, which alone can listen there, got 2"):
+        Settings(wyoming="tcp://0.0.0.0:10400", workers=2)
+
+
+def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("service.commands.serve.find_spec", lambda _: None)
+    assert rc_serve(["--wyoming", "tcp://127.0.0.1:10400"]) == 1
+    assert (
+        "rc-serve: --wyoming expects the package wyoming, got none: pip install '.[wyoming]'" in capsys.readouterr().err
+    )

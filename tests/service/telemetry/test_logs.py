@@ -1,0 +1,77 @@
+import json
+import logging
+import logging.config
+from pathlib import Path
+
+import pytest
+
+from service.telemetry.logs import log_config, tell
+from tests.support.server import serving
+from tests.support.speech import pcm, say
+from tests.support.ws_client import client
+
+
+@pytest.mark.parametrize(
+    ("kind", "begin"),
+    [("text", "ERROR:    no luck"), ("json", '{"time": "20')],
+)
+def test_lines_have_their_fields(kind: str, begin: str, capsys: pytest.CaptureFixture[str]) -> None:
+    logging.config.dictConfig(log_config(kind))
+    tell("no luck", logging.ERROR, session="1f", code=1011, nothing=None, evil="a\nINFO: b")
+    (line,) = capsys.readouterr().err.splitlines()  # and no line of the client's making
+    assert line.startswith(begin)
+    if kind == "json":
+        said = json.loads(line)
+        assert said.pop("time")
+        assert said == {
+            "level": "error",
+            "logger": "service",
+            "message": "no luck",
+            "session": "1f",
+            "code": 1011,
+            "evil": "a\nINFO: b",
+        }
+    else:
+        assert line.endswith('session="1f" code=1011 evil="a\\nINFO: b"')
+
+
+def test_an_error_has_its_traceback_in_the_same_line_of_json(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.config.dictConfig(log_config("json"))
+    try:
+        raise ValueError("deep down")
+    except ValueError as error:
+        tell("it failed", logging.ERROR, error)
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "deep down" in json.loads(line)["exception"]
+
+
+async def test_a_stream_is_told_by_its_session(models_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    with serving(models_dir, log="json") as running:
+        async with client(running.ws(mode="utterance", speed="fast")) as one:
+            await one.send(pcm(say("yes")), 1280)
+            await one.ask("close")
+            await one.closed()
+        async with client(running.ws(speed="warp")) as wrong:
+            await wrong.closed()
+        async with client(running.ws()) as gone:
+            await gone.ask("keepalive")
+            await gone.until("ready")
+            gone.socket.transport.abort()
+    lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
+    said = [line for line in lines if line["logger"] == "service"]
+    session = one.heard[0]["session_id"]
+    begun, ended = [line for line in said if line["session"] == session]
+    assert {**begun, "time": 0} == {
+        "time": 0,
+        "level": "info",
+        "logger": "service",
+        "message": "stream begun",
+        "session": session,
+        "client": "127.0.0.1",
+        "model": "tones",
+        "mode": "utterance",
+    }
+    assert (ended["message"], ended["code"], ended["audio_s"], ended["detections"]) == ("stream ended", 1000, 0.9, 1)
+    codes = {line["code"]: line.get("error") for line in said if line["message"] == "stream ended"}
+    assert codes == {1000: None, 1008: "bad_value", 1006: None}
+    assert not any("[accepted]" in line["message"] for line in lines)

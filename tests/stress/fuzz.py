@@ -1,0 +1,303 @@
+"""Hostile clients by the thousand against a server of their own, and a healthy stream beside them.
+
+    python -m tests.stress.fuzz --sessions 10000 --files 2000 --requests 200
+
+Ends with status 1 at the first session or file that the server does not answer as docs/protocol.md says, and when a
+slot is lost, an event of the healthy stream is missing, or the server's log has a traceback. Prints what it did.
+"""
+
+import argparse
+import asyncio
+import io
+import json
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+import httpx
+import numpy as np
+import soundfile
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+from websockets.asyncio.client import connect
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from clients.connection import connect as healthy_connect
+from clients.pace import Pace
+from tests.support.server_process import command
+from tests.support.speech import pcm, say
+from tests.support.tone_model import write_model
+
+FAIR_ENDS = {1000, 1002, 1003, 1007, 1008, 1009, 1013}  # 1011 is a fault of the server, 1006 a crash
+ALL_OF_IT_S = 30.0  # a session from its handshake to its end
+FILES_A_REQUEST = 20
+
+YES = pcm(say("yes"))
+JUNK = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=6,
+)
+KNOWN: dict[str, st.SearchStrategy[Any]] = {
+    "sample_rate": st.sampled_from([8000, 11025, 16000, 44100, 48000]),
+    "encoding": st.sampled_from(["pcm_s16le", "pcm_f32le", "pcm_mulaw"]),
+    "channels": st.sampled_from([1, 2]),
+    "mode": st.sampled_from(["utterance", "continuous"]),
+    "keywords": st.sampled_from([["yes"], ["yes", "no"]]),
+    "speed": st.sampled_from(["fast", "balanced", "accurate"]),
+    "threshold": st.floats(0.01, 1) | st.just({"yes": 0.5}),
+    "refractory_s": st.floats(0, 5),
+    "scores_every_ms": st.sampled_from([0, 10, 100]),
+}
+CONFIG = st.fixed_dictionaries({}, optional=KNOWN)
+WILD = st.dictionaries(st.sampled_from([*KNOWN, "model", "token", "type"]) | st.text(max_size=5), JUNK, max_size=3)
+CONTROL = st.sampled_from(["configure", "update", "reset", "flush", "keepalive", "nonsense"])
+TEXT = st.one_of(
+    st.builds(lambda kind, fields: json.dumps({**fields, "type": kind}), CONTROL, CONFIG | WILD),
+    st.builds(json.dumps, JUNK),
+    st.text(max_size=30),
+    st.just("[" * 5000),
+)
+AUDIO = st.one_of(
+    st.binary(max_size=300),
+    st.builds(lambda size, byte: bytes([byte]) * size, st.integers(0, 70_000), st.integers(0, 255)),
+    st.sampled_from([1280, 20_000, 28_800]).map(lambda size: YES[:size]),
+)
+STEP = st.tuples(st.sampled_from(["audio", "audio", "text", "raw", "wait"]), AUDIO, TEXT)
+SESSION = st.fixed_dictionaries(
+    {
+        "query": st.just({}) | CONFIG | WILD,
+        "steps": st.lists(STEP, max_size=8),
+        "end": st.sampled_from(["close", "close", "leave", "abort", "half"]),
+    }
+)
+
+
+async def run_session(url: str, session: dict[str, Any]) -> str:
+    """Play one; says how it ended. Raises AssertionError for a wrong end, and for one that hangs."""
+    try:
+        async with asyncio.timeout(ALL_OF_IT_S):
+            return await play_session(url, session)
+    except TimeoutError:
+        steps = [(kind, audio[:20] if kind != "text" else text[:80]) for kind, audio, text in session["steps"]]
+        raise AssertionError(f"expected an end, got none: {session['query']} {steps} {session['end']}") from None
+
+
+async def play_session(url: str, session: dict[str, Any]) -> str:
+    try:
+        socket = await connect(f"{url}?{urlencode(session['query'])}", compression=None)
+    except InvalidStatus as refused:
+        assert refused.response.status_code == 503, refused.response
+        return "refused"
+    with suppress(ConnectionClosed, ConnectionError, RuntimeError):  # of a socket that is closed already
+        for kind, audio, text in session["steps"]:
+            if kind == "audio":
+                await socket.send(audio)
+            if kind == "text":
+                await socket.send(text)
+            if kind == "raw":
+                socket.transport.write(audio[:40])
+                session = {**session, "end": "abort"}  # the server may wait for the rest of half a message
+            await asyncio.sleep(0)
+        if session["end"] == "half":
+            socket.transport.write(b"\x82\xfe\x10\x00mask")
+        if session["end"] in ("half", "abort"):
+            socket.transport.abort()
+            return session["end"]
+        if session["end"] == "leave":
+            await socket.close()
+            return "left"
+        await socket.send('{"type":"close"}')
+    with suppress(ConnectionClosed):
+        async for message in socket:
+            json.loads(message)
+    code = socket.close_code
+    assert code in FAIR_ENDS or session["end"] == "abort", f"expected an end among {FAIR_ENDS}, got {code}"
+    return str(code)
+
+
+def fuzz_sessions(address: str, count: int) -> Counter[str]:
+    """That many sessions, four at once."""
+    ends: Counter[str] = Counter()
+
+    async def together(sessions: list[dict[str, Any]]) -> list[str]:
+        url = f"ws://{address}/v1/stream"
+        return await asyncio.gather(*(run_session(url, session) for session in sessions))
+
+    with asyncio.Runner() as runner:
+
+        @settings(
+            max_examples=-(-count // 4),
+            phases=[Phase.generate],  # what depends on time does not shrink
+            deadline=None,
+            database=None,
+            suppress_health_check=list(HealthCheck),
+        )
+        @given(st.lists(SESSION, min_size=4, max_size=4))
+        def play(sessions: list[dict[str, Any]]) -> None:
+            ends.update(runner.run(together(sessions)))
+
+        play()
+    return ends
+
+
+def seeds() -> list[bytes]:
+    """A good file of each kind."""
+    kinds = [("WAV", None), ("WAV", "FLOAT"), ("WAV", "IMA_ADPCM"), ("FLAC", None), ("OGG", "VORBIS"), ("OGG", "OPUS")]
+    files = []
+    for kind, subtype in [*kinds, ("MP3", None)]:
+        file = io.BytesIO()
+        soundfile.write(file, say("yes"), 16000, format=kind, subtype=subtype)
+        files.append(file.getvalue())
+    return files
+
+
+def mutated(content: bytes, rng: np.random.Generator) -> bytes:
+    """The file with a few bytes changed, cut, doubled or put in; mostly near its head."""
+    data = bytearray(content)
+    for _ in range(int(rng.integers(1, 6))):
+        at = int(len(data) * rng.random() ** 3)
+        size = int(rng.integers(1, 64))
+        match rng.integers(5):
+            case 0:
+                data[at : at + 1] = rng.bytes(1)
+            case 1:
+                data[at : at + 4] = int(rng.choice([0, 1, 2**31 - 1, 2**31, 2**32 - 1])).to_bytes(4, "little")
+            case 2:
+                del data[at : at + size]
+            case 3:
+                data[at:at] = data[at : at + size]
+            case _:
+                data[at:at] = rng.bytes(size)
+    return bytes(data[: int(rng.integers(1, len(data) + 1))] if rng.random() < 0.2 else data)
+
+
+def fuzz_files(address: str, count: int, seed: int) -> Counter[str]:
+    """That many mutated files; each gets a result or an error of its own."""
+    rng, good, answers = np.random.default_rng(seed), seeds(), Counter[str]()
+    with httpx.Client(base_url=f"http://{address}", timeout=60) as http:
+        for start in range(0, count, FILES_A_REQUEST):
+            wanted = min(FILES_A_REQUEST, count - start)
+            files = [mutated(good[int(rng.integers(len(good)))], rng) for _ in range(wanted)]
+            answer = http.post("/v1/classify", files=[("files", (str(i), file)) for i, file in enumerate(files)])
+            assert answer.status_code == 200, answer.text
+            results = answer.json()["results"]
+            assert [result["file"] for result in results] == [str(i) for i in range(wanted)]
+            answers.update("error" if "error" in result else "label" for result in results)
+            assert {result["error"]["code"] for result in results if "error" in result} <= {"bad_audio"}
+    return answers
+
+
+def fuzz_requests(address: str, count: int) -> None:
+    """schemathesis on the whole OpenAPI: so many examples of each operation, and no 5xx."""
+    arguments = [
+        "run",
+        f"http://{address}/openapi.json",
+        "--checks",
+        "not_a_server_error",
+        "--max-examples",
+        str(count),
+    ]
+    command = [sys.executable, "-m", "schemathesis.cli", *arguments, "--generation-database", "none", "--no-color"]
+    with tempfile.TemporaryDirectory() as folder:  # it leaves a cache where it runs
+        done = subprocess.run(command, cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+class Healthy(threading.Thread):
+    """A stream at live pace for as long as all this lasts: every word must be heard, at its frame."""
+
+    def __init__(self, address: str) -> None:
+        super().__init__(name="healthy", daemon=True)
+        self._url, self._enough = f"ws://{address}/v1/stream", threading.Event()
+        self.expected, self.heard = 0, 0
+        self.server_ms: list[float] = []
+        self.failure: BaseException | None = None
+
+    def run(self) -> None:
+        try:
+            asyncio.run(self._stream())
+        except BaseException as error:
+            self.failure = error
+
+    async def _stream(self) -> None:
+        samples, frames = say("yes", "no"), []
+        async with await healthy_connect(self._url) as stream:
+            telling = asyncio.create_task(self._tell(stream, samples))
+            async for event in stream:
+                if event["type"] == "detection":
+                    frames.append((event["label"], event["frame"]))
+                    self.server_ms.append(event["latency"]["server_ms"])
+            await telling
+        period = len(samples) // 160
+        first = frames[:2]
+        wanted = [(label, frame + period * turn) for turn in range(self.expected // 2) for label, frame in first]
+        self.heard = len(set(wanted) & set(frames))
+
+    async def _tell(self, stream: Any, samples: Any) -> None:
+        pace, told = Pace(), 0
+        while not self._enough.is_set():
+            for start in range(0, len(samples), 640):
+                piece = samples[start : start + 640]
+                told += len(piece)
+                await pace.wait(told / 16000)
+                await stream.send(piece)
+            self.expected += 2
+        await stream.close()
+
+    def stop(self) -> None:
+        """Raises AssertionError when it missed anything."""
+        self._enough.set()
+        self.join()
+        assert self.failure is None, self.failure
+        assert self.heard == self.expected > 0, f"healthy stream: expected {self.expected} events, got {self.heard}"
+
+
+@contextmanager
+def watched(address: str) -> Iterator[Healthy]:
+    """A healthy stream beside what is done; afterwards no slot is lost."""
+    healthy = Healthy(address)
+    healthy.start()
+    yield healthy
+    healthy.stop()
+    end = time.monotonic() + ALL_OF_IT_S
+    while "\nkws_streams 0.0" not in httpx.get(f"http://{address}/metrics").text:
+        assert time.monotonic() < end, "expected no stream to be left open"
+        time.sleep(0.1)
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.stress.fuzz", description="Hostile clients by the thousand.")
+    parser.add_argument("--sessions", type=int, default=10_000, help="WebSocket sessions (default: %(default)s)")
+    parser.add_argument("--files", type=int, default=2_000, help="mutated audio files (default: %(default)s)")
+    parser.add_argument("--requests", type=int, default=200, help="examples of each operation (default: %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="of the files (default: %(default)s)")
+    asked = parser.parse_args(argv)
+    with tempfile.TemporaryDirectory() as folder:
+        write_model(Path(folder))
+        flags = ("--idle-timeout-s", "5", "--max-requests-per-s", "100000", "--log", "json")
+        log = Path(folder) / "log"
+        with command(Path(folder), *flags, log=log) as (_, address), watched(address) as healthy:
+            ends = fuzz_sessions(address, asked.sessions)
+            answers = fuzz_files(address, asked.files, asked.seed)
+            if asked.requests:
+                fuzz_requests(address, asked.requests)
+        failures = [line for line in log.read_text().splitlines() if '"level": "error"' in line]
+    print(f"sessions: {ends.total()}, ends: {dict(ends.most_common())}")
+    print(f"files: {answers.total()}, {dict(answers)}; requests: {asked.requests} of each operation, none 5xx")
+    late = np.percentile(healthy.server_ms, [50, 99, 100])
+    print(f"healthy stream: {healthy.heard} of {healthy.expected} events; server_ms p50, p99, most: {late.round(1)}")
+    print(f"errors in the server's log: {len(failures)}", *failures[:3], sep="\n")
+    return int(bool(failures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

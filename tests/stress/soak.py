@@ -1,0 +1,172 @@
+"""A server under load for as long as asked: streams come and go, and nothing may grow.
+
+    python -m tests.stress.soak --minutes 30 --streams 100 --half-open 5000
+
+`--streams` is how many are open at once; take 70 % of what rc-bench finds. Half-open handshakes come first, and the
+server must close them all while the streams run. Prints a line each tenth of the time. Ends with status 1 when a stream
+failed or missed a word, when memory grew by more than 5 % after the first tenth, or when files are left open.
+
+With `--twice` the server admits only `--streams`, and in the second half of the time as many again are offered: compare
+the p99 of the halves.
+"""
+
+import argparse
+import asyncio
+import os
+import resource
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import numpy as np
+import soundfile
+
+from clients.bench.load import Load, Tally, connect_all, play
+from clients.connection import encode
+from service.settings import Settings
+from service.spotting.model import Model
+from service.spotting.spotter import Spotter
+from tests.support.paths import ROOT
+from tests.support.server_process import command
+
+SHORTEST_S, LONGEST_S = 5.0, 30.0  # of a stream
+CHUNK_S = 0.04
+RETRY_S = Settings().retry_after_s  # after a refusal, as its Retry-After says
+REFUSED = "http_503"
+TENTHS = 10
+GROWTH = 1.05
+HEAD = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the server's process has open and holds."""
+
+    memory: int  # bytes, resident
+    files: int
+
+    @classmethod
+    def at(cls, pid: int) -> "Look":
+        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+        return cls(pages * os.sysconf("SC_PAGE_SIZE"), len(os.listdir(f"/proc/{pid}/fd")))
+
+
+def pieces(model: Model, url: str, seed: int, count: int = 16) -> list[Load]:
+    """Streams of different lengths, and what one alone hears in each."""
+    rng = np.random.default_rng(seed)
+    audio, rate = soundfile.read(ROOT / "clients" / "demo" / "demo.flac", dtype="float32")
+    audio = np.tile(audio, 1 + int(LONGEST_S * rate) // len(audio))
+    loads = []
+    for seconds in rng.uniform(SHORTEST_S, LONGEST_S, count):
+        piece = audio[: int(seconds * rate)]
+        spotter = Spotter(model, sample_rate=rate)
+        heard = [event for event in spotter.push(piece) + spotter.flush() if hasattr(event, "label")]
+        loads.append(Load(url, 1, piece, rate, CHUNK_S, tuple((event.label, event.frame) for event in heard)))
+    return loads
+
+
+async def seat(number: int, loads: list[Load], tally: Tally, begin: float, until: float) -> int:
+    """One stream after another from `begin` to `until`, seconds of `time.monotonic`; how many."""
+    rng, played = np.random.default_rng(number), 0
+    await asyncio.sleep(begin - time.monotonic() + rng.uniform(0, 5))
+    while time.monotonic() < until:
+        load = loads[int(rng.integers(len(loads)))]
+        admitted = await connect_all(load, tally)
+        for stream in admitted:
+            tally.expected += len(load.expected)
+            await play(load, encode(load.audio, "pcm_s16le"), 0, stream, tally)
+            played += 1
+        if not admitted:
+            await asyncio.sleep(RETRY_S)
+    return played
+
+
+async def half_open(port: int, count: int) -> int:
+    """So many handshakes that stop half-way, all at once; how many the server closed."""
+
+    async def one(number: int) -> bool:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.write(HEAD[: number % len(HEAD)])
+        closed = await reader.read() == b""
+        writer.close()
+        return closed
+
+    return sum(await asyncio.gather(*(one(number) for number in range(count))))
+
+
+async def watch(pid: int, tally: Tally, seconds: float) -> list[Look]:
+    """A line each tenth of the time."""
+    looks, told = [], 0
+    for tenth in range(TENTHS):
+        await asyncio.sleep(seconds / TENTHS)
+        looks.append(Look.at(pid))
+        latest, told = tally.server_ms[told:], len(tally.server_ms)
+        p99 = f"p99 {np.percentile(latest, 99):7.2f} ms" if latest else "no p99"
+        print(
+            f"{(tenth + 1) * seconds / TENTHS / 60:6.1f} min  {looks[-1].memory / 2**20:7.1f} MB  "
+            f"{looks[-1].files:5d} files  {p99}  {len(latest):6d} detections",
+            flush=True,
+        )
+    return looks
+
+
+async def soak(asked: argparse.Namespace, pid: int, address: str, loads: list[Load]) -> tuple[list[Look], Tally]:
+    tally, begin, seconds = Tally(), time.monotonic(), 60 * asked.minutes
+    begins = asked.streams * [begin] + asked.twice * asked.streams * [begin + seconds / 2]
+    port = int(address.rpartition(":")[2])
+    async with asyncio.TaskGroup() as tasks:
+        seats = [tasks.create_task(seat(i, loads, tally, at, begin + seconds)) for i, at in enumerate(begins)]
+        halves = tasks.create_task(half_open(port, asked.half_open))
+        looks = await watch(pid, tally, seconds)
+    played = sum(one.result() for one in seats)
+    refused = sum(tally.failures.pop(why) for why in list(tally.failures) if asked.twice and why.startswith(REFUSED))
+    print(f"{played} streams, {asked.streams} at once, {refused} refused; {tally.found} of {tally.expected} words")
+    if asked.twice and not refused:
+        tally.failures["nobody refused"] += 1
+    print(f"half-open handshakes: {halves.result()} of {asked.half_open} closed by the server")
+    if halves.result() != asked.half_open:
+        tally.failures["half-open handshakes left"] += 1
+    return looks, tally
+
+
+def faults(before: Look, looks: list[Look], after: Look, tally: Tally) -> Iterator[str]:
+    if tally.failures:
+        yield f"streams failed: {dict(tally.failures)}"
+    if tally.missed:
+        yield f"words missed: {tally.missed}"
+    if looks[-1].memory > GROWTH * looks[0].memory:
+        yield f"memory: expected at most 5 % more than {looks[0].memory} bytes, got {looks[-1].memory}"
+    if after.files > before.files:
+        yield f"files: expected {before.files} open as at the start, got {after.files}"
+
+
+def main(argv: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m tests.stress.soak", description="Load a server for a long time.")
+    parser.add_argument("--minutes", type=float, default=30.0, help="(default: %(default)s)")
+    parser.add_argument("--streams", type=int, default=100, help="open at once (default: %(default)s)")
+    parser.add_argument("--half-open", type=int, default=0, help="handshakes that stop half-way (default: %(default)s)")
+    parser.add_argument("--twice", action="store_true", help="offer as many again in the second half of the time")
+    parser.add_argument("--models", type=Path, default=ROOT / "models", help="(default: models)")
+    parser.add_argument("--model", default="speech-commands-rc", help="(default: %(default)s)")
+    asked = parser.parse_args(argv)
+    _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    most = asked.streams if asked.twice else 100_000
+    with command(asked.models, "--max-connections", str(most), model=asked.model) as (process, address):
+        loads = pieces(Model(asked.models / asked.model), f"ws://{address}/v1/stream", seed=0)
+        httpx.get(f"http://{address}/v1/models")
+        time.sleep(1)
+        before = Look.at(process.pid)
+        looks, tally = asyncio.run(soak(asked, process.pid, address, loads))
+        time.sleep(2)
+        after = Look.at(process.pid)
+    found = list(faults(before, looks, after, tally))
+    print(f"files open: {before.files} before, {after.files} after; {found or 'no faults'}")
+    return int(bool(found))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

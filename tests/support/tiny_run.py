@@ -1,0 +1,23 @@
+"""Settings of a run that learns the toy data set in seconds."""
+
+import torch
+
+from training.data.augment import AugmentSettings
+from training.data.recordings import labels_for
+from training.learning.checkpoint import RunSettings
+from training.model.frontend import FrontEndSettings
+from training.model.network import NetworkSettings
+
+LABELS = labels_for(["up", "down"])
+SETTINGS = RunSettings(
+    LABELS,
+    NetworkSettings(len(LABELS), bands=20, channels=(4, 8), stride=2, inputs=24, hidden=32, dense=16),
+    FrontEndSettings(bands=20),
+    augment=AugmentSettings().at(0.1),
+    beta=0.0,
+    epochs=15,
+    batch=8,
+    learning_rate=4e-3,
+    streams=False,
+)
+CPU = torch.device("cpu")

@@ -1,0 +1,150 @@
+"""rc-train from the command line, end to end on a tiny data set."""
+
+import json
+import shutil
+from dataclasses import asdict, replace
+from pathlib import Path
+
+import pytest
+
+from service.spotting.model import Model
+from tests.support.tiny_run import CPU, SETTINGS
+from tests.support.toy_dataset import write_own_words, write_speech, write_words
+from training import recipe as speech
+from training.cli import main
+from training.learning.loop import train
+
+NOWHERE = "found none of ['nowhere'] for train, none of ['nowhere'] for validation; a tenth of the speakers"
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Folder of the data and folder of a run of one step."""
+    data = write_words(tmp_path_factory.mktemp("data") / "words")
+    out = tmp_path_factory.mktemp("runs") / "tiny"
+    command = ["speech", "--data-dir", str(data), "--keywords", "up,down", "--epochs", "1", "--out", str(out)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(speech, "EPOCH_STEPS", 1)
+        assert main(command) == 0
+    return data, out
+
+
+def test_speech_leaves_a_model_that_says_what_it_is(run: tuple[Path, Path]) -> None:
+    model = Model(run[1])
+    assert model.metadata.name == "tiny"
+    assert model.metadata.labels == ("up", "down", "_unknown_", "_silence_")
+    assert model.metadata.keywords == ("up", "down")
+    assert set(model.metadata.speeds) == {"fast", "balanced", "accurate"}
+    assert model.metadata.data.startswith("words: 120 train clips by 30 speakers, 24 validation clips by 6 speakers")
+
+
+def test_evaluate_writes_card_report_and_plot(run: tuple[Path, Path], capsys: pytest.CaptureFixture[str]) -> None:
+    data, out = run
+    command = ["evaluate", "--model", str(out), "--data-dir", str(data), "--split", "test", "--json", "--card"]
+    assert main(command) == 0
+    printed = json.loads(capsys.readouterr().out)
+    report = json.loads((out / "report.json").read_text())
+    assert printed == report
+    assert report["data"] | {"refused": []} == {
+        "name": "words", "split": "test", "clips": 24, "speakers": 6, "refused": [],
+    }  # fmt: skip
+    assert report["measured"]["command"] == " ".join(["rc-train", *command])
+    card = (out / "README.md").read_text()
+    assert f"| balanced | {report['speeds']['balanced']['threshold']} |" in card
+    assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
+    assert Model(out).report == report
+
+
+def test_streams_are_measured_and_in_the_card(
+    run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data, out = run
+    model = shutil.copytree(out, tmp_path / "tiny")
+    noise = tmp_path / "noise"
+    noise.mkdir()
+    for i in range(9):  # some of every split
+        shutil.copy(data / "_background_noise_" / "hiss.wav", noise / f"1-{i}-A.wav")
+    speech = write_speech(tmp_path / "speech")
+    command = ["evaluate", "--model", str(model), "--data-dir", str(data), "--split", "test", "--card", "--streams"]
+    assert main([*command, "--noise", str(noise), "--speech", str(speech), "--hours", "0.001"]) == 0
+    printed = capsys.readouterr().out
+    card = (model / "README.md").read_text()
+    streams = json.loads((model / "report.json").read_text())["streams"]
+    assert streams["data"]["keyword_clips"] == 12
+    assert streams["endpoints"]["laid in noise, 30 dB"]["start"]["words"] == 5
+    keywords = streams["speeds"]["balanced"]["mixed"]["keywords"]
+    assert f"composed from the test split: {keywords} keywords (of 12 clips)" in card
+    assert "## Endless audio" in printed
+    assert "not in endless speech" not in card
+    for plot in ("det.png", "decision_time.png"):
+        assert f"({plot})" in card
+        assert (model / plot).read_bytes().startswith(b"\x89PNG")
+
+
+def test_own_words_begin_with_the_weights_of_another_model(
+    run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Recordings of any kind and other keywords; a network that is no preset."""
+    small = speech.load_data(run[0], SETTINGS.labels, [], [])
+    train(replace(SETTINGS, epochs=1, streams=False), small, tmp_path / "base", CPU)
+    monkeypatch.setattr(speech, "EPOCH_STEPS", 3)
+    data, out = write_own_words(tmp_path / "mine"), tmp_path / "model"
+    command = ["--data-dir", str(data), "--keywords", "cat", "--from", str(tmp_path / "base" / "best.pt")]
+    assert main(["speech", *command, "--epochs", "1", "--out", str(out)]) == 0
+    printed = capsys.readouterr().out
+    assert "warning: cat: 40 recordings by unnamed speakers; record at least 50 by 10" in printed
+    assert "warning: fewer than 20 validation clips of a keyword or 100 others, so fixed thresholds" in printed
+    settings = speech.load_checkpoint(out / "last.pt")["settings"]
+    assert settings["network"] == asdict(replace(SETTINGS.network, labels=3))
+    assert (settings["epochs"], settings["steps"]) == (1, 3)
+    metadata = Model(out).metadata
+    assert metadata.speeds["balanced"]["continuous"] == {"cat": 0.9, "_unknown_": 1.0, "_silence_": 1.0}
+    assert "train clips by unnamed speakers" in metadata.data
+    assert main(["evaluate", "--model", str(out), "--data-dir", str(data), "--split", "test", "--card"]) == 0
+    assert "clips, unnamed speakers." in (out / "README.md").read_text()
+
+
+def test_without_epochs_a_run_has_as_many_as_suit_its_data(
+    run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun = []
+    monkeypatch.setattr(speech, "train", lambda settings, *_: begun.append(settings))
+    monkeypatch.setattr(speech, "export_run", lambda *_: None)
+    base = str(run[1] / "best.pt")
+    for steps, options in ((50, []), (1, []), (1, ["--from", base]), (50, ["--epochs", "7"])):
+        monkeypatch.setattr(speech, "EPOCH_STEPS", steps)
+        assert main(["speech", "--data-dir", str(run[0]), "--keywords", "up", *options, "--out", str(tmp_path)]) == 0
+    assert [settings.epochs for settings in begun] == [speech.FEW_EPOCHS, speech.EPOCHS, speech.FEW_EPOCHS, 7]
+    assert [settings.steps for settings in begun] == [50, 1, 1, 50]
+
+
+def test_export_again_gives_the_same_model(run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, out = run
+    again = tmp_path / "tiny"
+    assert main(["export", "--data-dir", str(data), "--checkpoint", str(out / "best.pt"), "--out", str(again)]) == 0
+    assert Model(again).metadata == Model(out).metadata
+
+
+def test_compare_writes_both_curves(run: tuple[Path, Path], tmp_path: Path) -> None:
+    data, out = run
+    assert main(["compare", "--rc", str(out), "--eos", str(out), "--data-dir", str(data), "--out", str(tmp_path)]) == 0
+    found = json.loads((tmp_path / "data.json").read_text())
+    assert found["curves"]["rc"] == found["curves"]["eos"]
+    assert "| 300 ms |" in (tmp_path / "README.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["speech", "--data-dir", "DATA", "--keywords", "up,nowhere", "--out", "x"], NOWHERE),
+        (["speech", "--data-dir", "DATA", "--quick", "--out", "x"], "--quick: expected --study beside it"),
+        (["speech", "--data-dir", "DATA", "--seeds", "2", "--out", "x"], "--seeds: expected --study beside it"),
+        (["evaluate", "--model", "nowhere", "--data-dir", "DATA"], "expected a model.onnx, got no such file"),
+        (["export", "--checkpoint", "nowhere.pt", "--data-dir", "DATA", "--out", "x"], "expected the checkpoint"),
+    ],
+)
+def test_errors_say_what_was_expected(
+    arguments: list[str], message: str, run: tuple[Path, Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([str(run[0]) if word == "DATA" else word for word in arguments]) == 1
+    assert message in capsys.readouterr().err
