@@ -20,7 +20,7 @@ Event = dict[str, Any]
 FULL_SCALE = 32768  # of int16, as the server decodes it
 
 
-class Unreachable(Exception):
+class ServerUnreachableError(Exception):
     """No server answers at that address."""
 
 
@@ -160,12 +160,14 @@ async def _open(url: str) -> ClientConnection:
         headers = {"Authorization": f"Bearer {key}"} if key else None
         return await open_socket(url, compression=None, additional_headers=headers)  # audio does not deflate
     except InvalidURI as error:
-        raise Unreachable(f"expected an address such as ws://127.0.0.1:8000/v1/stream, got {url!r}") from error
+        raise ServerUnreachableError(
+            f"expected an address such as ws://127.0.0.1:8000/v1/stream, got {url!r}"
+        ) from error
     except InvalidStatus as error:
         body = (error.response.body or b"").decode(errors="replace").strip()
         raise ServerError(f"http_{error.response.status_code}", body or error.response.reason_phrase) from error
     except (OSError, TimeoutError, InvalidHandshake) as error:
-        raise Unreachable(f"expected a server at {url}, got: {error}") from error
+        raise ServerUnreachableError(f"expected a server at {url}, got: {error}") from error
 
 
 def encode(samples: npt.NDArray[Any], encoding: str) -> bytes:

@@ -12,7 +12,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from clients.connection import Connection, ConnectionLost, Event, ServerError, Unreachable, connect
+from clients.connection import Connection, ConnectionLost, Event, ServerError, ServerUnreachableError, connect
 from clients.microphone import Block
 
 FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0  # before another try; doubled with each
@@ -68,13 +68,13 @@ class Listener:
                     self._streams += 1
                     self._tell(stream.ready)
                     await self._converse(stream)
-            except (ServerError, Unreachable) as error:
+            except (ServerError, ServerUnreachableError) as error:
                 if _is_final(error):
                     raise
                 await self._wait(error)
         self._tell(self._summary())
 
-    async def _wait(self, error: ServerError | Unreachable) -> None:
+    async def _wait(self, error: ServerError | ServerUnreachableError) -> None:
         """Tell what happened and wait before another try."""
         again = "" if self._stopping.is_set() else f"; trying again in {self._delay_s:g} s"
         code = error.code if isinstance(error, ServerError) else "unreachable"
@@ -154,7 +154,7 @@ class Listener:
         return round(samples / self._source.sample_rate, DIGITS)
 
 
-def _is_final(error: ServerError | Unreachable) -> bool:
+def _is_final(error: ServerError | ServerUnreachableError) -> bool:
     """Whether the same request would be refused again: wrong settings, no permission, nothing there."""
     return isinstance(error, ServerError) and (
         error.code in ("bad_value", "unknown_model") or error.code.startswith("http_4")

@@ -28,7 +28,7 @@ NO_PORTAUDIO = (
 )
 
 
-class NoMicrophone(Exception):
+class MicrophoneError(Exception):
     """There is no audio to be had; the message says what was expected, what came and what to do."""
 
 
@@ -68,7 +68,7 @@ class Microphone:
             self._stream.start()
         except (ValueError, library.PortAudioError) as error:
             wanted = "a microphone" if device is None else f"a microphone {device!r}"
-            raise NoMicrophone(f"expected {wanted}, got: {error}; --list-devices shows which there are") from error
+            raise MicrophoneError(f"expected {wanted}, got: {error}; --list-devices shows which there are") from error
 
     def stop(self) -> None:
         """No more than what was heard up to now."""
@@ -88,7 +88,7 @@ class Microphone:
                 async with asyncio.timeout(STALLED_S):
                     await self._arrived.wait()
             except TimeoutError:
-                raise NoMicrophone(f"expected audio from {self.name}, got none for {STALLED_S:g} s") from None
+                raise MicrophoneError(f"expected audio from {self.name}, got none for {STALLED_S:g} s") from None
         return self._blocks.popleft()
 
     def __enter__(self) -> Self:
@@ -120,7 +120,7 @@ def _library() -> Any:
     try:
         import sounddevice
     except ImportError:
-        raise NoMicrophone(NO_SOUNDDEVICE) from None
+        raise MicrophoneError(NO_SOUNDDEVICE) from None
     except OSError:  # which it raises where it finds no PortAudio
-        raise NoMicrophone(NO_PORTAUDIO) from None
+        raise MicrophoneError(NO_PORTAUDIO) from None
     return sounddevice

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import soundfile
 
-from service.spotting.audio import BadAudio, refuse_truncated_wav, refuse_unusual
+from service.spotting.audio import AudioError, check_format, refuse_truncated_wav
 
 
 class Recording:
@@ -24,8 +24,8 @@ class Recording:
         try:
             self._file = soundfile.SoundFile(io.BytesIO(content))
         except soundfile.LibsndfileError as error:
-            raise BadAudio(f"expected WAV, FLAC, OGG or MP3, got: {error.error_string}") from error
-        refuse_unusual(self._file, math.inf)
+            raise AudioError(f"expected WAV, FLAC, OGG or MP3, got: {error.error_string}") from error
+        check_format(self._file, math.inf)
         self.sample_rate: int = self._file.samplerate
         self.channels: int = self._file.channels
 
@@ -38,16 +38,16 @@ class Recording:
                 sent += len(block)
                 yield block
         except soundfile.LibsndfileError as error:
-            raise BadAudio(f"expected audio to the end, got: {error.error_string}") from error
+            raise AudioError(f"expected audio to the end, got: {error.error_string}") from error
         if sent < self._file.frames:
-            raise BadAudio(f"expected {self._file.frames} samples as its header says, got {sent}")
+            raise AudioError(f"expected {self._file.frames} samples as its header says, got {sent}")
 
 
 def _read(path: Path) -> bytes:
     try:
         content = path.read_bytes()
     except OSError as error:
-        raise BadAudio(f"expected a file, got: {error.strerror}") from error
+        raise AudioError(f"expected a file, got: {error.strerror}") from error
     if not content:
-        raise BadAudio("expected audio, got an empty file")
+        raise AudioError("expected audio, got an empty file")
     return content

@@ -9,8 +9,8 @@ from pathlib import Path
 
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
-from service.spotting.audio import BadAudio
-from service.spotting.model import BadModel, Model
+from service.spotting.audio import AudioError
+from service.spotting.model import Model, ModelError
 from training import recipe as speech
 from training.data import recordings as sc
 from training.data.download import DownloadError, fetch_mnist, fetch_speech_commands
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     args.command_line = shlex.join(["rc-train", *(sys.argv[1:] if argv is None else argv)])
     try:
         args.run(args)
-    except (sc.BadData, BadAudio, BadModel, ExportMismatch, DownloadError, ValueError) as error:
+    except (sc.DatasetError, AudioError, ModelError, ExportMismatch, DownloadError, ValueError) as error:
         print(f"rc-train: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

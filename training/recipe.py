@@ -17,8 +17,8 @@ from numpy.typing import NDArray
 from service.spotting.model import MODES, Metadata, Model
 from training.data import checks
 from training.data import recordings as sc
-from training.data.batches import ClipSet, Data
-from training.data.corpus import Material, as_int16, gain_to_loudness, read_material, read_speech, spoken
+from training.data.batches import ClipSet, TrainingData
+from training.data.corpus import Corpus, as_int16, gain_to_loudness, read_material, read_speech, spoken
 from training.evaluation.clips import (
     LEAST_CLIPS,
     LEAST_OTHERS,
@@ -34,7 +34,7 @@ from training.evaluation.streams import calibrate
 from training.learning.answer_windows import SPEED_CONFIRM_MS
 from training.learning.checkpoint import RunSettings
 from training.learning.loop import order_of, train
-from training.model.export import Spotter, commit, export
+from training.model.export import ExportedStep, commit, export
 from training.model.frontend import SAMPLE_RATE, FrontEndSettings, LogMel
 from training.model.network import Network, NetworkSettings
 
@@ -60,7 +60,7 @@ PRESETS = {
 
 def load_data(
     folder: Path, labels: Sequence[str], noise: Sequence[Path], rooms: Sequence[Path], speech: Sequence[Path] = ()
-) -> Data:
+) -> TrainingData:
     """Training and validation clips of a folder, noise, rooms and running speech. Prints what is wrong with them."""
     backgrounds = sc.read_recordings([folder / sc.BACKGROUND, *noise], "train")
     recordings = np.concatenate([each * gain_to_loudness(each) for each in backgrounds] or [np.zeros(2 * sc.CLIP)])
@@ -80,13 +80,13 @@ def load_data(
     about += f"{len(backgrounds)} background recordings, "
     about += f"{len(responses)} room responses, {minutes:.0f} minutes of running speech"
     print(about)
-    return Data(
+    return TrainingData(
         about,
         clip_set(clips, samples, labels),
         clip_set(validation_clips, validation_samples, labels),
         torch.from_numpy(recordings).half(),
         torch.from_numpy(responses_or_none),
-        Material(
+        Corpus(
             {word: each for word, each in words.items() if word in labels},
             {word: each for word, each in words.items() if word not in labels},
             talk,
@@ -113,7 +113,7 @@ def refuse_gaps(folder: Path, keywords: Sequence[str], splits: dict[str, list[sc
     """Raise BadData that names every keyword without clips in a split."""
     gaps = {split: sorted(set(keywords) - {clip.word for clip in clips}) for split, clips in splits.items()}
     if found := ", ".join(f"none of {missing} for {split}" for split, missing in gaps.items() if missing):
-        raise sc.BadData(
+        raise sc.DatasetError(
             f"{folder}: expected recordings of every keyword, found {found}; a tenth of the speakers (of the "
             "recordings, where names tell no SPEAKER_nohash_) is for validation: record more"
         )
@@ -202,11 +202,11 @@ def export_uncalibrated(saved: dict[str, Any], samples: Sequence[Samples], folde
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise sc.BadData(f"{path}: expected the checkpoint of a run, best.pt or last.pt")
+        raise sc.DatasetError(f"{path}: expected the checkpoint of a run, best.pt or last.pt")
     return torch.load(path, map_location="cpu", weights_only=True)
 
 
-def spotter_of(saved: dict[str, Any]) -> Spotter:
+def spotter_of(saved: dict[str, Any]) -> ExportedStep:
     """Front-end and averaged network of a checkpoint."""
     settings = RunSettings.from_dict(saved["settings"])
     front_end = LogMel(settings.front_end)
@@ -215,7 +215,7 @@ def spotter_of(saved: dict[str, Any]) -> Spotter:
     prefix = "module."
     averaged = {k.removeprefix(prefix): v for k, v in saved["average"].items() if k.startswith(prefix)}
     network.load_state_dict(averaged)
-    return Spotter(front_end, network)
+    return ExportedStep(front_end, network)
 
 
 def describe(saved: dict[str, Any], name: str, speeds: Speeds) -> Metadata:

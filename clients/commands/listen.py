@@ -19,7 +19,7 @@ from clients.commands.level_meter import Meter
 from clients.commands.stream import DEFAULT_URL, detection_line, error_line, summary_line
 from clients.connection import Event, ServerError
 from clients.listener import Listener
-from clients.microphone import Microphone, NoMicrophone, devices
+from clients.microphone import Microphone, MicrophoneError, devices
 
 SETTINGS = ("model", "speed", "keywords", "threshold")  # of the stream, those that were given
 
@@ -151,7 +151,7 @@ def main(argv: list[str] | None = None) -> int:
             print(*devices(), sep="\n")
         else:
             asyncio.run(listen(given))
-    except (NoMicrophone, ServerError) as error:
+    except (MicrophoneError, ServerError) as error:
         print(f"rc-listen: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:

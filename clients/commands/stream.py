@@ -12,10 +12,10 @@ from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
 
-from clients.connection import Event, ServerError, Unreachable
+from clients.connection import Event, ServerError, ServerUnreachableError
 from clients.player import Options, Player
 from clients.sound_file import Recording
-from service.spotting.audio import BadAudio
+from service.spotting.audio import AudioError
 
 DEFAULT_URL = "ws://127.0.0.1:8000/v1/stream"
 
@@ -29,13 +29,13 @@ async def stream_files(files: Iterable[Path], options: Options, show: Show) -> i
         for path in files:
             try:
                 await player.play(Recording(path), partial(show, path))
-            except BadAudio as error:
+            except AudioError as error:
                 failed = True
                 show(path, error_event("bad_audio", str(error)))
             except ServerError as error:
                 failed = True
                 show(path, error_event(error.code, error.message))
-            except Unreachable as error:
+            except ServerUnreachableError as error:
                 show(path, error_event("unreachable", str(error)))
                 return 1
     return int(failed)

@@ -10,11 +10,11 @@ from service.settings import Settings
 SHAPE = re.compile(r"[A-Za-z0-9._~-]{16,}")  # fits into a URL and a sub-protocol, and is not guessed
 
 
-class BadKeys(ValueError):
+class ApiKeyError(ValueError):
     """These are no keys; the message says where, what was expected and what came."""
 
 
-class Keys:
+class ApiKeys:
     """The keys of the environment and the file. False when there are none: then everyone may come."""
 
     def __init__(self, settings: Settings) -> None:
@@ -44,10 +44,10 @@ def _of_file(file: Path) -> list[bytes]:
     try:
         lines = file.read_text().splitlines()
     except (OSError, UnicodeDecodeError) as error:
-        raise BadKeys(f"{file}: expected a file of keys, got: {type(error).__name__}") from None
+        raise ApiKeyError(f"{file}: expected a file of keys, got: {type(error).__name__}") from None
     keys = _checked(str(file), (line for line in lines if not line.startswith("#")))
     if not keys:  # never: let everyone in
-        raise BadKeys(f"{file}: expected a key a line, got none")
+        raise ApiKeyError(f"{file}: expected a key a line, got none")
     return keys
 
 
@@ -55,5 +55,5 @@ def _checked(where: str, values: Iterable[str]) -> list[bytes]:
     keys = [value.strip() for value in values if value.strip()]
     for number, key in enumerate(keys, 1):
         if not SHAPE.fullmatch(key):
-            raise BadKeys(f"{where}: expected 16 or more of A-Z a-z 0-9 . _ ~ - a key, not so number {number}")
+            raise ApiKeyError(f"{where}: expected 16 or more of A-Z a-z 0-9 . _ ~ - a key, not so number {number}")
     return [key.encode() for key in keys]

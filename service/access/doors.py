@@ -12,8 +12,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from service.access.api_keys import Keys
-from service.access.rate_limit import Rate
+from service.access.api_keys import ApiKeys
+from service.access.rate_limit import TokenBuckets
 from service.settings import Settings
 from service.telemetry.metrics import Metrics
 
@@ -30,7 +30,7 @@ SWAGGER = "https://cdn.jsdelivr.net"  # where FastAPI's /docs gets its scripts
 DOCS = f"default-src 'self'; script-src 'unsafe-inline' {SWAGGER}; style-src {SWAGGER}; img-src * data:"
 
 
-class Refused(Exception):
+class AccessDenied(Exception):
     """Not let in: an HTTP status, a code for programs, a message for people."""
 
     def __init__(self, status: int, code: str, message: str) -> None:
@@ -41,10 +41,10 @@ class Refused(Exception):
 class Doors:
     """ASGI middleware."""
 
-    def __init__(self, app: ASGIApp, settings: Settings, keys: Keys, metrics: Metrics) -> None:
+    def __init__(self, app: ASGIApp, settings: Settings, keys: ApiKeys, metrics: Metrics) -> None:
         self._app, self._keys, self._metrics = app, keys, metrics
         self._origins = {origin.strip() for origin in settings.allowed_origins.split(",")}
-        self._rate = Rate(settings.max_requests_per_s)
+        self._rate = TokenBuckets(settings.max_requests_per_s)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] not in ("http", "websocket"):
@@ -54,7 +54,7 @@ class Doors:
         send = self._dressed(scope, send)
         try:
             self._let_in(scope, offered)
-        except Refused as refused:
+        except AccessDenied as refused:
             self._metrics.rejected.labels(refused.code).inc()
             return await _refuse(refused, scope, receive, send)
         return await self._app(scope, receive, send)
@@ -65,13 +65,13 @@ class Doors:
             return
         headers = Headers(scope=scope)
         if (origin := headers.get("origin")) and not self._is_home(origin, headers.get("host", "")):
-            raise Refused(403, "forbidden_origin", "expected an origin of this server or one of allowed_origins")
+            raise AccessDenied(403, "forbidden_origin", "expected an origin of this server or one of allowed_origins")
         key = self._keys.admit(offered)
         client = key or (scope.get("client") or ("",))[0]
         if scope["type"] == "http" and not self._rate.allow(client, monotonic()):
-            raise Refused(429, "too_many_requests", "expected fewer requests a second")
+            raise AccessDenied(429, "too_many_requests", "expected fewer requests a second")
         if self._keys and key is None and not scope["path"].startswith(PARTS):
-            raise Refused(401, "unauthorized", f"expected an API key, got {'another' if offered else 'none'}")
+            raise AccessDenied(401, "unauthorized", f"expected an API key, got {'another' if offered else 'none'}")
 
     def _is_home(self, origin: str, host: str) -> bool:
         return urlsplit(origin).netloc == host or not self._origins.isdisjoint({origin, "*"})
@@ -97,7 +97,7 @@ def error_answer(status: int, code: str, message: str, headers: Mapping[str, str
     return JSONResponse({"error": {"code": code, "message": message}}, status, headers)
 
 
-async def _refuse(refused: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+async def _refuse(refused: AccessDenied, scope: Scope, receive: Receive, send: Send) -> None:
     headers = {401: {"WWW-Authenticate": "Bearer"}, 429: {"Retry-After": "1"}}.get(refused.status)
     if scope["type"] == "websocket":
         answer = PlainTextResponse(f"{refused.code}: {refused}", refused.status, headers)

@@ -5,7 +5,7 @@ from collections import OrderedDict
 MOST = 10_000  # clients remembered; those heard of longest ago are forgotten first
 
 
-class Rate:
+class TokenBuckets:
     """`per_s` requests a second on average, a second's worth of them at once."""
 
     def __init__(self, per_s: float) -> None:

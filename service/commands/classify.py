@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from service.spotting.classify import BATCH, Result, classify, classify_encoded
 from service.spotting.config import ProtocolError
-from service.spotting.model import DEFAULT_SPEED, BadModel, Model
+from service.spotting.model import DEFAULT_SPEED, Model, ModelError
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}  # what is taken from a directory
 GROUP_BYTES = 16 * 2**20  # on the disk, of files decoded together; one that is larger goes alone
@@ -166,7 +166,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0, 1 when any file was bad, 2 when nothing could be done, 130 when interrupted."""
     try:
         return run(parse(argv))
-    except (BadModel, ProtocolError, FileNotFoundError) as error:
+    except (ModelError, ProtocolError, FileNotFoundError) as error:
         print(f"rc-classify: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:

@@ -15,11 +15,11 @@ from fastapi import FastAPI
 from prometheus_client.multiprocess import mark_process_dead
 from uvicorn.supervisors import Multiprocess
 
-from service.access.api_keys import BadKeys
+from service.access.api_keys import ApiKeyError
 from service.server.app import create_app
-from service.server.uvicorn_protocols import RequestProtocol, Server, StreamProtocol
+from service.server.uvicorn_protocols import DrainingServer, RequestProtocol, StreamProtocol
 from service.settings import Settings
-from service.spotting.model import BadModel
+from service.spotting.model import ModelError
 from service.telemetry.logs import log_config
 from service.telemetry.metrics import SHARED
 
@@ -28,7 +28,7 @@ HUNG_S = 30  # a worker that has not answered for so long is started anew; the f
 NO_FLAG = {"api_keys"}  # everyone on the machine sees the flags of a command
 
 
-class Workers(Multiprocess):
+class WorkerSupervisor(Multiprocess):
     """uvicorn's: it starts a worker again that has died. On SIGHUP it would replace them all, and end their streams."""
 
     def init_processes(self) -> None:
@@ -106,16 +106,16 @@ def main(argv: list[str] | None = None) -> int:
         return 1
     try:
         app = _make_app(settings)
-    except (BadModel, BadKeys, OSError) as error:
+    except (ModelError, ApiKeyError, OSError) as error:
         print(f"rc-serve: {error}", file=sys.stderr)
         return 1
     if settings.workers > 1:  # each makes its own app; one that cannot would be started again for ever
         with TemporaryDirectory() as shared:
             os.environ[SHARED] = shared
-            Workers(config, [config.bind_socket()]).run()
+            WorkerSupervisor(config, [config.bind_socket()]).run()
         return 0
     config.app, config.factory = app, False
-    server = Server(config, app.state.backend.drain)
+    server = DrainingServer(config, app.state.backend.drain)
     server.run()
     return 0 if server.started else 1
 

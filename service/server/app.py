@@ -19,7 +19,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import WebSocketRoute
 from starlette.websockets import WebSocket
 
-from service.access.api_keys import Keys
+from service.access.api_keys import ApiKeys
 from service.access.doors import Doors, error_answer
 from service.server.model_registry import Backend
 from service.server.reload import on_hangup, reload
@@ -52,7 +52,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The server as an ASGI app. Raises BadModel when there is no model to serve, or a bad one, and BadKeys."""
     settings = settings or Settings()
     app = FastAPI(title="Keyword spotting", version="1", lifespan=_lifespan, redoc_url=None)
-    app.state.backend, app.state.keys = Backend(settings), Keys(settings)
+    app.state.backend, app.state.keys = Backend(settings), ApiKeys(settings)
     app.state.uploads = asyncio.Semaphore(settings.max_uploads)
     app.include_router(router)
     app.router.routes.append(WebSocketRoute("/v1/stream", stream_audio))  # FastAPI's would keep a tenth more for each

@@ -10,28 +10,30 @@ from service.server.messages import model_message
 from service.settings import Settings
 from service.spotting.audio import Samples
 from service.spotting.config import ProtocolError
-from service.spotting.engine import LONGEST, MAX_FRAMES, Engine, EngineStream, Run
+from service.spotting.engine import LONGEST, MAX_FRAMES, Engine, EngineSlot, InferenceTiming
 from service.spotting.events import Message
-from service.spotting.model import BadModel, Model
+from service.spotting.model import Model, ModelError
 from service.telemetry.capture import open_captures
 from service.telemetry.metrics import Metrics
 
 BUNDLED = "speech-commands-rc"
 
 
-class Served:
+class ServedModel:
     """A model with the engine that runs it for streams, and how many are open on it."""
 
     def __init__(self, model: Model, engine: Engine) -> None:
         self.model, self.engine = model, engine
         self._streams, self._retired = 0, False
 
-    def open(self, on_scores: Callable[[Samples, Run], None], on_fault: Callable[[Exception], None]) -> EngineStream:
+    def open(
+        self, on_scores: Callable[[Samples, InferenceTiming], None], on_fault: Callable[[Exception], None]
+    ) -> EngineSlot:
         """A place in the engine; give it back with `close`."""
         self._streams += 1
         return self.engine.open(on_scores, on_fault)
 
-    def close(self, stream: EngineStream) -> None:
+    def close(self, stream: EngineSlot) -> None:
         stream.close()
         self._streams -= 1
         self._rest()
@@ -55,7 +57,7 @@ class Backend:
         self.streams = 0
         self.draining = False
         self._models = _load(settings)
-        self._served: dict[str, Served] = {}
+        self._served: dict[str, ServedModel] = {}
         self.default = _default(settings, self._models)
         self.captures = open_captures(settings, self.metrics)
         self._reloading = asyncio.Lock()
@@ -87,7 +89,7 @@ class Backend:
         kept = {one.model: one for one in before.values()}
         self._models = models
         self._served = {
-            name: kept[model] if model in kept else Served(model, Engine(model, loop, self._count))
+            name: kept[model] if model in kept else ServedModel(model, Engine(model, loop, self._count))
             for name, model in models.items()
         }
         self.metrics.models(self.describe())
@@ -123,7 +125,7 @@ class Backend:
         self.metrics.rejected.labels(reason).inc()
         return reason
 
-    def pick(self, name: str | None) -> Served:
+    def pick(self, name: str | None) -> ServedModel:
         """The model of that name, or the default. Raises ProtocolError."""
         served = self._served.get(name or self.default)
         if served is None:
@@ -143,7 +145,7 @@ class Backend:
         message = model_message(model.metadata, model.sha256)
         return {**message, "speeds": model.metadata.speeds, "default": name == self.default}
 
-    def _count(self, run: Run) -> None:
+    def _count(self, run: InferenceTiming) -> None:
         self.metrics.batch.observe(run.streams)
         self.metrics.compute.observe(run.ended - run.began)
 
@@ -154,11 +156,11 @@ def _load(settings: Settings, known: Iterable[Model] = ()) -> dict[str, Model]:
     for file in sorted(settings.models_dir.glob("*/model.onnx")):
         model = Model(file)
         if model.metadata.name in models:
-            raise BadModel(f"{file}: expected a name of its own, got {model.metadata.name} again")
+            raise ModelError(f"{file}: expected a name of its own, got {model.metadata.name} again")
         same = (one for one in known if (one.sha256, one.report) == (model.sha256, model.report))
         models[model.metadata.name] = next(same, None) or _warm(model)
     if not models:
-        raise BadModel(f"expected a model under {settings.models_dir}/NAME/model.onnx, got none")
+        raise ModelError(f"expected a model under {settings.models_dir}/NAME/model.onnx, got none")
     return models
 
 
@@ -174,5 +176,5 @@ def _default(settings: Settings, models: Iterable[str]) -> str:
     names = list(models)
     name = settings.default_model or (BUNDLED if BUNDLED in names or len(names) > 1 else names[0])
     if name not in names:
-        raise BadModel(f"default model: expected among {', '.join(names)}, got {name!r}")
+        raise ModelError(f"default model: expected among {', '.join(names)}, got {name!r}")
     return name

@@ -8,22 +8,22 @@ from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from service.access.api_keys import BadKeys, Keys
+from service.access.api_keys import ApiKeyError, ApiKeys
 from service.server.model_registry import Backend
-from service.spotting.model import BadModel
-from service.telemetry.logs import tell
+from service.spotting.model import ModelError
+from service.telemetry.logs import log_event
 
 
-async def reload(backend: Backend, keys: Keys) -> bool:
+async def reload(backend: Backend, keys: ApiKeys) -> bool:
     """Read keys and models again; False, and the log says why, when one of them was refused."""
     try:
         keys.reload()
         await backend.reload()
-    except (BadKeys, BadModel, OSError) as error:
-        tell("reload refused, all stays as it was", logging.ERROR, reason=str(error))
+    except (ApiKeyError, ModelError, OSError) as error:
+        log_event("reload refused, all stays as it was", logging.ERROR, reason=str(error))
         backend.metrics.reloads.labels("refused").inc()
         return False
-    tell("reloaded", models={one["name"]: one["sha256"] for one in backend.describe()})
+    log_event("reloaded", models={one["name"]: one["sha256"] for one in backend.describe()})
     backend.metrics.reloads.labels("done").inc()
     return True
 

@@ -8,7 +8,7 @@ from service.spotting.config import ProtocolError
 from service.spotting.events import Message
 
 
-class Outbox:
+class SendQueue:
     """Messages go out in order; `on_full` is called with the error when `limit` of them wait."""
 
     def __init__(self, limit: int, on_full: Callable[[ProtocolError], None]) -> None:
@@ -16,9 +16,9 @@ class Outbox:
         self._queue: asyncio.Queue[Callable[[], Message] | None] = asyncio.Queue()
 
     def put(self, message: Message) -> None:
-        self.put_made(lambda: message)
+        self.put_lazy(lambda: message)
 
-    def put_made(self, make: Callable[[], Message]) -> None:
+    def put_lazy(self, make: Callable[[], Message]) -> None:
         """A message that is made at its hand-over to the socket."""
         if self._queue.qsize() < self._limit:
             self._queue.put_nowait(make)

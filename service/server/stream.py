@@ -11,17 +11,17 @@ from typing import Any, Protocol
 from starlette.websockets import WebSocketDisconnect
 
 from service.server import messages
-from service.server.model_registry import Backend, Served
-from service.server.send_queue import Outbox
-from service.spotting.audio import BadAudio, Samples
+from service.server.model_registry import Backend, ServedModel
+from service.server.send_queue import SendQueue
+from service.spotting.audio import AudioError, Samples
 from service.spotting.config import ProtocolError, parse_config
-from service.spotting.engine import EngineStream, Run
+from service.spotting.engine import EngineSlot, InferenceTiming
 from service.spotting.events import Detection, Event, Message
 from service.spotting.pcm import WIDTHS
 from service.spotting.session import Session
-from service.telemetry.capture import Capture
-from service.telemetry.latency import Ledger
-from service.telemetry.logs import tell
+from service.telemetry.capture import StreamCapture
+from service.telemetry.latency import LatencyTracker
+from service.telemetry.logs import log_event
 
 GONE = 1006  # in the log, of a client that left without a close
 
@@ -52,18 +52,18 @@ class Connection:
 
     _begun = False  # the settings are known, and with them:
     _session: Session
-    _served: Served
-    _stream: EngineStream
-    _ledger: Ledger
+    _served: ServedModel
+    _stream: EngineSlot
+    _ledger: LatencyTracker
     _model: Message
-    _run: Run  # the latest
+    _run: InferenceTiming  # the latest
 
     def __init__(self, socket: Socket, backend: Backend, audio: dict[str, Take] | None = None) -> None:
         """`audio`: the server's extension AUDIO, where it has it."""
         self._socket, self._backend = socket, backend
         self._audio = {} if audio is None else audio
         self._limits, self._metrics = backend.settings, backend.metrics
-        self._outbox = Outbox(self._limits.max_outgoing, self._fail)
+        self._outbox = SendQueue(self._limits.max_outgoing, self._fail)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._progress = asyncio.Event()  # scores came back
         self._heard_at = perf_counter()
@@ -107,7 +107,7 @@ class Connection:
             self._metrics.dropped.inc(self._session.outstanding * self._model["frame_ms"] / 1000)
             summary = self._session.summary()
             said |= {"audio_s": round(summary.audio_s, 3), "detections": summary.detections}
-        tell("stream ended", session=self._id, **said)
+        log_event("stream ended", session=self._id, **said)
 
     # Hearing the client
 
@@ -149,16 +149,16 @@ class Connection:
         metadata = served.model.metadata
         self._session = Session(metadata, config)
         self._served, self._stream = served, served.open(self._on_scores, self._on_fault)
-        self._ledger = Ledger(metadata.algorithmic_ms)
+        self._ledger = LatencyTracker(metadata.algorithmic_ms)
         self._model = messages.model_message(metadata, served.model.sha256)
         captures = self._backend.captures
-        self._capture = captures and Capture(captures, self._id, metadata, served.model.sha256)
+        self._capture = captures and StreamCapture(captures, self._id, metadata, served.model.sha256)
         self._max_backlog = self._limits.max_backlog_s * 1000 / metadata.frame_ms  # frames
         self._seconds_a_byte = 1 / (WIDTHS[config.encoding] * config.channels * config.sample_rate)
         self._begun = True
         self._audio["take"] = self._take_now
         client = self._socket.client and self._socket.client.host
-        tell("stream begun", session=self._id, client=client, model=metadata.name, mode=config.mode)
+        log_event("stream begun", session=self._id, client=client, model=metadata.name, mode=config.mode)
         self._ready(warnings)
 
     async def _take(self, message: Message) -> bool:
@@ -197,7 +197,7 @@ class Connection:
             self._ready(self._session.update(message))
         if kind == "reset":
             self._session.reset()
-            self._ledger.forget()
+            self._ledger.reset()
             self._stream.reset()
             if self._capture:
                 self._capture.reset()
@@ -247,13 +247,13 @@ class Connection:
             if self._capture:
                 self._capture.push(hops)
 
-    def _on_scores(self, scores: Samples, run: Run) -> None:
+    def _on_scores(self, scores: Samples, run: InferenceTiming) -> None:
         self._run = run
         for event in self._session.scored(scores):
             self._event(event)
         if self._capture:
             self._capture.scored(scores, self._session.config)
-        arrived = self._ledger.arrival(self._session.frames_scored - 1)
+        arrived = self._ledger.pop_receive_time(self._session.frames_scored - 1)
         now = perf_counter()
         took = now - arrived
         self._ledger.decided(took)
@@ -263,7 +263,7 @@ class Connection:
             self._fail(self._overloaded())
 
     def _on_fault(self, error: Exception) -> None:
-        tell("the model failed", logging.ERROR, error, session=self._id)
+        log_event("the model failed", logging.ERROR, error, session=self._id)
         self._fail(_fault())
 
     def _fail(self, error: Exception) -> None:
@@ -287,8 +287,8 @@ class Connection:
             self._metrics.detections.labels(event.label).inc()
             if self._capture:
                 self._capture.heard(event)
-            arrived, run, latency = self._ledger.arrival(event.frame), self._run, self._ledger.latency
-            self._outbox.put_made(lambda: messages.event_message(event, latency=latency(arrived, run, perf_counter())))
+            arrived, run, latency = self._ledger.pop_receive_time(event.frame), self._run, self._ledger.latency
+            self._outbox.put_lazy(lambda: messages.event_message(event, latency=latency(arrived, run, perf_counter())))
         else:
             self._outbox.put(messages.event_message(event))
 
@@ -318,10 +318,10 @@ def _outcome(end: "asyncio.Future[int | None]", session: str) -> tuple[int | Non
         return end.result(), None
     except ProtocolError as error:
         return error.close, error
-    except BadAudio as error:
+    except AudioError as error:
         return messages.WRONG_DATA, ProtocolError("bad_audio", str(error), messages.WRONG_DATA)
     except WebSocketDisconnect:
         return None, None
     except Exception as error:
-        tell("a stream failed", logging.ERROR, error, session=session)
+        log_event("a stream failed", logging.ERROR, error, session=session)
         return messages.FAULT, _fault()

@@ -124,7 +124,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         self.loop.call_later(ABORT_S, self.transport.abort)  # does nothing to one that is closed
 
 
-class Server(uvicorn.Server):
+class DrainingServer(uvicorn.Server):
     """uvicorn would stop listening at once on shutdown: this listens while streams end, so that /readyz says 503."""
 
     def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:

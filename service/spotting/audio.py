@@ -23,7 +23,7 @@ UNKNOWN_SIZE = 0xFFFFFFFF  # what a program that writes WAV to a pipe puts for a
 MAX_CHUNKS = 256  # of a WAV; libsndfile takes 40 s for the millions that a file can have
 
 
-class BadAudio(ValueError):
+class AudioError(ValueError):
     """This is no audio that can be read; the message says what was expected and what came."""
 
 
@@ -61,20 +61,20 @@ def read_audio(source: bytes | str | Path, rate: int = 16000, max_s: float = MAX
     """
     content = source if isinstance(source, bytes) else Path(source).read_bytes()
     if not content:
-        raise BadAudio("expected audio, got an empty file")
-    refuse_strange(content)
+        raise AudioError("expected audio, got an empty file")
+    check_signature(content)
     refuse_truncated_wav(content)
     try:
         with soundfile.SoundFile(io.BytesIO(content)) as file:
-            refuse_unusual(file, max_s)
+            check_format(file, max_s)
             promised, file_rate = file.frames, file.samplerate
             channels = file.read(promised, dtype="float32", always_2d=True)
     except soundfile.LibsndfileError as error:
-        raise BadAudio(f"expected WAV, FLAC, OGG or MP3, got: {error.error_string}") from error
+        raise AudioError(f"expected WAV, FLAC, OGG or MP3, got: {error.error_string}") from error
     if len(channels) < promised:
-        raise BadAudio(f"expected {promised} samples as its header says, got {len(channels)}")
+        raise AudioError(f"expected {promised} samples as its header says, got {len(channels)}")
     resampler = Resampler(file_rate, rate)
-    return np.concatenate([resampler.push(refuse_no_audio(mono(channels))), resampler.flush()])
+    return np.concatenate([resampler.push(check_amplitude(mono(channels))), resampler.flush()])
 
 
 def mono(channels: Samples) -> Samples:
@@ -82,27 +82,27 @@ def mono(channels: Samples) -> Samples:
     return channels[:, 0] if channels.shape[1] == 1 else channels.mean(axis=1, dtype=np.float32)
 
 
-def refuse_no_audio(samples: Samples) -> Samples:
+def check_amplitude(samples: Samples) -> Samples:
     """The samples, if they are some: floats may be anything, integers need no such look."""
     if samples.size and not (peak := float(np.abs(samples).max())) <= MAX_PEAK:  # `not <=` catches NaN too
-        raise BadAudio(f"expected samples within +-{MAX_PEAK:g} where full scale is 1, got {peak:g}")
+        raise AudioError(f"expected samples within +-{MAX_PEAK:g} where full scale is 1, got {peak:g}")
     return samples
 
 
-def refuse_unusual(file: soundfile.SoundFile, max_s: float) -> None:
+def check_format(file: soundfile.SoundFile, max_s: float) -> None:
     if file.format not in FORMATS:
-        raise BadAudio(f"expected WAV, FLAC, OGG or MP3, got {file.format}")
+        raise AudioError(f"expected WAV, FLAC, OGG or MP3, got {file.format}")
     if not MIN_RATE <= file.samplerate <= MAX_RATE:
-        raise BadAudio(f"expected {MIN_RATE} to {MAX_RATE} Hz, got {file.samplerate}")
+        raise AudioError(f"expected {MIN_RATE} to {MAX_RATE} Hz, got {file.samplerate}")
     if file.channels > MAX_CHANNELS:
-        raise BadAudio(f"expected 1 or {MAX_CHANNELS} channels, got {file.channels}")
+        raise AudioError(f"expected 1 or {MAX_CHANNELS} channels, got {file.channels}")
     if file.frames == 0:
-        raise BadAudio("expected audio, got a header without samples")
+        raise AudioError("expected audio, got a header without samples")
     if file.frames > max_s * file.samplerate:
-        raise BadAudio(f"expected at most {max_s:g} s, got {file.frames / file.samplerate:.1f} s")
+        raise AudioError(f"expected at most {max_s:g} s, got {file.frames / file.samplerate:.1f} s")
 
 
-def refuse_strange(content: bytes) -> None:
+def check_signature(content: bytes) -> None:
     """libsndfile knows thirty formats; only what begins like one of ours is given to it."""
     start = content
     if content[:3] == b"ID3" and len(content) > 10:  # a tag before MP3 or FLAC, its length in four times seven bits
@@ -110,7 +110,7 @@ def refuse_strange(content: bytes) -> None:
         start = content[10 + size : 14 + size]
     is_mpeg = len(start) > 1 and start[0] == 0xFF and start[1] >= 0xE0
     if not (is_mpeg or start[:4] == b"fLaC" or content[:4] in (b"RIFF", b"OggS")):
-        raise BadAudio("expected WAV, FLAC, OGG or MP3, got: Format not recognised.")
+        raise AudioError("expected WAV, FLAC, OGG or MP3, got: Format not recognised.")
 
 
 def refuse_truncated_wav(content: bytes) -> None:
@@ -127,6 +127,6 @@ def refuse_truncated_wav(content: bytes) -> None:
             if size == UNKNOWN_SIZE:
                 return
             if size > there:
-                raise BadAudio(f"expected {size} bytes of samples as its header says, got {there}: truncated")
+                raise AudioError(f"expected {size} bytes of samples as its header says, got {there}: truncated")
         at += 8 + size + size % 2
-    raise BadAudio(f"expected at most {MAX_CHUNKS} chunks, got more")
+    raise AudioError(f"expected at most {MAX_CHUNKS} chunks, got more")

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from service.spotting.audio import MAX_S, BadAudio, Samples, read_audio
+from service.spotting.audio import MAX_S, AudioError, Samples, read_audio
 from service.spotting.config import ProtocolError, StreamConfig, parse_config
 from service.spotting.events import Detection, Event
 from service.spotting.model import DEFAULT_SPEED, Model
@@ -45,7 +45,7 @@ def classify(
     by_length = sorted(range(len(files)), key=lambda index: len(files[index][1]))
     for start in range(0, len(files), BATCH):
         indices = by_length[start : start + BATCH]
-        batch = [_File(model, *files[index], config, trace) for index in indices]
+        batch = [_FileStream(model, *files[index], config, trace) for index in indices]
         _run(model, batch)
         results |= {index: file.result() for index, file in zip(indices, batch, strict=True)}
     return [results[index] for index in range(len(files))]
@@ -94,7 +94,7 @@ def _over(audio: bool, time: bool, max_total_s: float, timeout_s: float) -> Prot
 def _decode(model: Model, file: bytes | Path, max_s: float) -> Samples | ProtocolError:
     try:
         return read_audio(file, model.metadata.sample_rate, max_s)
-    except BadAudio as error:
+    except AudioError as error:
         return ProtocolError("bad_audio", str(error))
     except OSError as error:
         return ProtocolError("bad_audio", f"expected a file that can be read, got: {error.strerror}")
@@ -116,7 +116,7 @@ def _refusal(name: str, error: ProtocolError) -> Result:
     return {"file": name, "error": {"code": error.code, "message": str(error)}}
 
 
-def _run(model: Model, files: list["_File"]) -> None:
+def _run(model: Model, files: list["_FileStream"]) -> None:
     """Score the files side by side, CHUNK frames at a time; silence fills the end of the shorter ones."""
     hop = model.metadata.hop
     state = model.initial_state(len(files))
@@ -136,7 +136,7 @@ def _run(model: Model, files: list["_File"]) -> None:
         state = {name: array[waiting] for name, array in state.items()}
 
 
-class _File:
+class _FileStream:
     """One file on its way: its stream, the hops to score, and the answer when there is one."""
 
     def __init__(self, model: Model, name: str, samples: Samples, config: StreamConfig, trace: bool) -> None:
@@ -161,7 +161,7 @@ class _File:
 
     def result(self) -> Result:
         if self.answer is None:  # only an utterance without a frame has none
-            raise BadAudio(f"{self.name}: expected audio, got no samples")
+            raise AudioError(f"{self.name}: expected audio, got no samples")
         result: Result = {
             "file": self.name,
             "label": self.answer.label,

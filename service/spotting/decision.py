@@ -10,7 +10,7 @@ REARM = 0.5  # a label may be heard again once its score has been below this par
 
 
 @dataclass(frozen=True)
-class Rule:
+class DecisionSettings:
     """What a decision is made by; every array has one entry a label."""
 
     thresholds: NDArray[np.float32]
@@ -20,7 +20,7 @@ class Rule:
     confirm: int = 0  # continuous: frames that a score must have stood at its threshold or above
 
     @cached_property
-    def bars(self) -> list[tuple[int, float]]:
+    def active_thresholds(self) -> list[tuple[int, float]]:
         """Of each label that may be an answer: its number and what its score must reach."""
         return [(label, float(self.thresholds[label])) for label in self.allowed.nonzero()[0].tolist()]
 
@@ -33,10 +33,10 @@ class Hit:
     crossed: bool
 
 
-class Utterance:
+class UtteranceDecider:
     """Rank coding: the first label to reach its threshold is the answer, once, until `reset`."""
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: DecisionSettings) -> None:
         self.rule = rule
         self.reset()
 
@@ -51,7 +51,7 @@ class Utterance:
         self._frames += len(scores)
         if self.answered or not len(scores):
             return []
-        scores = self._admit(scores)
+        scores = self._fold_excluded(scores)
         self._last = scores[-1]
         crossed = (scores >= self.rule.thresholds).any(axis=1)
         if not crossed.any():
@@ -66,7 +66,7 @@ class Utterance:
             return []
         return [self._answer(self._frames - 1, int(self._last.argmax()), self._last, False)]
 
-    def _admit(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _fold_excluded(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
         """A label that may not be the answer leaves its probability to the label that stands for the rest."""
         if self.rule.allowed.all():
             return scores
@@ -80,7 +80,7 @@ class Utterance:
         return Hit(frame, label, float(scores[label]), crossed)
 
 
-class Continuous:
+class ContinuousDecider:
     """An endless stream: a label is heard when its score reaches its threshold, or `confirm` frames after, if it stays.
 
     It is not heard again before its score has fallen below REARM times the threshold. After any hit `refractory`
@@ -89,7 +89,7 @@ class Continuous:
 
     answered = False  # never done
 
-    def __init__(self, rule: Rule) -> None:
+    def __init__(self, rule: DecisionSettings) -> None:
         self.rule = rule
         self.reset()
 
@@ -111,7 +111,9 @@ class Continuous:
         self._frames += 1
         if self._heard:
             self._heard = {label for label in self._heard if scores[label] >= REARM * self.rule.thresholds[label]}
-        self._since = {label: self._since.get(label, frame) for label, bar in self.rule.bars if scores[label] >= bar}
+        self._since = {
+            label: self._since.get(label, frame) for label, bar in self.rule.active_thresholds if scores[label] >= bar
+        }
         latest = frame - self.rule.confirm
         ready = [label for label, since in self._since.items() if since <= latest and label not in self._heard]
         if not ready or frame < self._quiet_until:
@@ -122,4 +124,4 @@ class Continuous:
         return Hit(frame, label, scores[label], True)
 
 
-Decision = Utterance | Continuous
+Decision = UtteranceDecider | ContinuousDecider

@@ -24,7 +24,7 @@ PACE_S = 0.004  # from one time that all was taken to the next: small runs make 
 
 
 @dataclass(frozen=True, slots=True)
-class Run:
+class InferenceTiming:
     """One run of the model: when it began and ended (`time.perf_counter`, seconds), how many streams shared it."""
 
     began: float
@@ -32,14 +32,17 @@ class Run:
     streams: int
 
 
-class EngineStream:
+class EngineSlot:
     """One stream: the audio it waits with, and the row of the state that is its own.
 
     `on_scores(scores [frames, labels], run)` comes for each run, in order; `on_fault(error)` where a run failed.
     """
 
     def __init__(
-        self, engine: "Engine", on_scores: Callable[[Samples, Run], None], on_fault: Callable[[Exception], None]
+        self,
+        engine: "Engine",
+        on_scores: Callable[[Samples, InferenceTiming], None],
+        on_fault: Callable[[Exception], None],
     ) -> None:
         self.on_scores, self.on_fault = on_scores, on_fault
         self.slot: int | None = None
@@ -52,7 +55,7 @@ class EngineStream:
         """Queue whole hops, float32 [samples], at least one, to be scored."""
         self._pieces.append(hops)
         self.samples += len(hops)
-        self._engine.wake(self)
+        self._engine.enqueue(self)
 
     def take(self, samples: int) -> Iterator[Samples]:
         """The pieces of so many samples, those that have waited longest."""
@@ -74,7 +77,7 @@ class EngineStream:
         """Forget all that was queued and heard; nothing of it is called back any more."""
         self.clear()
         self.epoch += 1
-        self._engine.leave(self)
+        self._engine.release(self)
 
     close = reset  # the last one
 
@@ -82,33 +85,37 @@ class EngineStream:
 class Engine:
     """Runs `model` for all streams of one event loop; `on_run` hears of every run, on the loop."""
 
-    def __init__(self, model: Model, loop: asyncio.AbstractEventLoop, on_run: Callable[[Run], None]) -> None:
+    def __init__(
+        self, model: Model, loop: asyncio.AbstractEventLoop, on_run: Callable[[InferenceTiming], None]
+    ) -> None:
         self._model, self._loop, self._on_run = model, loop, on_run
         self._hop = model.metadata.hop
         self._thread = ThreadPoolExecutor(1, f"engine-{model.metadata.name}")
         self._state = model.initial_state(FIRST_SLOTS)
         self._free = list(range(FIRST_SLOTS))
         self._slots = FIRST_SLOTS
-        self._ready: dict[EngineStream, None] = {}  # ordered: the streams with audio waiting
+        self._ready: dict[EngineSlot, None] = {}  # ordered: the streams with audio waiting
         self._running = 0  # runs given to the thread
         self._due = False  # more will be
         self._next = 0.0  # loop time before which they are not
 
-    def open(self, on_scores: Callable[[Samples, Run], None], on_fault: Callable[[Exception], None]) -> EngineStream:
+    def open(
+        self, on_scores: Callable[[Samples, InferenceTiming], None], on_fault: Callable[[Exception], None]
+    ) -> EngineSlot:
         """A new stream; close it when it is over."""
-        return EngineStream(self, on_scores, on_fault)
+        return EngineSlot(self, on_scores, on_fault)
 
     def close(self) -> None:
         """Stop the thread. Audio still waiting is not scored."""
         self._ready.clear()
         self._thread.shutdown()
 
-    def wake(self, stream: EngineStream) -> None:
+    def enqueue(self, stream: EngineSlot) -> None:
         """A stream has audio waiting."""
         self._ready[stream] = None
         self._schedule()
 
-    def leave(self, stream: EngineStream) -> None:
+    def release(self, stream: EngineSlot) -> None:
         """A stream wants neither scores nor its slot any more."""
         self._ready.pop(stream, None)
         if stream.slot is not None:
@@ -135,7 +142,7 @@ class Engine:
                     self._ready[stream] = None
         self._next = self._loop.time() + (0 if self._ready else PACE_S)
 
-    def _run(self, streams: list[EngineStream], frames: int) -> None:
+    def _run(self, streams: list[EngineSlot], frames: int) -> None:
         """Give the thread so many frames of each stream."""
         audio = b"".join([piece.data for stream in streams for piece in stream.take(frames * self._hop)])
         rows = np.frombuffer(audio, np.float32).reshape(len(streams), -1)
@@ -146,13 +153,15 @@ class Engine:
         run = self._loop.run_in_executor(self._thread, self._timed, rows, state)
         run.add_done_callback(lambda run: self._end(places, run))
 
-    def _timed(self, rows: Samples, state: State) -> tuple[Samples, State, Run]:
+    def _timed(self, rows: Samples, state: State) -> tuple[Samples, State, InferenceTiming]:
         """The thread's part."""
         began = perf_counter()
         scores, after = self._model.run(rows, state)
-        return scores, after, Run(began, perf_counter(), len(rows))
+        return scores, after, InferenceTiming(began, perf_counter(), len(rows))
 
-    def _end(self, places: list[tuple[EngineStream, int]], done: "asyncio.Future[tuple[Samples, State, Run]]") -> None:
+    def _end(
+        self, places: list[tuple[EngineSlot, int]], done: "asyncio.Future[tuple[Samples, State, InferenceTiming]]"
+    ) -> None:
         """Put the states back and hand the scores over."""
         self._running -= 1
         if done.cancelled():
@@ -173,7 +182,7 @@ class Engine:
                 _hand_over(stream, scores[i], run)
         self._schedule()
 
-    def _slot(self, stream: EngineStream) -> int:
+    def _slot(self, stream: EngineSlot) -> int:
         """The stream's row; a new one starts from zeros."""
         if stream.slot is None:
             if not self._free:
@@ -190,7 +199,7 @@ class Engine:
         self._slots *= 2
 
 
-def _hand_over(stream: EngineStream, scores: Samples, run: Run) -> None:
+def _hand_over(stream: EngineSlot, scores: Samples, run: InferenceTiming) -> None:
     try:
         stream.on_scores(scores, run)
     except Exception as error:  # the other streams of the run still get theirs

@@ -21,7 +21,7 @@ Samples = NDArray[np.float32]
 State = dict[str, NDArray[np.float32]]
 
 
-class BadModel(ValueError):
+class ModelError(ValueError):
     """The file is no model of this format; the message says what was expected and what came."""
 
 
@@ -51,24 +51,24 @@ class Metadata:
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
-            raise BadModel(f"format_version: expected {FORMAT_VERSION}, got {self.format_version}")
+            raise ModelError(f"format_version: expected {FORMAT_VERSION}, got {self.format_version}")
         if missing := set(self.keywords) - set(self.labels):
-            raise BadModel(f"keywords: expected some of {list(self.labels)}, got {sorted(missing)} too")
+            raise ModelError(f"keywords: expected some of {list(self.labels)}, got {sorted(missing)} too")
         if not (isinstance(self.hop, int) and isinstance(self.sample_rate, int) and 0 < self.hop <= self.sample_rate):
-            raise BadModel(f"hop: expected 1 to {self.sample_rate} samples, got {self.hop}")
+            raise ModelError(f"hop: expected 1 to {self.sample_rate} samples, got {self.hop}")
         if DEFAULT_SPEED not in self.speeds:
-            raise BadModel(f"speeds: expected {DEFAULT_SPEED!r} among them, got {sorted(self.speeds)}")
+            raise ModelError(f"speeds: expected {DEFAULT_SPEED!r} among them, got {sorted(self.speeds)}")
         for speed, modes in self.speeds.items():
             if set(modes) != set(MODES):
-                raise BadModel(f"speeds.{speed}: expected the modes {list(MODES)}, got {sorted(modes)}")
+                raise ModelError(f"speeds.{speed}: expected the modes {list(MODES)}, got {sorted(modes)}")
             for mode, thresholds in modes.items():
                 if set(thresholds) != set(self.labels):
-                    raise BadModel(
+                    raise ModelError(
                         f"speeds.{speed}.{mode}: expected a threshold for each of {list(self.labels)}, "
                         f"got {sorted(thresholds)}"
                     )
         if not (set(self.confirm_ms) <= set(self.speeds) and all(0 <= ms <= 1000 for ms in self.confirm_ms.values())):
-            raise BadModel(f"confirm_ms: expected 0 to 1000 for some of {sorted(self.speeds)}, got {self.confirm_ms}")
+            raise ModelError(f"confirm_ms: expected 0 to 1000 for some of {sorted(self.speeds)}, got {self.confirm_ms}")
 
     @property
     def frame_ms(self) -> float:
@@ -93,11 +93,11 @@ class Metadata:
             if key.name not in props:
                 if key.default_factory is not MISSING:  # models from before it was there
                     continue
-                raise BadModel(f"metadata: expected key {key.name!r}, got {sorted(props)}")
+                raise ModelError(f"metadata: expected key {key.name!r}, got {sorted(props)}")
             try:
                 value = json.loads(props[key.name])
             except json.JSONDecodeError as error:
-                raise BadModel(f"metadata {key.name}: expected JSON, got {props[key.name]!r}") from error
+                raise ModelError(f"metadata {key.name}: expected JSON, got {props[key.name]!r}") from error
             values[key.name] = tuple(value) if isinstance(value, list) and key.name != "curve" else value
         return cls(**values)
 
@@ -113,7 +113,7 @@ class Model:
         file = Path(path)
         file = file / "model.onnx" if file.is_dir() else file
         if not file.is_file():
-            raise BadModel(f"expected a model.onnx, got no such file: {file}")
+            raise ModelError(f"expected a model.onnx, got no such file: {file}")
         content = file.read_bytes()
         self.sha256 = hashlib.sha256(content).hexdigest()
         _refuse_changed(self.sha256, checksum_file(file))
@@ -138,14 +138,14 @@ class Model:
         try:
             scores, after = self.run(np.zeros((2, 3 * self.metadata.hop), np.float32), self.initial_state(2))
         except Exception as error:  # onnxruntime raises many kinds
-            raise BadModel(f"expected to run on audio [2, 3 * {self.metadata.hop}], got: {error}") from error
+            raise ModelError(f"expected to run on audio [2, 3 * {self.metadata.hop}], got: {error}") from error
         states = {name: (2, *shape) for name, shape in self._shapes.items()}
         expected = {"scores": (2, 3, len(self.metadata.labels)), **states}
         got = {"scores": scores.shape} | {name: array.shape for name, array in after.items()}
         if got != expected:
-            raise BadModel(f"shapes: expected {expected}, got {got}")
+            raise ModelError(f"shapes: expected {expected}, got {got}")
         if not np.allclose(scores.sum(axis=2), 1, atol=1e-3) or scores.min() < 0:
-            raise BadModel(f"scores: expected probabilities that sum to 1, got {scores[0, 0].tolist()}")
+            raise ModelError(f"scores: expected probabilities that sum to 1, got {scores[0, 0].tolist()}")
 
 
 def checksum_file(file: Path) -> Path:
@@ -156,7 +156,7 @@ def checksum_file(file: Path) -> Path:
 def _refuse_changed(sha256: str, file: Path) -> None:
     """A model without a checksum beside it is taken as it is."""
     if file.is_file() and (expected := file.read_text().split()[:1]) != [sha256]:
-        raise BadModel(f"{file}: expected a model of sha256 {' '.join(expected)}, got {sha256}")
+        raise ModelError(f"{file}: expected a model of sha256 {' '.join(expected)}, got {sha256}")
 
 
 def _open(content: bytes, file: Path) -> ort.InferenceSession:
@@ -168,7 +168,7 @@ def _open(content: bytes, file: Path) -> ort.InferenceSession:
     try:
         return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # onnxruntime raises many kinds
-        raise BadModel(f"{file}: expected an ONNX model, got: {error}") from error
+        raise ModelError(f"{file}: expected an ONNX model, got: {error}") from error
 
 
 def _state_shapes(session: ort.InferenceSession) -> dict[str, tuple[int, ...]]:
@@ -177,12 +177,12 @@ def _state_shapes(session: ort.InferenceSession) -> dict[str, tuple[int, ...]]:
     states = [name for name in inputs if name.startswith("state_")]
     outputs = {node.name for node in session.get_outputs()}
     if set(inputs) != {"audio", *states}:
-        raise BadModel(f"inputs: expected audio and state_*, got {sorted(inputs)}")
+        raise ModelError(f"inputs: expected audio and state_*, got {sorted(inputs)}")
     if outputs != {"scores", *(f"next_{name}" for name in states)}:
-        raise BadModel(f"outputs: expected scores and a next_ for each of {states}, got {sorted(outputs)}")
+        raise ModelError(f"outputs: expected scores and a next_ for each of {states}, got {sorted(outputs)}")
     for name in states:
         if not all(isinstance(size, int) for size in inputs[name].shape[1:]):
-            raise BadModel(f"{name}: expected [batch, fixed sizes...], got {inputs[name].shape}")
+            raise ModelError(f"{name}: expected [batch, fixed sizes...], got {inputs[name].shape}")
     return {name: tuple(inputs[name].shape[1:]) for name in states}
 
 
@@ -192,5 +192,5 @@ def _read_report(file: Path) -> dict[str, Any] | None:
     try:
         report: dict[str, Any] = json.loads(file.read_text())
     except json.JSONDecodeError as error:
-        raise BadModel(f"{file}: expected JSON, got: {error}") from error
+        raise ModelError(f"{file}: expected JSON, got: {error}") from error
     return report

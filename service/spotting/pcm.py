@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from service.spotting.audio import Samples, mono, refuse_no_audio
+from service.spotting.audio import Samples, check_amplitude, mono
 
 
 def _mulaw_table() -> Samples:
@@ -34,7 +34,7 @@ class PcmDecoder:
         whole = len(data) - len(data) % self._width
         self._waiting = data[whole:]
         samples = mono(self._samples(data[:whole]).reshape(-1, self._channels))
-        return refuse_no_audio(samples) if self._encoding == "pcm_f32le" else samples
+        return check_amplitude(samples) if self._encoding == "pcm_f32le" else samples
 
     @property
     def waiting(self) -> int:

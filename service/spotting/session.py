@@ -9,9 +9,9 @@ from typing import Any
 
 import numpy as np
 
-from service.spotting.audio import Resampler, Samples, refuse_no_audio
+from service.spotting.audio import Resampler, Samples, check_amplitude
 from service.spotting.config import ResolvedConfig, StreamConfig
-from service.spotting.decision import Continuous, Decision, Hit, Rule, Utterance
+from service.spotting.decision import ContinuousDecider, Decision, DecisionSettings, Hit, UtteranceDecider
 from service.spotting.events import Detection, Event, Message, Scores, Summary
 from service.spotting.model import Metadata
 from service.spotting.pcm import PcmDecoder
@@ -29,7 +29,9 @@ class Session:
         self._configure(config)
         self._decoder = PcmDecoder(config.encoding, config.channels)
         self._resampler = Resampler(config.sample_rate, model.sample_rate)
-        self._decision: Decision = Utterance(self._rule) if config.mode == "utterance" else Continuous(self._rule)
+        self._decision: Decision = (
+            UtteranceDecider(self._rule) if config.mode == "utterance" else ContinuousDecider(self._rule)
+        )
         self._detections = 0  # of the whole stream: the ids
         self._start()
 
@@ -49,7 +51,7 @@ class Session:
 
     def push_samples(self, samples: Samples) -> Samples:
         """The same from float32 mono samples at the stream's rate."""
-        return self._hear(refuse_no_audio(samples))
+        return self._hear(check_amplitude(samples))
 
     def flush(self) -> Samples:
         """The last hops: what is held back, then silence for the look-ahead. When all are scored, call `finish`."""
@@ -164,11 +166,11 @@ class Session:
         return Scores(frame, self._audio_time(frame), dict(zip(self._model.labels, values, strict=True)))
 
 
-def _rule(model: Metadata, config: ResolvedConfig) -> Rule:
+def _rule(model: Metadata, config: ResolvedConfig) -> DecisionSettings:
     allowed = set(config.keywords)
     if config.mode == "utterance":
         allowed |= set(model.labels) - set(model.keywords)
-    return Rule(
+    return DecisionSettings(
         thresholds=np.array([config.threshold[label] for label in model.labels], np.float32),
         allowed=np.array([label in allowed for label in model.labels]),
         rest=model.labels.index(UNKNOWN) if UNKNOWN in model.labels else None,

@@ -1,7 +1,7 @@
 """Detections and near misses, kept as WAV plus JSON to train on later. Off unless there is a directory for them.
 
-A stream's `Capture` holds its latest audio; `Captures` writes what is worth it on a thread of its own, so many bytes in
-all and no more. It is somebody's voice: files are for their owner only.
+A stream's `StreamCapture` holds its latest audio; `CaptureWriter` writes what is worth it on a thread of its own, so
+many bytes in all and no more. It is somebody's voice: files are for their owner only.
 """
 
 import json
@@ -25,7 +25,7 @@ from service.spotting.config import ResolvedConfig
 from service.spotting.decision import REARM
 from service.spotting.events import Detection, Message
 from service.spotting.model import Metadata
-from service.telemetry.logs import tell
+from service.telemetry.logs import log_event
 from service.telemetry.metrics import Metrics
 
 BEFORE_S, AFTER_S = 1.5, 0.5  # of audio around the decision
@@ -37,7 +37,7 @@ QUIET_S = 60.0  # between two lines of the log about a disk that takes nothing
 
 
 @dataclass(frozen=True)
-class Found:
+class CapturedEvent:
     """Something worth keeping, at `frame` of the stream since its last reset."""
 
     kind: str  # detection or near_miss
@@ -47,7 +47,7 @@ class Found:
     frame: int
 
 
-class Captures:
+class CaptureWriter:
     """The directory and its thread."""
 
     def __init__(self, directory: Path, max_bytes: int, metrics: Metrics) -> None:
@@ -101,19 +101,19 @@ class Captures:
     def _complain(self, reason: str) -> None:
         if monotonic() - self._told_at >= QUIET_S:
             self._told_at = monotonic()
-            tell("captures are not written", logging.WARNING, directory=str(self._directory), reason=reason)
+            log_event("captures are not written", logging.WARNING, directory=str(self._directory), reason=reason)
 
 
-def open_captures(settings: Settings, metrics: Metrics) -> Captures | None:
+def open_captures(settings: Settings, metrics: Metrics) -> CaptureWriter | None:
     if settings.capture_dir is None:
         return None
-    return Captures(settings.capture_dir, settings.max_capture_bytes, metrics)
+    return CaptureWriter(settings.capture_dir, settings.max_capture_bytes, metrics)
 
 
-class Capture:
+class StreamCapture:
     """One stream's latest audio, and what in it is worth keeping."""
 
-    def __init__(self, captures: Captures, session: str, model: Metadata, sha256: str) -> None:
+    def __init__(self, captures: CaptureWriter, session: str, model: Metadata, sha256: str) -> None:
         self._captures, self._model = captures, model
         self._about = {"session": session, "model": model.name, "version": model.version, "sha256": sha256}
         self._start()
@@ -122,8 +122,8 @@ class Capture:
         self._audio: deque[Samples] = deque()
         self._first = 0  # of the stream's samples, the first that is held
         self._scored = 0  # frames
-        self._found: list[Found] = []  # waiting for the audio after them
-        self._peaks: dict[str, Found] = {}  # near their threshold, and still there
+        self._found: list[CapturedEvent] = []  # waiting for the audio after them
+        self._peaks: dict[str, CapturedEvent] = {}  # near their threshold, and still there
 
     def push(self, hops: Samples) -> None:
         """Audio on its way to the model."""
@@ -133,7 +133,7 @@ class Capture:
         """An answer: of a keyword it is worth keeping."""
         if event.label in self._model.keywords:
             kind = "detection" if event.crossed else "near_miss"
-            self._found.append(Found(kind, event.label, event.score, event.threshold, event.frame))
+            self._found.append(CapturedEvent(kind, event.label, event.score, event.threshold, event.frame))
 
     def scored(self, scores: Samples, config: ResolvedConfig) -> None:
         """Scores of the next frames, [frames, labels]; their events were heard."""
@@ -163,13 +163,13 @@ class Capture:
         for frame, score in enumerate(scores.tolist(), self._scored):
             peak = self._peaks.get(label)
             if score >= max(NEAR * threshold, peak.score if peak else 0):
-                self._peaks[label] = Found("near_miss", label, score, threshold, frame)
+                self._peaks[label] = CapturedEvent("near_miss", label, score, threshold, frame)
             elif peak and score < REARM * threshold:
                 del self._peaks[label]
                 if peak.score < threshold:
                     self._found.append(peak)
 
-    def _keep(self, founds: list[Found]) -> None:
+    def _keep(self, founds: list[CapturedEvent]) -> None:
         if not founds:
             return
         rate, held = self._model.sample_rate, np.concatenate(self._audio)

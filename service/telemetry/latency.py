@@ -3,13 +3,13 @@
 from array import array
 from collections import deque
 
-from service.spotting.engine import Run
+from service.spotting.engine import InferenceTiming
 from service.spotting.events import Message
 
 NEWEST = 256  # decisions that the percentiles are over
 
 
-class Ledger:
+class LatencyTracker:
     """Times in are `time.perf_counter` seconds; times out are milliseconds."""
 
     def __init__(self, algorithmic_ms: float) -> None:
@@ -22,7 +22,7 @@ class Ledger:
         """A message came that makes it `frames` frames in all."""
         self._arrivals.append((frames, at))
 
-    def arrival(self, frame: int) -> float:
+    def pop_receive_time(self, frame: int) -> float:
         """When the message came that held the newest sample of `frame`. Frames are asked for in order."""
         while self._arrivals[0][0] <= frame:
             self._arrivals.popleft()
@@ -33,12 +33,12 @@ class Ledger:
         self._server_ms[self._decisions % NEWEST] = 1000 * seconds
         self._decisions += 1
 
-    def forget(self) -> None:
+    def reset(self) -> None:
         """The stream begins again: frames at 0, and nothing decided yet."""
         self._arrivals.clear()
         self._decisions = 0
 
-    def latency(self, arrived: float, run: Run, now: float) -> Message:
+    def latency(self, arrived: float, run: InferenceTiming, now: float) -> Message:
         """The `latency` of a detection: its parts up to `now`, the hand-over to the socket."""
         parts = {
             "algorithmic_ms": self._algorithmic_ms,

@@ -1,6 +1,6 @@
 """What an operator reads: lines of text, or of JSON, with the fields of the event beside its message.
 
-`tell("stream ended", session=..., code=...)`. No key and no audio is ever among them.
+`log_event("stream ended", session=..., code=...)`. No key and no audio is ever among them.
 """
 
 import json
@@ -13,7 +13,7 @@ from uvicorn.logging import DefaultFormatter
 log = logging.getLogger("service")
 
 
-def tell(message: str, level: int = logging.INFO, cause: BaseException | None = None, **fields: Any) -> None:
+def log_event(message: str, level: int = logging.INFO, cause: BaseException | None = None, **fields: Any) -> None:
     """One line; fields that are None are left out."""
     known = {name: value for name, value in fields.items() if value is not None}
     log.log(level, message, exc_info=cause, extra={"fields": known})

@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, Proc
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.spotting.classify import Result
-from service.spotting.engine import Run
+from service.spotting.engine import InferenceTiming
 from service.spotting.events import Message
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
@@ -44,7 +44,7 @@ class Metrics:
         info = "1: a model that is served, 0: one that was"
         self._info = Gauge("kws_model_info", info, told, registry=registry, multiprocess_mode="livemax")
         self._models: list[tuple[str, ...]] = []
-        self._run: Run | None = None  # the latest
+        self._run: InferenceTiming | None = None  # the latest
 
     def models(self, described: list[Message]) -> None:
         """These are served now, as /v1/models describes them."""
@@ -54,7 +54,7 @@ class Metrics:
         for labels in self._models:
             self._info.labels(*labels).set(1)
 
-    def decided(self, run: Run, arrived: float, now: float) -> None:
+    def decided(self, run: InferenceTiming, arrived: float, now: float) -> None:
         """The scores of a stream in a run led to a decision; the first stream of a run has waited longest."""
         if run is not self._run:
             self._run = run

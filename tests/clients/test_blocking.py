@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from clients.blocking import connect
-from clients.connection import ServerError, Unreachable
+from clients.connection import ServerError, ServerUnreachableError
 from service.spotting.spotter import Spotter
 from tests.support.server import Running
 from tests.support.speech import say
@@ -61,7 +61,10 @@ def test_no_thread_is_left(server: Running) -> None:
 
 
 def test_refusals_are_those_of_the_other() -> None:
-    with pytest.raises(Unreachable, match="expected a server at ws://127.0.0.1:1/"), connect("ws://127.0.0.1:1/"):
+    with (
+        pytest.raises(ServerUnreachableError, match="expected a server at ws://127.0.0.1:1/"),
+        connect("ws://127.0.0.1:1/"),
+    ):
         pass
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from websockets.asyncio.server import serve
 
-from clients.connection import ConnectionLost, ServerError, Unreachable, connect, encode
+from clients.connection import ConnectionLost, ServerError, ServerUnreachableError, connect, encode
 from service.spotting.pcm import PcmDecoder
 from tests.support.fake_server import Peer, detection, fake_server, until_flush
 
@@ -129,9 +129,9 @@ async def test_a_connection_that_breaks_off_is_told_from_one_that_ends() -> None
 async def test_nobody_there() -> None:
     async with fake_server(until_flush) as (url, _):
         pass
-    with pytest.raises(Unreachable, match=f"expected a server at {url}, got: "):
+    with pytest.raises(ServerUnreachableError, match=f"expected a server at {url}, got: "):
         await connect(url)
-    with pytest.raises(Unreachable, match="expected an address such as ws://.*, got 'localhost:8000'"):
+    with pytest.raises(ServerUnreachableError, match="expected an address such as ws://.*, got 'localhost:8000'"):
         await connect("localhost:8000")
 
 

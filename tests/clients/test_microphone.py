@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from clients import microphone as module
-from clients.microphone import Microphone, NoMicrophone, devices
+from clients.microphone import Microphone, MicrophoneError, devices
 
 
 class FakePortAudio:
@@ -95,12 +95,17 @@ async def test_the_device_is_asked_for_its_own_rate_up_to_the_highest(
 
 async def test_a_device_that_falls_silent_is_told(portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "STALLED_S", 0.05)
-    with Microphone() as microphone, pytest.raises(NoMicrophone, match="expected audio from USB headset, got none for"):
+    with (
+        Microphone() as microphone,
+        pytest.raises(MicrophoneError, match="expected audio from USB headset, got none for"),
+    ):
         await anext(microphone)
 
 
 async def test_a_device_that_is_not_there_is_told(portaudio: FakePortAudio) -> None:
-    with pytest.raises(NoMicrophone, match="expected a microphone 7, got: No input device matching 7; --list-devices"):
+    with pytest.raises(
+        MicrophoneError, match="expected a microphone 7, got: No input device matching 7; --list-devices"
+    ):
         Microphone(7)
 
 
@@ -110,7 +115,7 @@ def test_devices_lists_those_that_hear(portaudio: FakePortAudio) -> None:
 
 def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
-    with pytest.raises(NoMicrophone, match=r"expected the package sounddevice, .* pip install '\.\[microphone\]'"):
+    with pytest.raises(MicrophoneError, match=r"expected the package sounddevice, .* pip install '\.\[microphone\]'"):
         list(devices())
 
 
@@ -118,5 +123,7 @@ def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     monkeypatch.setattr(ctypes.util, "find_library", lambda _: None)
-    with pytest.raises(NoMicrophone, match="expected the PortAudio library, got none: apt-get install libportaudio2"):
+    with pytest.raises(
+        MicrophoneError, match="expected the PortAudio library, got none: apt-get install libportaudio2"
+    ):
         list(devices())

@@ -8,10 +8,10 @@ import pytest
 import soundfile
 from websockets.exceptions import ConnectionClosed
 
-from clients.connection import ConnectionLost, Event, ServerError, Unreachable
+from clients.connection import ConnectionLost, Event, ServerError, ServerUnreachableError
 from clients.player import Options, Player
 from clients.sound_file import Recording
-from service.spotting.audio import BadAudio
+from service.spotting.audio import AudioError
 from tests.support.fake_server import SUMMARY, Peer, detection, fake_server, until_flush
 
 
@@ -150,7 +150,7 @@ async def test_a_stream_that_ends_without_a_summary_is_no_success(tmp_path: Path
     async with fake_server(badly) as (url, _):
         with pytest.raises(ConnectionLost, match="expected the stream to stay open"):
             await play(url, path)
-    with pytest.raises(Unreachable):
+    with pytest.raises(ServerUnreachableError):
         await play(url, path)
 
 
@@ -159,7 +159,7 @@ async def test_a_file_that_breaks_off_ends_its_stream(tmp_path: Path) -> None:
     bad.write_bytes(bad.read_bytes()[:-4000])
     events: list[Event] = []
     async with fake_server(until_closed) as (url, peers), Player(Options(url, realtime=False)) as player:
-        with pytest.raises(BadAudio):
+        with pytest.raises(AudioError):
             await player.play(Recording(bad), events.append)
         await player.play(Recording(good), events.append)
     assert events == [SUMMARY]

@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from clients.sound_file import Recording
-from service.spotting.audio import BadAudio
+from service.spotting.audio import AudioError
 from service.spotting.classify import classify_encoded
 from service.spotting.model import Model
 
@@ -43,15 +43,15 @@ def write_bad(folder: Path) -> list[Path]:
 def test_what_is_refused_is_refused_in_the_words_of_the_server(tmp_path: Path, model: Model) -> None:
     paths = write_bad(tmp_path)
     for path, result in zip(paths, classify_encoded(model, [(path.name, path) for path in paths]), strict=True):
-        with pytest.raises(BadAudio) as refused:
+        with pytest.raises(AudioError) as refused:
             Recording(path)
         assert str(refused.value) == result["error"]["message"], path
 
 
 def test_no_file(tmp_path: Path) -> None:
-    with pytest.raises(BadAudio, match="^expected a file, got: No such file or directory$"):
+    with pytest.raises(AudioError, match="^expected a file, got: No such file or directory$"):
         Recording(tmp_path / "none.wav")
-    with pytest.raises(BadAudio, match="^expected a file, got: Is a directory$"):
+    with pytest.raises(AudioError, match="^expected a file, got: Is a directory$"):
         Recording(tmp_path)
 
 
@@ -60,5 +60,5 @@ def test_damage_in_the_middle_is_told(tmp_path: Path) -> None:
     soundfile.write(path, np.tile(SAMPLES, (20, 1)), 44100)
     content = bytearray(path.read_bytes())
     path.write_bytes(content[: len(content) // 2])
-    with pytest.raises(BadAudio, match="expected "):
+    with pytest.raises(AudioError, match="expected "):
         list(Recording(path).blocks(0.04))

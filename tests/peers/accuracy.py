@@ -22,9 +22,9 @@ from service.spotting.model import Model
 from tests.peers.engines import MODEL
 from tests.peers.environment import FOLDER, PEERS, hear, peers_python
 from training.cli import add_data, add_running_speech, add_surroundings
-from training.data.corpus import Material, Word, read_material
+from training.data.corpus import Corpus, WordSpan, read_material
 from training.evaluation import stream_scores as hearing
-from training.evaluation.matching import figures, judge
+from training.evaluation.matching import figures, match_detections
 from training.evaluation.stream_scores import Detected
 from training.evaluation.streams import streams_of, sweep
 from training.model.frontend import SAMPLE_RATE
@@ -40,14 +40,14 @@ Told = Callable[[Samples, str], list[Detected]]
 Row = dict[str, Any]
 
 
-def ours(model: Model, material: Material, hours: float) -> list[Row]:
+def ours(model: Model, material: Corpus, hours: float) -> list[Row]:
     """A row a threshold scale of `balanced`."""
     streams = streams_of(material, hours, seed=0)
     points = sweep(model, hearing.hear(model, {name: streams[name] for name in STREAMS}))
     return [row(model.metadata.name, f"balanced {point['scale']:+g}", point) for point in points]
 
 
-def theirs(told: Told, keywords: Sequence[str], material: Material, hours: float) -> list[Row]:
+def theirs(told: Told, keywords: Sequence[str], material: Corpus, hours: float) -> list[Row]:
     """A row a threshold of PocketSphinx, two streams at a time."""
     streams = {name: stream for name, stream in streams_of(material, hours, seed=0).items() if name in STREAMS}
     heard = {name: list(scenes) for name, scenes in streams.items()}
@@ -57,7 +57,7 @@ def theirs(told: Told, keywords: Sequence[str], material: Material, hours: float
     def point(threshold: str) -> Row:
         found = {}
         for name in STREAMS:
-            verdicts = judge(words[name], told(audio[name], threshold))
+            verdicts = match_detections(words[name], told(audio[name], threshold))
             found[name] = figures(words[name], verdicts, len(audio[name]) / SAMPLE_RATE, keywords)
         return row(f"PocketSphinx {PEERS['pocketsphinx']}", threshold, found)
 
@@ -65,7 +65,7 @@ def theirs(told: Told, keywords: Sequence[str], material: Material, hours: float
         return list(pool.map(point, THRESHOLDS))
 
 
-def said(scenes: Sequence[Any]) -> Iterator[Word]:
+def said(scenes: Sequence[Any]) -> Iterator[WordSpan]:
     """The words of scenes that follow each other."""
     length = 0
     for scene in scenes:

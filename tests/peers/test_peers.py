@@ -18,7 +18,7 @@ from tests.peers.engines import MOST_LISTED, OpenWakeWord, PocketSphinx, RankCod
 from tests.peers.worker import CHUNK, run
 from tests.support.speech import pcm, say
 from tests.support.tone_model import RATE
-from training.data.corpus import Material, Spoken, Word
+from training.data.corpus import Corpus, Utterance, WordSpan
 from training.evaluation.stream_scores import Detected
 from training.evaluation.streams import streams_of
 
@@ -140,9 +140,9 @@ def test_the_command_writes_a_table_and_its_figures(
 
 
 def test_what_pocketsphinx_tells_is_judged_by_the_words_of_the_streams() -> None:
-    word = Spoken((8000 * np.sin(np.arange(RATE))).astype(np.int16), (Word("yes", 0.3, 0.7, "keyword"),))
-    speech = Spoken(word.samples, (Word("", 0.0, 1.0, "speech"),))
-    material = Material({"yes": [word]}, {}, [speech], np.ones(RATE, np.float32), np.zeros((0, 1), np.float32))
+    word = Utterance((8000 * np.sin(np.arange(RATE))).astype(np.int16), (WordSpan("yes", 0.3, 0.7, "keyword"),))
+    speech = Utterance(word.samples, (WordSpan("", 0.0, 1.0, "speech"),))
+    material = Corpus({"yes": [word]}, {}, [speech], np.ones(RATE, np.float32), np.zeros((0, 1), np.float32))
     hours = 0.01
 
     def told(audio: np.ndarray, threshold: str) -> list[Detected]:

@@ -14,7 +14,7 @@ from fastapi import FastAPI
 
 from service.commands.serve import server_config
 from service.server.app import create_app
-from service.server.uvicorn_protocols import Server
+from service.server.uvicorn_protocols import DrainingServer
 from service.settings import Settings
 
 
@@ -44,7 +44,7 @@ def serving(models_dir: Path, default_model: str = "tones", **settings: object) 
     app = create_app(chosen)
     config = server_config(chosen)
     config.app, config.factory = app, False
-    server = Server(config, app.state.backend.drain)
+    server = DrainingServer(config, app.state.backend.drain)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

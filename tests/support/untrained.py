@@ -5,7 +5,7 @@ import torch
 
 from service.spotting.model import Metadata
 from tests.support.tone_model import METADATA
-from training.model.export import Spotter
+from training.model.export import ExportedStep
 from training.model.frontend import FrontEndSettings, LogMel
 from training.model.network import Network, NetworkSettings
 
@@ -15,9 +15,9 @@ NETWORKS = {
 }
 
 
-def spotter_and_metadata(name: str) -> tuple[Spotter, Metadata]:
+def spotter_and_metadata(name: str) -> tuple[ExportedStep, Metadata]:
     torch.manual_seed(0)
-    spotter = Spotter(LogMel(FrontEndSettings()), Network(NETWORKS[name]))
+    spotter = ExportedStep(LogMel(FrontEndSettings()), Network(NETWORKS[name]))
     with torch.no_grad():
         spotter.network.output.weight *= 5
     return spotter, Metadata(**{**vars(METADATA), "hop": 160 * NETWORKS[name].stride, "window": 400})

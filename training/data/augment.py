@@ -64,9 +64,9 @@ class Augmenter:
         """Clips [batch, samples] as if spoken faster, a little earlier or later, and in other surroundings."""
         s, batch = self.settings, len(clips)
         rate, shift = 2 * self.uniform(2, batch) - 1
-        return self.surround(resample(clips, 1 + s.speed * rate, s.shift_s * SAMPLE_RATE * shift))
+        return self.apply_acoustics(resample(clips, 1 + s.speed * rate, s.shift_s * SAMPLE_RATE * shift))
 
-    def surround(self, clips: Tensor) -> Tensor:
+    def apply_acoustics(self, clips: Tensor) -> Tensor:
         """The same [batch, samples] as if spoken elsewhere, through another microphone, in noise."""
         s, rand, batch = self.settings, self.uniform, len(clips)
         clips = self.room_and_colour(clips)

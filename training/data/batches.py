@@ -7,7 +7,7 @@ import torch
 from torch import Generator, Tensor
 
 from training.data.augment import Augmenter, Masks
-from training.data.corpus import Material
+from training.data.corpus import Corpus
 from training.model.frontend import LogMel
 
 SILENCE_SHARE = 0.08  # of each batch
@@ -20,16 +20,16 @@ class ClipSet(NamedTuple):
     targets: Tensor
 
 
-class Data(NamedTuple):
+class TrainingData(NamedTuple):
     about: str  # what it is, for facts and model cards
     train: ClipSet
     validation: ClipSet
     noise: Tensor  # float16 samples [n]
     rooms: Tensor  # impulse responses [rooms, taps]
-    material: Material  # of streams
+    material: Corpus  # of streams
 
 
-class Order(NamedTuple):
+class EpochSampler(NamedTuple):
     """The order in which clips are learnt from: those of keywords all, of the others at most as many.
 
     Few clips are gone over again until there are `least` batches, each time with more of the others.
@@ -62,7 +62,7 @@ class Order(NamedTuple):
         return rows[keyword | ((~keyword).cumsum(0) <= keyword.sum())]
 
 
-class Features:
+class LazyFeatures:
     """Augmented features [batch, frames, bands], made of samples as they are asked for: `features[rows, start:stop]`.
 
     So a sequence that has answered costs no more features either.
@@ -86,7 +86,7 @@ class Features:
 
 def batch_features(
     clips: ClipSet, rows: Tensor, silence_label: int, augmenter: Augmenter, front_end: LogMel
-) -> tuple[Features, Tensor]:
+) -> tuple[LazyFeatures, Tensor]:
     """Augmented features and targets [batch] of some clips and some generated silence."""
     device = augmenter.noise.device
     samples = clips.samples[rows].to(device).float() / 32768
@@ -96,11 +96,11 @@ def batch_features(
     samples = torch.cat([augmenter.samples(samples), silence])
     s = front_end.settings
     masks = augmenter.masks(len(samples), samples.shape[1] // s.hop, s.bands)
-    return Features(samples, masks, front_end), targets
+    return LazyFeatures(samples, masks, front_end), targets
 
 
-def stream_features(samples: Tensor, augmenter: Augmenter, front_end: LogMel) -> Features:
+def stream_features(samples: Tensor, augmenter: Augmenter, front_end: LogMel) -> LazyFeatures:
     """Augmented features of streams [batch, samples], whose words stay where they are."""
     s = front_end.settings
     masks = augmenter.masks(len(samples), samples.shape[1] // s.hop, s.bands)
-    return Features(augmenter.surround(samples), masks, front_end)
+    return LazyFeatures(augmenter.apply_acoustics(samples), masks, front_end)

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from training.data import recordings as sc
-from training.data.corpus import Spoken
+from training.data.corpus import Utterance
 
 LEAST_CLIPS, LEAST_SPEAKERS = 50, 10  # of a keyword
 ALIKE = 2  # letters that two words begin with
@@ -87,7 +87,7 @@ def by_sound(clips: Sequence[sc.Clip], samples: Sequence[Samples]) -> Iterator[s
         yield f"{len(names)} recordings are {what} ({names[0]})"
 
 
-def by_length(words: Mapping[str, Sequence[Spoken]], keywords: Sequence[str]) -> Iterator[str]:
+def by_length(words: Mapping[str, Sequence[Utterance]], keywords: Sequence[str]) -> Iterator[str]:
     """Keywords that may not fit in a clip."""
     for keyword in keywords:
         lengths = [spoken.words[0].end_s - spoken.words[0].start_s for spoken in words[keyword]]

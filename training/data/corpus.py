@@ -28,7 +28,7 @@ Kind = Literal["keyword", "other", "part", "speech", "inside"]
 
 
 @dataclass(frozen=True)
-class Word:
+class WordSpan:
     """A word that is said from `start_s` to `end_s`.
 
     `keyword` and `other` are single words; a `part` is the beginning of a keyword; `speech` is a piece of running
@@ -42,42 +42,44 @@ class Word:
     kind: Kind
     share: float = 1.0  # of the word that is said
 
-    def later(self, seconds: float) -> "Word":
+    def later(self, seconds: float) -> "WordSpan":
         return replace(self, start_s=self.start_s + seconds, end_s=self.end_s + seconds)
 
 
 @dataclass(frozen=True)
-class Spoken:
+class Utterance:
     """A recording and the words in it: one of a clip; of running speech itself and the keywords inside it."""
 
     samples: Int16s
-    words: tuple[Word, ...]
+    words: tuple[WordSpan, ...]
     text: tuple[str, ...] = field(default=(), repr=False)  # of running speech: every word
 
 
 @dataclass(frozen=True)
-class Material:
-    keywords: dict[str, list[Spoken]]
-    others: dict[str, list[Spoken]]
-    speech: list[Spoken]
+class Corpus:
+    keywords: dict[str, list[Utterance]]
+    others: dict[str, list[Utterance]]
+    speech: list[Utterance]
     noise: Floats  # samples of all recordings end to end
     rooms: Floats  # impulse responses [rooms, taps]
-    hard: dict[str, list[Spoken]] = field(default_factory=dict)  # other words and speech to be said more often
+    hard: dict[str, list[Utterance]] = field(default_factory=dict)  # other words and speech to be said more often
 
 
 def read_material(
     folder: Path, keywords: Sequence[str], split: str,
     noise: Sequence[Path] = (), rooms: Sequence[Path] = (), speech: Sequence[Path] = (),
-) -> Material:  # fmt: skip
+) -> Corpus:  # fmt: skip
     """All of a split; raises BadData for a keyword without clips, or without noise."""
     words = spoken(*sc.read_clips(sc.find_clips(folder, split))[:2], keywords)
     if missing := set(keywords) - set(words):
-        raise sc.BadData(f"{folder}: expected clips of every keyword for {split}, found none of {sorted(missing)}")
+        raise sc.DatasetError(f"{folder}: expected clips of every keyword for {split}, found none of {sorted(missing)}")
     backgrounds = sc.read_recordings([folder / sc.BACKGROUND, *noise], split)
     if not backgrounds:
-        raise sc.BadData(f"expected background recordings for {split}, found none in {folder / sc.BACKGROUND}, {noise}")
+        raise sc.DatasetError(
+            f"expected background recordings for {split}, found none in {folder / sc.BACKGROUND}, {noise}"
+        )
     responses = [sc.direct_sound_first(response) for response in sc.read_recordings(rooms, split)]
-    return Material(
+    return Corpus(
         {word: clips for word, clips in words.items() if word in keywords},
         {word: clips for word, clips in words.items() if word not in keywords},
         [spoken for part in speech for spoken in read_speech(part, keywords, split)],
@@ -86,30 +88,32 @@ def read_material(
     )
 
 
-def spoken(clips: Sequence[sc.Clip], samples: Sequence[Floats], keywords: Sequence[str]) -> dict[str, list[Spoken]]:
+def spoken(clips: Sequence[sc.Clip], samples: Sequence[Floats], keywords: Sequence[str]) -> dict[str, list[Utterance]]:
     """Clips by their word."""
-    words: dict[str, list[Spoken]] = {}
+    words: dict[str, list[Utterance]] = {}
     for clip, audio in zip(clips, samples, strict=True):
         words.setdefault(clip.word, []).append(single(audio, clip.word, clip.word in keywords))
     return words
 
 
-def single(samples: Floats, word: str, is_keyword: bool) -> Spoken:
+def single(samples: Floats, word: str, is_keyword: bool) -> Utterance:
     """A clip with its one word, brought to LOUDNESS."""
     start, end = endpoints(samples)
     gain = gain_to_loudness(samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)])
-    return Spoken(faded(as_int16(samples * gain)), (Word(word, start, end, "keyword" if is_keyword else "other"),))
+    return Utterance(
+        faded(as_int16(samples * gain)), (WordSpan(word, start, end, "keyword" if is_keyword else "other"),)
+    )
 
 
-def read_speech(folder: Path, keywords: Sequence[str], split: str | None = None) -> Iterator[Spoken]:
+def read_speech(folder: Path, keywords: Sequence[str], split: str | None = None) -> Iterator[Utterance]:
     """Running speech of a split or of all: `train/` and `dev/` with a folder a speaker, and two tables of words.
 
     `dev/` is for test; of the speakers of `train/` some are for validation. Recordings with a keyword that
     `keyword_times.tsv` has no times for are left out.
     """
-    times: dict[str, list[Word]] = {}
+    times: dict[str, list[WordSpan]] = {}
     for row in read_table(folder / "keyword_times.tsv"):
-        word = Word(row["word"], float(row["start_s"]), float(row["end_s"]), "inside")
+        word = WordSpan(row["word"], float(row["start_s"]), float(row["end_s"]), "inside")
         times.setdefault(row["file"], []).append(word)
     timed = {word.word for words in times.values() for word in words}
     texts = {row["file"]: tuple(row["text"].lower().split()) for row in read_table(folder / "transcripts.tsv")}
@@ -121,13 +125,13 @@ def read_speech(folder: Path, keywords: Sequence[str], split: str | None = None)
     with ThreadPoolExecutor() as pool:
         for file, samples in zip(files, pool.map(lambda file: read_audio(folder / file), files), strict=True):
             inside = sorted((w for w in times.get(file, ()) if w.word in keywords), key=lambda word: word.start_s)
-            whole = Word(file, 0.0, len(samples) / SAMPLE_RATE, "speech")
-            yield Spoken(faded(as_int16(samples * gain_to_loudness(samples))), (whole, *inside), texts[file])
+            whole = WordSpan(file, 0.0, len(samples) / SAMPLE_RATE, "speech")
+            yield Utterance(faded(as_int16(samples * gain_to_loudness(samples))), (whole, *inside), texts[file])
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
-        raise sc.BadData(f"{path}: expected the words of running speech, tab-separated, found no such file")
+        raise sc.DatasetError(f"{path}: expected the words of running speech, tab-separated, found no such file")
     with path.open(newline="") as file:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from training.data.corpus import Floats, Spoken, Word
+from training.data.corpus import Floats, Utterance, WordSpan
 from training.data.endpoints import endpoints
 from training.model.frontend import SAMPLE_RATE
 
@@ -29,7 +29,7 @@ class Error(NamedTuple):
     end: float | None
 
 
-def agreement(recordings: Iterable[Spoken], noise: Floats, rng: Generator) -> dict[str, Any]:
+def agreement(recordings: Iterable[Utterance], noise: Floats, rng: Generator) -> dict[str, Any]:
     """Median error and share of near ones of starts and ends, for each way."""
     ways = [*(f"laid in noise, {snr} dB" for snr in SNRS_DB), "beside a pause"]
     errors: dict[str, list[Error]] = {way: [] for way in ways}
@@ -56,7 +56,7 @@ def laid_in_noise(word: Floats, noise: Floats, snr_db: float, rng: Generator) ->
     return Error(start - place / SAMPLE_RATE, end - (place + len(word)) / SAMPLE_RATE)
 
 
-def beside_a_pause(samples: Floats, words: Sequence[Word], text: Sequence[str]) -> Iterator[Error]:
+def beside_a_pause(samples: Floats, words: Sequence[WordSpan], text: Sequence[str]) -> Iterator[Error]:
     """Of the first and the last word of a recording, if these are among the words with times."""
     if not words:
         return

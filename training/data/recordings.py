@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from service.spotting.audio import BadAudio, read_audio
+from service.spotting.audio import AudioError, read_audio
 from training.data.endpoints import LEAST_DB, endpoints, levels
 from training.model.frontend import SAMPLE_RATE
 
@@ -36,7 +36,7 @@ class Clip:
     speaker: str  # empty where the name does not tell
 
 
-class BadData(ValueError):
+class DatasetError(ValueError):
     """The data are not as training needs them; the message names the folder or file, what was expected, what came."""
 
 
@@ -80,7 +80,7 @@ def percent_of(name: str) -> float:
 def all_clips(folder: Path) -> Iterator[Clip]:
     """Every clip, sorted by word and name. Raises BadData where there is no folder."""
     if not folder.is_dir():
-        raise BadData(f"{folder}: expected a folder with a folder of recordings for each word")
+        raise DatasetError(f"{folder}: expected a folder with a folder of recordings for each word")
     words = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith(("_", ".")))
     for word in words:
         for path in sorted(word.iterdir()):
@@ -92,7 +92,7 @@ def find_clips(folder: Path, split: str) -> list[Clip]:
     """Every clip of a split. Raises BadData for a folder that has none."""
     clips = [clip for clip in all_clips(folder) if split_of(clip.path.name) == split]
     if not clips:
-        raise BadData(f"{folder}: expected WORD/RECORDING with {sorted(SUFFIXES)}, found none for {split}")
+        raise DatasetError(f"{folder}: expected WORD/RECORDING with {sorted(SUFFIXES)}, found none for {split}")
     return clips
 
 
@@ -116,7 +116,7 @@ def read_clips(clips: Sequence[Clip]) -> tuple[list[Clip], list[NDArray[np.float
 def read_or_reason(clip: Clip) -> NDArray[np.float32] | str:
     try:
         samples = read_audio(clip.path)
-    except BadAudio as error:
+    except AudioError as error:
         return f"{clip.path}: {error}"
     if not SHORTEST_S <= len(samples) / SAMPLE_RATE <= LONGEST_S:
         return f"{clip.path}: expected {SHORTEST_S} to {LONGEST_S:g} s, got {len(samples) / SAMPLE_RATE:.2f} s"

@@ -11,14 +11,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.random import Generator
 
-from training.data.corpus import LOUDNESS, Floats, Material, Spoken, Word, as_int16, faded
+from training.data.corpus import LOUDNESS, Corpus, Floats, Utterance, WordSpan, as_int16, faded
 from training.model.frontend import SAMPLE_RATE
 
 SCENE_S = 28.0  # at least; one room, one microphone, one noise. Nearly always under 2 ** 19 samples
 
 
 @dataclass(frozen=True)
-class TalkSettings:
+class MixSettings:
     """What is said, and how; a range is drawn from anew for each utterance."""
 
     keyword: float = 0.4  # share of the utterances; what the material lacks leaves its share to the others
@@ -34,7 +34,7 @@ class TalkSettings:
 
 
 @dataclass(frozen=True)
-class Surroundings:
+class AcousticConditions:
     """Where it is said; a range is drawn from anew for each scene."""
 
     room: float = 0.5  # share of scenes in a room
@@ -43,15 +43,15 @@ class Surroundings:
     level_db: tuple[float, float] = (-40.0, -14.0)  # root mean square of a word, full scale 0
 
 
-class Utterance(NamedTuple):
+class StreamPart(NamedTuple):
     gap_s: float  # from the end of what was said before
     gain: float
-    spoken: Spoken
+    spoken: Utterance
 
 
 class Scene(NamedTuple):
     samples: Floats
-    words: tuple[Word, ...]  # in order of their starts
+    words: tuple[WordSpan, ...]  # in order of their starts
 
     def cut(self, samples: int) -> "Scene":
         """The first samples of it, with the words that begin in them."""
@@ -59,7 +59,7 @@ class Scene(NamedTuple):
         return Scene(self.samples[:samples], tuple(word for word in self.words if word.start_s < seconds))
 
 
-def talk(material: Material, settings: TalkSettings, rng: Generator) -> Iterator[Utterance]:
+def talk(material: Corpus, settings: MixSettings, rng: Generator) -> Iterator[StreamPart]:
     """Without end: keywords, other words, beginnings of keywords and pieces of running speech at random."""
     shares = {"keyword": settings.keyword, "part": settings.part}
     shares |= {"other": settings.other} if material.others else {}
@@ -68,15 +68,15 @@ def talk(material: Material, settings: TalkSettings, rng: Generator) -> Iterator
     while True:
         kind = kinds[rng.choice(len(kinds), p=weights)]
         gap, gain = rng.uniform(*settings.gap_s), 10 ** (rng.uniform(*settings.gain_db) / 20)
-        yield Utterance(gap, gain, say(kind, material, settings, rng))
+        yield StreamPart(gap, gain, say(kind, material, settings, rng))
 
 
-def say(kind: str, material: Material, settings: TalkSettings, rng: Generator) -> Spoken:
+def say(kind: str, material: Corpus, settings: MixSettings, rng: Generator) -> Utterance:
     """Something of a kind. Keywords are equally likely; other words by the root of their clips: some have only one."""
     if (hard := material.hard.get(kind)) and rng.random() < settings.hard:
         return hard[rng.integers(len(hard))]
     if kind == "noise":
-        return Spoken(as_int16(background(int(settings.noise_s * SAMPLE_RATE), material, rng)), ())
+        return Utterance(as_int16(background(int(settings.noise_s * SAMPLE_RATE), material, rng)), ())
     if kind == "speech":
         return piece(material.speech[rng.integers(len(material.speech))], rng.uniform(*settings.speech_s), rng)
     words = list((material.others if kind == "other" else material.keywords).values())
@@ -86,21 +86,21 @@ def say(kind: str, material: Material, settings: TalkSettings, rng: Generator) -
     return beginning(spoken, rng.uniform(*settings.part_share)) if kind == "part" else spoken
 
 
-def beginning(spoken: Spoken, share: float) -> Spoken:
+def beginning(spoken: Utterance, share: float) -> Utterance:
     """The first share of a clip's word, cut off there."""
     word = spoken.words[0]
     end_s = word.start_s + share * (word.end_s - word.start_s)
     samples = spoken.samples[: int(end_s * SAMPLE_RATE)]
-    return Spoken(faded(samples), (replace(word, end_s=end_s, kind="part", share=share),))
+    return Utterance(faded(samples), (replace(word, end_s=end_s, kind="part", share=share),))
 
 
-def piece(spoken: Spoken, seconds: float, rng: Generator) -> Spoken:
+def piece(spoken: Utterance, seconds: float, rng: Generator) -> Utterance:
     """So many seconds from anywhere in a recording; words at its edges are cut with it."""
     start_s = rng.uniform(0, max(0.0, len(spoken.samples) / SAMPLE_RATE - seconds))
     samples = spoken.samples[int(start_s * SAMPLE_RATE) : int((start_s + seconds) * SAMPLE_RATE)]
     length_s = len(samples) / SAMPLE_RATE
     words = [word.later(-start_s) for word in spoken.words]
-    return Spoken(
+    return Utterance(
         faded(samples),
         tuple(
             replace(word, start_s=max(0.0, word.start_s), end_s=min(length_s, word.end_s))
@@ -110,19 +110,19 @@ def piece(spoken: Spoken, seconds: float, rng: Generator) -> Spoken:
     )
 
 
-def reading(material: Material, rng: Generator) -> Iterator[Utterance]:
+def reading(material: Corpus, rng: Generator) -> Iterator[StreamPart]:
     """All running speech of the material once, in random order."""
     for index in rng.permutation(len(material.speech)):
-        yield Utterance(rng.uniform(0.2, 1.0), 1.0, material.speech[index])
+        yield StreamPart(rng.uniform(0.2, 1.0), 1.0, material.speech[index])
 
 
-def compose(utterances: Iterator[Utterance], seconds: float) -> Scene:
+def compose(utterances: Iterator[StreamPart], seconds: float) -> Scene:
     """The next utterances until so many seconds are full, whole: the scene lasts until the last of them is over.
 
     The silence at the edges of clips overlaps with their neighbours; gaps are between the words.
     """
-    placed: list[tuple[int, Utterance]] = []
-    words: list[Word] = []
+    placed: list[tuple[int, StreamPart]] = []
+    words: list[WordSpan] = []
     at_s = 0.0
     while at_s < seconds and (utterance := next(utterances, None)):
         shift = round((at_s + utterance.gap_s - utterance.spoken.words[0].start_s) * SAMPLE_RATE)
@@ -137,21 +137,23 @@ def compose(utterances: Iterator[Utterance], seconds: float) -> Scene:
 
 
 def scenes(
-    utterances: Iterator[Utterance], surroundings: Surroundings, material: Material, rng: Generator
+    utterances: Iterator[StreamPart], surroundings: AcousticConditions, material: Corpus, rng: Generator
 ) -> Iterator[Scene]:
     """The utterances, scene by scene, each in surroundings of its own, until there are none left."""
     while len((scene := compose(utterances, SCENE_S)).samples):
-        yield Scene(surround(scene.samples, surroundings, material, rng), scene.words)
+        yield Scene(apply_acoustics(scene.samples, surroundings, material, rng), scene.words)
 
 
-def noises(surroundings: Surroundings, material: Material, rng: Generator) -> Iterator[Scene]:
+def noises(surroundings: AcousticConditions, material: Corpus, rng: Generator) -> Iterator[Scene]:
     """Without end: noise and music where words would be."""
     for_itself = replace(surroundings, snr_db=None)
     while True:
-        yield Scene(surround(background(int(SCENE_S * SAMPLE_RATE), material, rng), for_itself, material, rng), ())
+        yield Scene(
+            apply_acoustics(background(int(SCENE_S * SAMPLE_RATE), material, rng), for_itself, material, rng), ()
+        )
 
 
-def surround(samples: Floats, surroundings: Surroundings, material: Material, rng: Generator) -> Floats:
+def apply_acoustics(samples: Floats, surroundings: AcousticConditions, material: Corpus, rng: Generator) -> Floats:
     """Samples, in which words have LOUDNESS, in a room, through a microphone, in noise, at a level."""
     samples = in_room(samples, surroundings, material, rng)
     if surroundings.snr_db:
@@ -161,7 +163,7 @@ def surround(samples: Floats, surroundings: Surroundings, material: Material, rn
     return (samples * np.float32(level)).clip(-1, 1)
 
 
-def in_room(samples: Floats, surroundings: Surroundings, material: Material, rng: Generator) -> Floats:
+def in_room(samples: Floats, surroundings: AcousticConditions, material: Corpus, rng: Generator) -> Floats:
     """Through a smooth random microphone curve, and some of the time in a room."""
     size = 1 << (len(samples) + material.rooms.shape[1]).bit_length()
     points = surroundings.colour_db * rng.uniform(-1, 1, 6)
@@ -172,7 +174,7 @@ def in_room(samples: Floats, surroundings: Surroundings, material: Material, rng
     return np.fft.irfft(spectrum, size)[: len(samples)].astype(np.float32)
 
 
-def background(length: int, material: Material, rng: Generator) -> Floats:
+def background(length: int, material: Corpus, rng: Generator) -> Floats:
     """Noise of LOUDNESS from a random place on, from the beginning again where it ends."""
     start = rng.integers(len(material.noise))
     noise = np.take(material.noise, np.arange(start, start + length), mode="wrap")

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.spotting.classify import classify
-from service.spotting.decision import Rule, Utterance
+from service.spotting.decision import DecisionSettings, UtteranceDecider
 from service.spotting.model import Model
 from training.data import recordings as sc
 
@@ -53,10 +53,12 @@ def decide(model: Model, heard: Sequence[Heard], thresholds: dict[str, float] | 
     """What the service answers on each clip at some thresholds, in utterance mode."""
     meta = model.metadata
     each = thresholds if isinstance(thresholds, dict) else dict.fromkeys(meta.labels, thresholds)
-    rule = Rule(np.array([each[label] for label in meta.labels], np.float32), np.ones(len(meta.labels), np.bool_))
+    rule = DecisionSettings(
+        np.array([each[label] for label in meta.labels], np.float32), np.ones(len(meta.labels), np.bool_)
+    )
     answers = []
     for clip in heard:
-        decision = Utterance(rule)
+        decision = UtteranceDecider(rule)
         hit = (decision.push(clip.scores) or decision.finish())[0]
         seconds = min((hit.frame + 1) * meta.hop / meta.sample_rate, clip.duration_s)
         answers.append(Answer(meta.labels[hit.label], seconds, hit.crossed))

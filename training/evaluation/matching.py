@@ -9,7 +9,7 @@ from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
-from training.data.corpus import Word
+from training.data.corpus import WordSpan
 from training.evaluation.stream_scores import Detected
 
 GRACE_S = 0.5
@@ -18,15 +18,15 @@ DRAWS = 2000  # of recordings, for an interval
 LONG_PART = 0.6  # share of a word from which on a part of it is a long one
 
 
-class Verdict(NamedTuple):
+class DetectionMatch(NamedTuple):
     """A detection and the word it belongs to: of a false alarm the one that was being said, if any was."""
 
     detected: Detected
     kind: Literal["hit", "double", "false"]
-    word: Word | None
+    word: WordSpan | None
 
 
-def judge(words: Sequence[Word], detections: Iterable[Detected]) -> list[Verdict]:
+def match_detections(words: Sequence[WordSpan], detections: Iterable[Detected]) -> list[DetectionMatch]:
     """Each detection, in order of time, against the words [in order of their starts]."""
     starts, ends = (np.array([getattr(word, name) for word in words]) for name in ("start_s", "end_s"))
     taken: set[int] = set()
@@ -37,17 +37,17 @@ def judge(words: Sequence[Word], detections: Iterable[Detected]) -> list[Verdict
         whole = [i for i in own if words[i].kind in ("keyword", "inside")]
         if free := [i for i in whole if i not in taken]:
             taken.add(free[0])
-            verdicts.append(Verdict(detected, "hit", words[free[0]]))
+            verdicts.append(DetectionMatch(detected, "hit", words[free[0]]))
         elif whole:
-            verdicts.append(Verdict(detected, "double", words[whole[0]]))
+            verdicts.append(DetectionMatch(detected, "double", words[whole[0]]))
         else:
             blamed = (own or near)[-1:]
-            verdicts.append(Verdict(detected, "false", words[blamed[0]] if blamed else None))
+            verdicts.append(DetectionMatch(detected, "false", words[blamed[0]] if blamed else None))
     return verdicts
 
 
 def figures(
-    words: Sequence[Word], verdicts: Sequence[Verdict], seconds: float, keywords: Sequence[str]
+    words: Sequence[WordSpan], verdicts: Sequence[DetectionMatch], seconds: float, keywords: Sequence[str]
 ) -> dict[str, Any]:
     """Everything that is counted in a stream; shares of keywords missed, false alarms an hour, times in seconds."""
     said = Counter(word.word for word in words if word.kind == "keyword")
@@ -75,7 +75,7 @@ def figures(
     }
 
 
-def by_recording(words: Sequence[Word], verdicts: Sequence[Verdict], seconds: float) -> dict[str, Any]:
+def by_recording(words: Sequence[WordSpan], verdicts: Sequence[DetectionMatch], seconds: float) -> dict[str, Any]:
     """How far the false alarms an hour in running speech hang on single recordings, which a long stream repeats.
 
     The interval holds 95 % of the figures that recordings drawn anew from these would give, repeats together.
@@ -99,7 +99,7 @@ def share(part: int, whole: int) -> float | None:
     return round(part / whole, 4) if whole else None
 
 
-def decision_times(hits: Sequence[Verdict]) -> dict[str, dict[str, float]] | None:
+def decision_times(hits: Sequence[DetectionMatch]) -> dict[str, dict[str, float]] | None:
     """Percentiles of the time from the end and from the beginning of the word to its detection."""
     times = [(hit.detected.time_s, hit.word) for hit in hits if hit.word]
     if not times:
@@ -114,7 +114,7 @@ def percentiles(values: Sequence[float]) -> dict[str, float]:
     return {f"p{p}": round(float(np.percentile(values, p)), 3) for p in PERCENTILES}
 
 
-def prefixes(words: Sequence[Word], verdicts: Sequence[Verdict]) -> dict[str, Any]:
+def prefixes(words: Sequence[WordSpan], verdicts: Sequence[DetectionMatch]) -> dict[str, Any]:
     """What fires without being a keyword: shares of parts and of words that begin alike, and label → what fired it.
 
     What fired is [times it did, times it was said]; words begin alike that have the first letter of a keyword.
@@ -141,14 +141,16 @@ def prefixes(words: Sequence[Word], verdicts: Sequence[Verdict]) -> dict[str, An
     }
 
 
-def called(word: Word) -> str:
+def called(word: WordSpan) -> str:
     """A word as a table names it."""
     if word.kind == "part":
         return f"{'long' if word.share >= LONG_PART else 'short'} part of {word.word}"
     return {"speech": "running speech", "inside": f"{word.word} in running speech"}.get(word.kind, word.word)
 
 
-def misses_within(words: Sequence[Word], verdicts: Sequence[Verdict], begin_s: float, end_s: float) -> float | None:
+def misses_within(
+    words: Sequence[WordSpan], verdicts: Sequence[DetectionMatch], begin_s: float, end_s: float
+) -> float | None:
     """Share of the keywords said between two times that were missed."""
     said = [word for word in words if word.kind == "keyword" and begin_s <= word.start_s < end_s]
     hit = {id(v.word) for v in verdicts if v.kind == "hit"}

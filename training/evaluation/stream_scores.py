@@ -12,7 +12,7 @@ from service.spotting.config import parse_config
 from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.session import Session
-from training.data.corpus import Floats, Word
+from training.data.corpus import Floats, WordSpan
 from training.data.synthetic_streams import Scene
 from training.model.frontend import SAMPLE_RATE
 
@@ -28,7 +28,7 @@ class Heard(NamedTuple):
     """One stream as the model heard it."""
 
     scores: Floats  # [frames, labels]
-    words: tuple[Word, ...]
+    words: tuple[WordSpan, ...]
 
 
 def hear(model: Model, streams: Mapping[str, Iterator[Scene]]) -> dict[str, Heard]:
@@ -53,7 +53,7 @@ class _Listener:
 
     def __init__(self, model: Model, stream: Iterator[Scene]) -> None:
         self.scores: list[Floats] = []
-        self.words: list[Word] = []
+        self.words: list[WordSpan] = []
         self._stream, self._length = stream, 0
         config, _ = parse_config({"sample_rate": SAMPLE_RATE})
         self._session = Session(model.metadata, config)

@@ -13,15 +13,24 @@ from typing import Any
 import numpy as np
 
 from service.spotting.model import Model
-from training.data.corpus import Material, read_material, read_speech
+from training.data.corpus import Corpus, read_material, read_speech
 from training.data.endpoint_agreement import agreement
-from training.data.synthetic_streams import SCENE_S, Scene, Surroundings, TalkSettings, noises, reading, scenes, talk
-from training.evaluation.matching import by_recording, figures, judge, misses_within, prefixes
+from training.data.synthetic_streams import (
+    SCENE_S,
+    AcousticConditions,
+    MixSettings,
+    Scene,
+    noises,
+    reading,
+    scenes,
+    talk,
+)
+from training.evaluation.matching import by_recording, figures, match_detections, misses_within, prefixes
 from training.evaluation.stream_scores import Heard, detect, hear
 from training.model.frontend import SAMPLE_RATE
 
-MIXED = Surroundings()
-CLEAN = Surroundings(room=0, colour_db=0, snr_db=None)
+MIXED = AcousticConditions()
+CLEAN = AcousticConditions(room=0, colour_db=0, snr_db=None)
 TALKS = {"mixed": MIXED, "clean": CLEAN} | {
     f"{snr} dB": replace(CLEAN, snr_db=(float(snr), float(snr))) for snr in (20, 10, 5, 0)
 }
@@ -33,12 +42,12 @@ SPEED_FALSE_ALARMS = {"fast": 4.0, "balanced": 1.0, "accurate": 0.25}  # an hour
 CALIBRATION_HOURS = 2.0
 
 
-def streams_of(material: Material, hours: float, seed: int) -> dict[str, Iterator[Scene]]:
+def streams_of(material: Corpus, hours: float, seed: int) -> dict[str, Iterator[Scene]]:
     """Every test stream: the same talk in each of TALKS, all running speech again and again, and noise."""
     rng = np.random.default_rng
     streams = {}
     for name, where in TALKS.items():
-        settings = TalkSettings() if where is MIXED else TalkSettings(gain_db=(0, 0))  # an SNR holds for every word
+        settings = MixSettings() if where is MIXED else MixSettings(gain_db=(0, 0))  # an SNR holds for every word
         said = talk(material, settings, rng([seed, 0]))
         streams[name] = first_hours(scenes(said, where, material, rng([seed, 1])), hours)
     if material.speech:
@@ -62,7 +71,7 @@ def measure(model: Model, heard: Mapping[str, Heard], **settings: Any) -> dict[s
     """All figures of each stream at some settings; of mixed talk also what fires early and whether hours change it."""
     found: dict[str, Any] = {}
     for name, (scores, words) in heard.items():
-        verdicts = judge(words, detect(model, scores, **settings))
+        verdicts = match_detections(words, detect(model, scores, **settings))
         seconds = len(scores) * model.metadata.hop / model.metadata.sample_rate
         found[name] = figures(words, verdicts, seconds, model.metadata.keywords)
         if name == SPEECH:
@@ -120,7 +129,7 @@ def operating_point(points: Sequence[Mapping[str, Any]], per_hour: float) -> dic
     return chosen
 
 
-def calibrate(model: Model, material: Material) -> dict[str, dict[str, float]]:
+def calibrate(model: Model, material: Corpus) -> dict[str, dict[str, float]]:
     """For each speed the thresholds of keywords in an endless stream, lowest for its false alarms.
 
     Of a model whose keywords have one threshold.
@@ -133,7 +142,7 @@ def calibrate(model: Model, material: Material) -> dict[str, dict[str, float]]:
     }
 
 
-def evaluate_streams(model: Model, material: Material, hours: float, seed: int = 0) -> dict[str, Any]:
+def evaluate_streams(model: Model, material: Corpus, hours: float, seed: int = 0) -> dict[str, Any]:
     """All figures of a model on the test streams of some material, each so many hours long."""
     heard = hear(model, streams_of(material, hours, seed))
     points = sweep(model, {name: heard[name] for name in SWEPT if name in heard})

@@ -16,9 +16,9 @@ from numpy.random import Generator
 from torch import Tensor
 
 from training.data.augment import resample
-from training.data.corpus import Material, Word
-from training.data.synthetic_streams import TalkSettings, compose, say, talk
-from training.learning.hard_negatives import Hear, largest_wrong, mine
+from training.data.corpus import Corpus, WordSpan
+from training.data.synthetic_streams import MixSettings, compose, say, talk
+from training.learning.hard_negatives import Hear, max_wrong_score, mine
 from training.learning.rank_coding import NO_KEYWORD, Windows
 from training.model.frontend import SAMPLE_RATE
 
@@ -26,7 +26,7 @@ STREAM_S = 3.0
 LATE_S = 0.1  # after its end a keyword that nothing has crossed for is answered all the same
 GRACE_S = 0.5  # after its end a keyword may still stand out
 QUIET_S = 0.5  # longest window without a keyword: each has one answer, at its worst step
-TALK = TalkSettings(0.35, 0.15, 0.3, 0.2, gap_s=(0.05, 1.0), gain_db=(-8.0, 8.0), noise_s=STREAM_S)
+TALK = MixSettings(0.35, 0.15, 0.3, 0.2, gap_s=(0.05, 1.0), gain_db=(-8.0, 8.0), noise_s=STREAM_S)
 WORDLESS = 0.1  # share of the streams in which there is noise alone
 SPEED_CONFIRM_MS = {"fast": 0.0, "balanced": 160.0, "accurate": 240.0}  # that a score must stand
 
@@ -36,7 +36,7 @@ Span = tuple[float, float, int]  # start, end in seconds, label
 class Streams:
     """Random streams of a material: samples and windows, the same for the same generator."""
 
-    def __init__(self, material: Material, labels: tuple[str, ...], step_s: float, speed: float) -> None:
+    def __init__(self, material: Corpus, labels: tuple[str, ...], step_s: float, speed: float) -> None:
         """`speed`: streams are played at a rate of 1 ± speed, as clips are."""
         self.material, self.labels, self.step_s, self.speed = material, labels, step_s, speed
 
@@ -58,10 +58,10 @@ class Streams:
     def mine(self, count: int, keywords: int, hear: Hear, rng: Generator) -> None:
         """From now on say more of what, in `count` utterances of a kind, a model comes nearest to firing on wrongly."""
         untouched = replace(self.material, hard={})
-        score = partial(largest_wrong, keywords=keywords, step_s=self.step_s, grace_s=GRACE_S, hear=hear)
+        score = partial(max_wrong_score, keywords=keywords, step_s=self.step_s, grace_s=GRACE_S, hear=hear)
         self.material = replace(untouched, hard=mine(untouched, TALK, count, score, rng))
 
-    def windows(self, words: list[Word]) -> Iterator[tuple[int, int, int]]:
+    def windows(self, words: list[WordSpan]) -> Iterator[tuple[int, int, int]]:
         """Start and stop step and label of each window of a stream with these words."""
         last = round(STREAM_S / self.step_s)
         for start_s, end_s, label in spans(words, self.labels):
@@ -70,14 +70,14 @@ class Streams:
                 yield start, stop, label
 
 
-def played(word: Word, rate: float) -> Word:
+def played(word: WordSpan, rate: float) -> WordSpan:
     """A word when its stream is played at a rate, about its middle, as `augment.resample` does."""
     middle = STREAM_S / 2
     start_s, end_s = ((at - middle) / rate + middle for at in (word.start_s, word.end_s))
     return replace(word, start_s=start_s, end_s=end_s)
 
 
-def spans(words: list[Word], labels: tuple[str, ...]) -> Iterator[Span]:
+def spans(words: list[WordSpan], labels: tuple[str, ...]) -> Iterator[Span]:
     """Keywords, and what lies between them cut in pieces. Keywords inside of running speech are neither.
 
     A keyword whose beginning or end the stream does not have is left out.

@@ -12,7 +12,7 @@ from torch import Generator, Tensor
 from torch.optim.swa_utils import AveragedModel
 
 from training.data.augment import AugmentSettings
-from training.data.batches import Data
+from training.data.batches import TrainingData
 from training.model.frontend import FrontEndSettings, LogMel
 from training.model.network import Network, NetworkSettings
 
@@ -65,7 +65,7 @@ class Run:
     history: list[dict[str, float]] = field(default_factory=list)
 
 
-def start(settings: RunSettings, data: Data, device: torch.device) -> Run:
+def start(settings: RunSettings, data: TrainingData, device: torch.device) -> Run:
     """A run before its first step: seeded weights, and features normalised on training clips."""
     torch.manual_seed(settings.seed)
     generator = Generator(device).manual_seed(settings.seed)
@@ -100,7 +100,7 @@ def save(run: Run, settings: RunSettings, path: Path) -> None:
     path.with_suffix(".json").write_text(json.dumps({**facts, **run.history[-1]}, indent=1) + "\n")
 
 
-def begin_with(run: Run, settings: RunSettings) -> None:
+def initialise_from(run: Run, settings: RunSettings) -> None:
     """Take the normalisation and the averaged weights of `base`; the output layer only where it has the same labels."""
     saved = torch.load(settings.base, map_location="cpu", weights_only=True)
     run.front_end.load_state_dict(saved["front_end"])

@@ -11,18 +11,18 @@ from torch import Tensor
 from torch.nn.functional import pad
 from torch.nn.utils.rnn import pad_sequence
 
-from training.data.corpus import Material, Spoken
-from training.data.synthetic_streams import TalkSettings, say
+from training.data.corpus import Corpus, Utterance
+from training.data.synthetic_streams import MixSettings, say
 from training.model.frontend import SAMPLE_RATE
 
 KEPT = 1 / 8  # of the utterances that are heard
 HEARD_AT_ONCE = 250
 
 Hear = Callable[[Tensor], Tensor]  # int16 samples [clips, samples] → probabilities [clips, steps, labels]
-Score = Callable[[Sequence[Spoken]], Tensor]
+Score = Callable[[Sequence[Utterance]], Tensor]
 
 
-def mine(material: Material, talk: TalkSettings, count: int, score: Score, rng: Generator) -> dict[str, list[Spoken]]:
+def mine(material: Corpus, talk: MixSettings, count: int, score: Score, rng: Generator) -> dict[str, list[Utterance]]:
     """Of `count` random utterances of each kind those with the highest scores.
 
     Parts of keywords are no such kind: the longest of them nothing tells from a keyword.
@@ -36,7 +36,7 @@ def mine(material: Material, talk: TalkSettings, count: int, score: Score, rng: 
     return hard
 
 
-def largest_wrong(said: Sequence[Spoken], keywords: int, step_s: float, grace_s: float, hear: Hear) -> Tensor:
+def max_wrong_score(said: Sequence[Utterance], keywords: int, step_s: float, grace_s: float, hear: Hear) -> Tensor:
     """The largest probability [utterances] of any of the `keywords`, which labels begin with, where there is none.
 
     A keyword inside of running speech may be heard until `grace_s` after its end.

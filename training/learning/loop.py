@@ -16,9 +16,9 @@ from rich.progress import Progress
 from torch import Generator, Tensor
 
 from training.data.augment import Augmenter
-from training.data.batches import ClipSet, Data, Features, Order, batch_features, stream_features
+from training.data.batches import ClipSet, EpochSampler, LazyFeatures, TrainingData, batch_features, stream_features
 from training.learning.answer_windows import SPEED_CONFIRM_MS, Streams
-from training.learning.checkpoint import Run, RunSettings, begin_with, load, save, start
+from training.learning.checkpoint import Run, RunSettings, initialise_from, load, save, start
 from training.learning.rank_coding import (
     Answers,
     Windows,
@@ -42,7 +42,7 @@ MINED = 6  # utterances a batch that are heard for hard negatives
 RAMP = 0.4  # share of the epochs over which augmentation grows to full strength: clean clips teach faster
 
 
-def train(settings: RunSettings, data: Data, out: Path, device: torch.device, resume: bool = False) -> Run:
+def train(settings: RunSettings, data: TrainingData, out: Path, device: torch.device, resume: bool = False) -> Run:
     """Train until the epochs or the patience are used up; `out` gets best.pt, last.pt, facts and metrics.jsonl.
 
     `resume`: go on from the last.pt in `out`.
@@ -52,14 +52,14 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
     if resume:
         load(run, settings, out / "last.pt")
     elif settings.base:
-        begin_with(run, settings)
+        initialise_from(run, settings)
     augmenter = Augmenter(settings.augment, data.noise.to(device), data.rooms.to(device), run.generator)
     streams = streams_of(settings, data)
     silence = len(settings.labels) - 1
     order = order_of(settings, data)
     with Progress(transient=True) as progress:
         bar = progress.add_task("", total=settings.epochs * order.batches, completed=run.epoch * order.batches)
-        while still_learning(run, settings):
+        while should_continue(run, settings):
             began, cpu_began = time.perf_counter(), time.process_time()
             tally, rng = Tally(), np.random.default_rng([settings.seed, run.epoch])
             carried: State | None = None
@@ -83,13 +83,13 @@ def train(settings: RunSettings, data: Data, out: Path, device: torch.device, re
 
 
 def learn(
-    settings: RunSettings, run: Run, features: Features, targets: Tensor, carried: State | None
+    settings: RunSettings, run: Run, features: LazyFeatures, targets: Tensor, carried: State | None
 ) -> tuple[Tensor, Answers, State | None]:
     """One step of the optimiser: forward to the answers, equation 7, backward from them; and states to begin with."""
     state = starting_state(run.network, carried, len(targets), settings.carry_share, run.generator)
     theta = thresholds(settings, len(targets), run.generator)
     answers, loss = answers_and_loss(settings, run.network, features, state, theta, targets)
-    descend(settings, run, loss)
+    optimiser_step(settings, run, loss)
     return loss, answers, state_at_end(run.network, features, state, run.generator) if settings.carry_share else None
 
 
@@ -105,11 +105,11 @@ def learn_streams(
     keywords = len(settings.labels) - NOT_KEYWORDS
     theta = thresholds(settings, len(windows.row), run.generator)
     answers = answer_in_windows(logits, windows, keywords, theta, confirmation(settings, run.generator))
-    descend(settings, run, windows_loss(answers.logits, windows, keywords, settings.beta))
+    optimiser_step(settings, run, windows_loss(answers.logits, windows, keywords, settings.beta))
     return {name: value.detach() for name, value in state.items()}
 
 
-def descend(settings: RunSettings, run: Run, loss: Tensor) -> None:
+def optimiser_step(settings: RunSettings, run: Run, loss: Tensor) -> None:
     run.optimiser.zero_grad()
     loss.backward()
     torch.nn.utils.clip_grad_norm_(run.network.parameters(), settings.clip_norm)
@@ -117,15 +117,15 @@ def descend(settings: RunSettings, run: Run, loss: Tensor) -> None:
     run.average.update_parameters(run.network)
 
 
-def streams_of(settings: RunSettings, data: Data) -> Streams | None:
+def streams_of(settings: RunSettings, data: TrainingData) -> Streams | None:
     """What batches of streams come from; None for a run without them."""
     if not settings.streams or settings.method != "rc":
         return None
     return Streams(data.material, settings.labels, step_length_s(settings), settings.augment.speed)
 
 
-def order_of(settings: RunSettings, data: Data) -> Order:
-    return Order(data.train.targets < len(settings.labels) - NOT_KEYWORDS, settings.batch, settings.steps)
+def order_of(settings: RunSettings, data: TrainingData) -> EpochSampler:
+    return EpochSampler(data.train.targets < len(settings.labels) - NOT_KEYWORDS, settings.batch, settings.steps)
 
 
 def strength(settings: RunSettings, epoch: int) -> float:
@@ -133,13 +133,13 @@ def strength(settings: RunSettings, epoch: int) -> float:
     return 1.0 if settings.base else min(1.0, 0.2 + epoch / (RAMP * settings.epochs))
 
 
-def still_learning(run: Run, settings: RunSettings) -> bool:
+def should_continue(run: Run, settings: RunSettings) -> bool:
     """Whether epochs are left and one of the last `patience` was the best so far."""
     return run.epoch < settings.epochs and run.epoch - run.best_epoch < settings.patience
 
 
 @torch.no_grad()
-def state_at_end(network: Network, features: Features, state: State, generator: Generator) -> State:
+def state_at_end(network: Network, features: LazyFeatures, state: State, generator: Generator) -> State:
     """The state after some whole sequences of a batch, heard on beyond their answers."""
     device = generator.device
     rows = torch.randperm(features.shape[0], generator=generator, device=device)[:CARRIED]
@@ -182,7 +182,7 @@ def thresholds_at(settings: RunSettings, shares: Tensor) -> Tensor:
 
 
 def answers_and_loss(
-    settings: RunSettings, network: Network, features: Features, state: State, theta: Tensor, targets: Tensor
+    settings: RunSettings, network: Network, features: LazyFeatures, state: State, theta: Tensor, targets: Tensor
 ) -> tuple[Answers, Tensor]:
     """By the method of the run."""
     if settings.method == "rc":
@@ -272,19 +272,19 @@ class Tally:
     """Running means of an epoch."""
 
     def __init__(self) -> None:
-        self.batches, self.loss, self.right, self.step, self.ran = 0, 0.0, 0.0, 0.0, 0
+        self.batches, self.loss, self.right, self.step, self.steps_run = 0, 0.0, 0.0, 0.0, 0
 
     def add(self, loss: Tensor, answers: Answers, targets: Tensor) -> None:
         self.batches += 1
         self.loss += loss.item()
         self.right += (answers.logits.argmax(dim=1) == targets).float().mean().item()
         self.step += answers.step.float().mean().item()
-        self.ran += int(answers.ran.sum())
+        self.steps_run += int(answers.steps_run.sum())
 
     def means(self, settings: RunSettings) -> dict[str, float]:
         loss, right, step = (value / self.batches for value in (self.loss, self.right, self.step))
         spike_s = step_seconds(torch.tensor(step), settings)
-        return {"loss": loss, "accuracy": right, "spike_s": spike_s, "steps_run": self.ran}
+        return {"loss": loss, "accuracy": right, "spike_s": spike_s, "steps_run": self.steps_run}
 
     def __str__(self) -> str:
         return f"loss {self.loss / self.batches:.3f}, right {self.right / self.batches:.1%}"

@@ -32,7 +32,7 @@ class Answers(NamedTuple):
     logits: Tensor
     step: Tensor  # 0-based index of the step that answered
     crossed: Tensor  # bool [batch]; False: no output reached the threshold, the last step answered
-    ran: Tensor  # how many steps of it the network ran, [batch]
+    steps_run: Tensor  # how many steps of it the network ran, [batch]
 
 
 def first_crossing(probabilities: Tensor, threshold: float | Tensor) -> tuple[Tensor, Tensor]:
@@ -65,8 +65,8 @@ def answer_at_first_spike(
         rows = done.nonzero().squeeze(1)
         spikes = logits[rows, step[rows]]
         order.append(alive[rows])
-        ran = torch.full_like(rows, start // stride + logits.shape[1])
-        parts.append(Answers(spikes, step[rows] + start // stride, crossed[rows], ran))
+        steps_run = torch.full_like(rows, start // stride + logits.shape[1])
+        parts.append(Answers(spikes, step[rows] + start // stride, crossed[rows], steps_run))
         if len(rows) == len(alive):
             break
         if len(rows):
@@ -82,8 +82,8 @@ def answer_at_end(network: Step, inputs: Sequences, state: State) -> Answers:
 
 def at_last_step(logits: Tensor) -> Answers:
     """The answers of sequences that were run to their end, from the logits [batch, steps, labels] of all steps."""
-    ran = logits.new_full((len(logits),), logits.shape[1], dtype=torch.long)
-    return Answers(logits[:, -1], ran - 1, torch.zeros_like(ran, dtype=torch.bool), ran)
+    steps_run = logits.new_full((len(logits),), logits.shape[1], dtype=torch.long)
+    return Answers(logits[:, -1], steps_run - 1, torch.zeros_like(steps_run, dtype=torch.bool), steps_run)
 
 
 class Windows(NamedTuple):
@@ -103,7 +103,7 @@ def answer_in_windows(logits: Tensor, windows: Windows, keywords: int, theta: Te
     at its last step. One without is answered where a keyword comes nearest to it: the worst that can happen there.
     """
     probabilities = logits.detach().softmax(2)[..., :keywords]
-    lowest, where = held(probabilities, confirm)
+    lowest, where = sliding_minimum(probabilities, confirm)
     keyword = windows.label != NO_KEYWORD
     wait = confirm * keyword
     steps = torch.arange(logits.shape[1], device=logits.device)
@@ -118,7 +118,7 @@ def answer_in_windows(logits: Tensor, windows: Windows, keywords: int, theta: Te
     return Answers(logits[windows.row, step], step, crossed, torch.full_like(step, logits.shape[1]))
 
 
-def held(probabilities: Tensor, confirm: int) -> tuple[Tensor, Tensor]:
+def sliding_minimum(probabilities: Tensor, confirm: int) -> tuple[Tensor, Tensor]:
     """At each step of [batch, steps, labels] the lowest of it and the `confirm` steps before, and which step that was.
 
     Nothing has stood before the first step.

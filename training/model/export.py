@@ -28,7 +28,7 @@ class ExportMismatch(RuntimeError):
     """onnxruntime does not compute what torch does; the message says by how much."""
 
 
-class Spotter(nn.Module):
+class ExportedStep(nn.Module):
     """Front-end and network as one step: (audio, state...) → (scores, next state...), states in `names`' order."""
 
     def __init__(self, front_end: LogMel, network: Network) -> None:
@@ -46,7 +46,7 @@ class Spotter(nn.Module):
         return logits.softmax(dim=2), tail, *(new[name] for name in self.names[1:])
 
 
-def export(spotter: Spotter, metadata: Metadata, clips: Sequence[NDArray[np.float32]], path: Path) -> None:
+def export(spotter: ExportedStep, metadata: Metadata, clips: Sequence[NDArray[np.float32]], path: Path) -> None:
     """Write `path` once onnxruntime gave torch's scores on `clips` [samples], a frame at a time and whole.
 
     Raises ExportMismatch, and writes nothing, when any score differs by more than TOLERANCE.
@@ -67,7 +67,7 @@ def write(content: bytes, path: Path) -> None:
     checksum_file(path).write_text(f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
 
 
-def write_graph(spotter: Spotter, hop: int, path: Path) -> None:
+def write_graph(spotter: ExportedStep, hop: int, path: Path) -> None:
     """The graph with dynamic batch and frames."""
     batch, frames = 2, 3
     inputs = ["audio", *(f"state_{name}" for name in spotter.names)]
@@ -90,7 +90,7 @@ def describe(path: Path, metadata: Metadata) -> None:
     onnx.save(model, path)
 
 
-def compare(spotter: Spotter, model: Model, clips: Sequence[NDArray[np.float32]]) -> None:
+def compare(spotter: ExportedStep, model: Model, clips: Sequence[NDArray[np.float32]]) -> None:
     """Raise ExportMismatch unless torch, onnxruntime by single frames and onnxruntime on whole clips agree."""
     hop = model.metadata.hop
     for clip in clips:

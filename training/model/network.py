@@ -28,7 +28,7 @@ class NetworkSettings:
     dropout: float = 0.0
 
 
-class Context(nn.Module):
+class FrameStack(nn.Module):
     """Stack each frame with the `2 * context` frames before it: the centre is `context` frames ago."""
 
     def __init__(self, bands: int, context: int, stride: int) -> None:
@@ -88,10 +88,12 @@ class Network(nn.Module):
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
         self.settings = s = settings
-        self.eyes: Context | Convolutions
-        self.eyes = Convolutions(s.bands, s.channels, s.stride) if s.channels else Context(s.bands, s.context, s.stride)
-        self.inputs = nn.Sequential(nn.Linear(self.eyes.size, s.inputs), nn.ReLU()) if s.inputs else nn.Identity()
-        self.lstm = nn.LSTM(s.inputs or self.eyes.size, s.hidden, batch_first=True)
+        self.encoder: FrameStack | Convolutions
+        self.encoder = (
+            Convolutions(s.bands, s.channels, s.stride) if s.channels else FrameStack(s.bands, s.context, s.stride)
+        )
+        self.inputs = nn.Sequential(nn.Linear(self.encoder.size, s.inputs), nn.ReLU()) if s.inputs else nn.Identity()
+        self.lstm = nn.LSTM(s.inputs or self.encoder.size, s.hidden, batch_first=True)
         with torch.no_grad():  # a forget gate that starts open lets gradients reach back over a whole word
             self.lstm.get_parameter("bias_ih_l0")[s.hidden : 2 * s.hidden] = FORGET_BIAS
         self.dropout = nn.Dropout(s.dropout)
@@ -101,17 +103,17 @@ class Network(nn.Module):
     @property
     def look_ahead(self) -> int:
         """Feature frames after the centre of what a step answers for that it has already seen."""
-        return self.eyes.look_ahead
+        return self.encoder.look_ahead
 
     def initial_state(self, batch: int) -> State:
         """Zeros for each named state, [batch, ...]."""
         zeros = torch.zeros(batch, self.settings.hidden)
-        state = {**self.eyes.initial_state(batch), "h": zeros, "c": zeros}
+        state = {**self.encoder.initial_state(batch), "h": zeros, "c": zeros}
         return {name: value.to(self.output.weight.device) for name, value in state.items()}
 
     def forward(self, features: Tensor, state: State) -> tuple[Tensor, State]:
         """Features [batch, stride * steps, bands] → logits [batch, steps, labels] and the state after them."""
-        x, new = self.eyes(features, state)
+        x, new = self.encoder(features, state)
         x = self.dropout(self.inputs(x))
         x, (h, c) = self.lstm(x, (state["h"].unsqueeze(0), state["c"].unsqueeze(0)))
         x = torch.relu(self.dense(self.dropout(x)))

@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from training import recipe as speech
 from training.data import recordings as sc
 from training.data.augment import AugmentSettings
-from training.data.batches import ClipSet, Data
+from training.data.batches import ClipSet, TrainingData
 from training.evaluation.clips import accuracy_at
 from training.learning.checkpoint import RunSettings
 from training.learning.loop import CHUNK, NOT_KEYWORDS, order_of, posteriors, step_seconds, train
@@ -78,7 +78,7 @@ def run(folder: Path, keywords: Sequence[str], device: str, quick: bool, seeds: 
     speech_study_report.write(result, out)
 
 
-def read(folder: Path, labels: tuple[str, ...], quick: bool) -> tuple[Data, ClipSet]:
+def read(folder: Path, labels: tuple[str, ...], quick: bool) -> tuple[TrainingData, ClipSet]:
     """Training and validation data and the test clips."""
     data = speech.load_data(folder, labels, [], [])
     clips, samples = speech.read_split(folder, "test")

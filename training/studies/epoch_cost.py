@@ -8,7 +8,7 @@ from typing import Any
 import torch
 
 from training.data.augment import Augmenter
-from training.data.batches import Data, batch_features
+from training.data.batches import TrainingData, batch_features
 from training.learning.checkpoint import RunSettings, load, start
 from training.learning.loop import learn, order_of, step_seconds
 from training.model.frontend import SAMPLE_RATE
@@ -17,7 +17,7 @@ from training.model.network import State
 ALLOWANCE = 0.15  # of a last-step epoch: what does not shrink with the spike time, features above all
 
 
-def cost(settings: RunSettings, checkpoint: Path, data: Data, batches: int) -> dict[str, Any]:
+def cost(settings: RunSettings, checkpoint: Path, data: TrainingData, batches: int) -> dict[str, Any]:
     """CPU seconds of some batches by both methods in turn, data and features included, at the weights of a run.
 
     `limit` is the mean spike time as a share of the sequence, and ALLOWANCE.

@@ -5,7 +5,7 @@ import pytest
 from service.server.model_registry import BUNDLED, Backend
 from service.settings import Settings
 from service.spotting.config import ProtocolError
-from service.spotting.model import BadModel
+from service.spotting.model import ModelError
 from tests.support.tone_model import write_model
 
 
@@ -17,7 +17,7 @@ def test_the_default_model(tmp_path: Path) -> None:
     write_model(tmp_path, "one")
     assert backend(tmp_path).default == "one"
     write_model(tmp_path, "two")
-    with pytest.raises(BadModel, match=f"default model: expected among one, two, got '{BUNDLED}'"):
+    with pytest.raises(ModelError, match=f"default model: expected among one, two, got '{BUNDLED}'"):
         backend(tmp_path)
     assert backend(tmp_path, default_model="two").default == "two"
     write_model(tmp_path, BUNDLED)
@@ -27,7 +27,7 @@ def test_the_default_model(tmp_path: Path) -> None:
 def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
     write_model(tmp_path, "one").rename(tmp_path / "copy")
     write_model(tmp_path, "one")
-    with pytest.raises(BadModel, match="expected a name of its own, got one again"):
+    with pytest.raises(ModelError, match="expected a name of its own, got one again"):
         backend(tmp_path)
 
 

@@ -1,7 +1,7 @@
 import asyncio
 import json
 
-from service.server.send_queue import Outbox
+from service.server.send_queue import SendQueue
 from service.spotting.config import ProtocolError
 
 
@@ -11,9 +11,9 @@ async def test_messages_go_out_in_order_each_made_at_its_hand_over() -> None:
     async def send(text: str) -> None:
         out.append(text)
 
-    box = Outbox(5, lambda error: None)
+    box = SendQueue(5, lambda error: None)
     box.put({"a": 1})
-    box.put_made(lambda: {"sent": len(out)})
+    box.put_lazy(lambda: {"sent": len(out)})
     box.put({"b": 2})
     box.end()
     await box.send_all(send)
@@ -26,7 +26,7 @@ async def test_the_last_word_goes_in_however_many_wait() -> None:
     async def send(text: str) -> None:
         out.append(text)
 
-    box = Outbox(1, lambda error: None)
+    box = SendQueue(1, lambda error: None)
     for number in range(3):
         box.put({"n": number})
     box.end({"bye": 1})
@@ -36,7 +36,7 @@ async def test_the_last_word_goes_in_however_many_wait() -> None:
 
 async def test_a_client_that_does_not_read_is_given_up() -> None:
     errors: list[ProtocolError] = []
-    box = Outbox(2, errors.append)
+    box = SendQueue(2, errors.append)
     sending = asyncio.create_task(box.send_all(lambda _: asyncio.sleep(60)))
     box.put({})
     await asyncio.sleep(0)  # one is on its way, two may wait

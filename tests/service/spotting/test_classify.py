@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from service.spotting import classify as module
-from service.spotting.audio import BadAudio
+from service.spotting.audio import AudioError
 from service.spotting.classify import classify, classify_encoded
 from service.spotting.config import ProtocolError
 from service.spotting.model import Model
@@ -84,7 +84,7 @@ def test_thresholds_and_speeds(model: Model) -> None:
 
 def test_no_samples_are_refused(model: Model) -> None:
     assert classify(model, []) == []
-    with pytest.raises(BadAudio, match="void: expected audio, got no samples"):
+    with pytest.raises(AudioError, match="void: expected audio, got no samples"):
         classify(model, [("void", np.zeros(0, np.float32))])
 
 

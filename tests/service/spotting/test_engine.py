@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from service.spotting.engine import FIRST_SLOTS, LONGEST, MAX_FRAMES, Engine, EngineStream, Run
+from service.spotting.engine import FIRST_SLOTS, LONGEST, MAX_FRAMES, Engine, EngineSlot, InferenceTiming
 from service.spotting.model import Model
 from tests.support.speech import say
 from tests.support.tone_model import HOP
@@ -40,11 +40,11 @@ class Heard:
 
     def __init__(self, engine: Engine) -> None:
         self.scores: list[Any] = []
-        self.runs: list[Run] = []
+        self.runs: list[InferenceTiming] = []
         self.faults: list[Exception] = []
-        self.stream: EngineStream = engine.open(self._take, self.faults.append)
+        self.stream: EngineSlot = engine.open(self._take, self.faults.append)
 
-    def _take(self, scores: Any, run: Run) -> None:
+    def _take(self, scores: Any, run: InferenceTiming) -> None:
         self.scores += list(scores)
         self.runs.append(run)
 
@@ -194,7 +194,7 @@ async def test_a_fault_reaches_its_streams_and_no_other(engine: Engine, gate: Ga
 
 
 async def test_a_stream_that_chokes_on_its_scores_does_not_keep_those_of_others(engine: Engine, gate: Gate) -> None:
-    def choke(scores: Any, run: Run) -> None:
+    def choke(scores: Any, run: InferenceTiming) -> None:
         raise ValueError("choked")
 
     faults: list[Exception] = []
@@ -208,7 +208,7 @@ async def test_a_stream_that_chokes_on_its_scores_does_not_keep_those_of_others(
 
 
 async def test_runs_tell_their_times_and_size(gate: Gate) -> None:
-    runs: list[Run] = []
+    runs: list[InferenceTiming] = []
     engine = Engine(gate, asyncio.get_running_loop(), runs.append)  # type: ignore[arg-type]
     one = Heard(engine)
     one.stream.push(hops("yes"))

@@ -7,7 +7,7 @@ import onnx
 import pytest
 from onnx import helper
 
-from service.spotting.model import MODES, BadModel, Model
+from service.spotting.model import MODES, Model, ModelError
 from tests.support.speech import say
 from tests.support.tone_model import HOP, LABELS, METADATA, tone_model
 
@@ -40,10 +40,10 @@ def test_frames_run_one_by_one_or_together_score_the_same(model: Model) -> None:
 
 
 def test_no_file_and_no_onnx_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadModel, match="expected a model.onnx, got no such file"):
+    with pytest.raises(ModelError, match="expected a model.onnx, got no such file"):
         Model(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"weights")
-    with pytest.raises(BadModel, match="expected an ONNX model, got"):
+    with pytest.raises(ModelError, match="expected an ONNX model, got"):
         Model(tmp_path)
 
 
@@ -51,7 +51,7 @@ def test_no_file_and_no_onnx_are_refused(tmp_path: Path) -> None:
 def test_every_gap_in_the_metadata_is_refused(tmp_path: Path, key: str) -> None:
     proto = tone_model()
     helper.set_model_props(proto, {name: value for name, value in METADATA.to_props().items() if name != key})
-    with pytest.raises(BadModel, match=f"metadata: expected key '{key}'"):
+    with pytest.raises(ModelError, match=f"metadata: expected key '{key}'"):
         Model(saved(tmp_path, proto))
 
 
@@ -94,14 +94,14 @@ def test_a_file_from_before_confirmation_has_none(tmp_path: Path) -> None:
 def test_metadata_that_does_not_fit_is_refused(tmp_path: Path, wrong: dict[str, Any], message: str) -> None:
     proto = tone_model()
     helper.set_model_props(proto, METADATA.to_props() | {key: json.dumps(value) for key, value in wrong.items()})
-    with pytest.raises(BadModel, match=message):
+    with pytest.raises(ModelError, match=message):
         Model(saved(tmp_path, proto))
 
 
 def test_metadata_that_is_no_json_is_refused(tmp_path: Path) -> None:
     proto = tone_model()
     helper.set_model_props(proto, METADATA.to_props() | {"hop": "ten"})
-    with pytest.raises(BadModel, match="metadata hop: expected JSON, got 'ten'"):
+    with pytest.raises(ModelError, match="metadata hop: expected JSON, got 'ten'"):
         Model(saved(tmp_path, proto))
 
 
@@ -127,21 +127,21 @@ def renamed(proto: onnx.ModelProto, before: str, after: str) -> onnx.ModelProto:
     ],
 )
 def test_wrong_names_are_refused(tmp_path: Path, before: str, after: str, message: str) -> None:
-    with pytest.raises(BadModel, match=message):
+    with pytest.raises(ModelError, match=message):
         Model(saved(tmp_path, renamed(tone_model(), before, after)))
 
 
 def test_a_fixed_batch_is_refused(tmp_path: Path) -> None:
     proto = tone_model()
     proto.graph.input[0].type.tensor_type.shape.dim[0].dim_value = 1
-    with pytest.raises(BadModel, match=r"expected to run on audio \[2, 3 \* 160\], got"):
+    with pytest.raises(ModelError, match=r"expected to run on audio \[2, 3 \* 160\], got"):
         Model(saved(tmp_path, proto))
 
 
 def test_a_state_of_no_fixed_size_is_refused(tmp_path: Path) -> None:
     proto = tone_model()
     proto.graph.input[2].type.tensor_type.shape.dim[1].dim_param = "hidden"
-    with pytest.raises(BadModel, match=r"state_h: expected \[batch, fixed sizes...\], got \['batch', 'hidden'\]"):
+    with pytest.raises(ModelError, match=r"state_h: expected \[batch, fixed sizes...\], got \['batch', 'hidden'\]"):
         Model(saved(tmp_path, proto))
 
 
@@ -150,14 +150,14 @@ def test_scores_that_are_no_probabilities_are_refused(tmp_path: Path) -> None:
     softmax = proto.graph.node[-1]
     softmax.op_type = "Identity"
     softmax.ClearField("attribute")
-    with pytest.raises(BadModel, match="scores: expected probabilities that sum to 1, got"):
+    with pytest.raises(ModelError, match="scores: expected probabilities that sum to 1, got"):
         Model(saved(tmp_path, proto))
 
 
 def test_a_report_that_is_no_json_is_refused(tmp_path: Path) -> None:
     saved(tmp_path, tone_model())
     (tmp_path / "report.json").write_text("93 %")
-    with pytest.raises(BadModel, match=r"report.json: expected JSON, got"):
+    with pytest.raises(ModelError, match=r"report.json: expected JSON, got"):
         Model(tmp_path)
 
 
@@ -168,5 +168,5 @@ def test_a_model_that_is_not_what_its_checksum_says_is_refused(tmp_path: Path) -
     assert Model(tmp_path).sha256 == sha256
     for wrong in ("0" * 64, ""):
         checksum.write_text(wrong)
-        with pytest.raises(BadModel, match=f"expected a model of sha256 {wrong}, got {sha256}"):
+        with pytest.raises(ModelError, match=f"expected a model of sha256 {wrong}, got {sha256}"):
             Model(tmp_path)

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from service.spotting.audio import BadAudio
+from service.spotting.audio import AudioError
 from service.spotting.config import StreamConfig
 from service.spotting.events import Event, Scores, Summary
 from service.spotting.model import Model
@@ -139,7 +139,7 @@ def test_keywords_in_an_utterance_leave_the_rest_to_unknown(model: Model) -> Non
 
 def test_numbers_that_are_no_audio_are_refused() -> None:
     session = Session(METADATA, StreamConfig(encoding="pcm_f32le"))
-    with pytest.raises(BadAudio, match="got nan"):
+    with pytest.raises(AudioError, match="got nan"):
         session.push(np.array([np.nan], "<f4").tobytes())
-    with pytest.raises(BadAudio, match="got 9"):
+    with pytest.raises(AudioError, match="got 9"):
         session.push_samples(np.array([9], np.float32))

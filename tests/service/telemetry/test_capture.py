@@ -14,7 +14,7 @@ from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.session import Session
 from service.telemetry import capture as module
-from service.telemetry.capture import Capture, Captures
+from service.telemetry.capture import CaptureWriter, StreamCapture
 from service.telemetry.metrics import Metrics
 from tests.support.server import serving
 from tests.support.speech import heard, pcm, say
@@ -46,7 +46,7 @@ class Collected:
 def collect(model: Model, data: bytes, size: int, **settings: Any) -> list[tuple[Any, dict[str, Any]]]:
     """What a stream of `data`, cut into `size` bytes, has kept."""
     session, state, to = Session(METADATA, StreamConfig(**settings)), model.initial_state(1), Collected()
-    capture = Capture(to, "1f", METADATA, "0" * 64)  # type: ignore[arg-type]
+    capture = StreamCapture(to, "1f", METADATA, "0" * 64)  # type: ignore[arg-type]
     hops = [session.push(data[start : start + size]) for start in range(0, len(data), size)]
     for piece in filter(len, [*hops, session.flush()]):
         capture.push(piece)
@@ -89,7 +89,7 @@ def test_near_misses(model: Model, size: int) -> None:
 
 def test_audio_that_is_held_does_not_grow(model: Model) -> None:
     """A score that stays near its threshold for ever."""
-    capture = Capture(Collected(), "1f", METADATA, "")  # type: ignore[arg-type]
+    capture = StreamCapture(Collected(), "1f", METADATA, "")  # type: ignore[arg-type]
     config = StreamConfig().resolved(METADATA)
     for _ in range(1000):
         capture.push(np.zeros(10 * HOP, np.float32))
@@ -136,14 +136,14 @@ def facts(frame: int) -> dict[str, Any]:
 def test_no_more_is_kept_than_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LOOK_S", 0.0)
     metrics = Metrics()
-    captures = Captures(tmp_path, 100_000, metrics)
+    captures = CaptureWriter(tmp_path, 100_000, metrics)
     for frame in range(5):
         captures.keep(np.zeros(RATE, np.float32), RATE, facts(frame))
     captures.close()
     assert results(metrics) == {"detection": 3, "full": 2}
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 100_000
     next(tmp_path.glob("*.wav")).unlink()
-    captures = Captures(tmp_path, 100_000, metrics)
+    captures = CaptureWriter(tmp_path, 100_000, metrics)
     captures.keep(np.zeros(RATE, np.float32), RATE, facts(9))
     captures.close()
     assert results(metrics)["detection"] == 4
@@ -152,7 +152,7 @@ def test_no_more_is_kept_than_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_slow_disk_loses_clips_and_no_time(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MAX_WAITING", 2)
     metrics = Metrics()
-    captures = Captures(tmp_path, 10**9, metrics)
+    captures = CaptureWriter(tmp_path, 10**9, metrics)
     captures._thread.submit(asyncio.run, asyncio.sleep(0.2))
     for frame in range(5):
         captures.keep(np.zeros(RATE, np.float32), RATE, facts(frame))

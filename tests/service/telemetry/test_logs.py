@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from service.telemetry.logs import log_config, tell
+from service.telemetry.logs import log_config, log_event
 from tests.support.server import serving
 from tests.support.speech import pcm, say
 from tests.support.ws_client import client
@@ -17,7 +17,7 @@ from tests.support.ws_client import client
 )
 def test_lines_have_their_fields(kind: str, begin: str, capsys: pytest.CaptureFixture[str]) -> None:
     logging.config.dictConfig(log_config(kind))
-    tell("no luck", logging.ERROR, session="1f", code=1011, nothing=None, evil="a\nINFO: b")
+    log_event("no luck", logging.ERROR, session="1f", code=1011, nothing=None, evil="a\nINFO: b")
     (line,) = capsys.readouterr().err.splitlines()  # and no line of the client's making
     assert line.startswith(begin)
     if kind == "json":
@@ -40,7 +40,7 @@ def test_an_error_has_its_traceback_in_the_same_line_of_json(capsys: pytest.Capt
     try:
         raise ValueError("deep down")
     except ValueError as error:
-        tell("it failed", logging.ERROR, error)
+        log_event("it failed", logging.ERROR, error)
     (line,) = capsys.readouterr().err.splitlines()
     assert "deep down" in json.loads(line)["exception"]
 

@@ -3,7 +3,7 @@
 import torch
 
 from training.data.augment import Augmenter, AugmentSettings
-from training.data.batches import Features, Order
+from training.data.batches import EpochSampler, LazyFeatures
 from training.model.frontend import FrontEndSettings, LogMel
 
 
@@ -11,7 +11,7 @@ def test_any_piece_equals_the_same_part_of_the_whole() -> None:
     generator = torch.Generator().manual_seed(1)
     samples = torch.randn(6, 4800, generator=generator) * 0.1
     augmenter = Augmenter(AugmentSettings(), torch.zeros(9000), torch.ones(1, 1), generator)
-    features = Features(samples, augmenter.masks(6, 30, 20), LogMel(FrontEndSettings()))
+    features = LazyFeatures(samples, augmenter.masks(6, 30, 20), LogMel(FrontEndSettings()))
     whole, rows = features[:, :], torch.tensor([4, 0, 3])
     assert whole.shape == features.shape == (6, 30, 20)
     assert (whole == 0).any()
@@ -21,7 +21,7 @@ def test_any_piece_equals_the_same_part_of_the_whole() -> None:
 
 def test_an_epoch_has_every_keyword_and_at_most_as_many_others() -> None:
     is_keyword = torch.arange(100) < 20
-    order, generator = Order(is_keyword, batch=8, least=1), torch.Generator().manual_seed(0)
+    order, generator = EpochSampler(is_keyword, batch=8, least=1), torch.Generator().manual_seed(0)
     epochs = [torch.cat(order.epoch(generator)) for _ in range(2)]
     for rows in epochs:
         assert (order.batches, len(rows)) == (5, 40)
@@ -30,7 +30,7 @@ def test_an_epoch_has_every_keyword_and_at_most_as_many_others() -> None:
 
 
 def test_few_clips_are_gone_over_again_until_there_are_enough_batches() -> None:
-    order = Order(torch.tensor([True, True, True, False]), batch=8, least=3)
+    order = EpochSampler(torch.tensor([True, True, True, False]), batch=8, least=3)
     rows = torch.cat(order.epoch(torch.Generator().manual_seed(0)))
     assert (order.batches, len(rows)) == (3, 24)
     assert torch.bincount(rows).tolist() == [6, 6, 6, 6]

@@ -6,7 +6,7 @@ import numpy as np
 
 from tests.support.toy_dataset import RATE, WORDS, spoken, write_words
 from training.data.checks import by_length, by_name, by_sound
-from training.data.corpus import Spoken, Word
+from training.data.corpus import Utterance, WordSpan
 from training.data.recordings import Clip
 
 
@@ -62,7 +62,7 @@ def test_what_can_be_heard_is_named_with_an_example() -> None:
 
 
 def test_a_keyword_that_does_not_fit_is_named() -> None:
-    short, long = (Spoken(np.zeros(RATE, np.int16), (Word("up", 0.0, end, "keyword"),)) for end in (0.5, 1.0))
+    short, long = (Utterance(np.zeros(RATE, np.int16), (WordSpan("up", 0.0, end, "keyword"),)) for end in (0.5, 1.0))
     assert list(by_length({"up": [short] * 4 + [long]}, ["up"])) == []
     (line,) = by_length({"up": [short] * 3 + [long]}, ["up"])
     assert line.startswith("up: 1 of 4 recordings sound all through")

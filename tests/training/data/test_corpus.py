@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.toy_dataset import RATE, SPEECH_SPEAKERS, write_speech, write_words
 from training.data.corpus import LOUDNESS, read_material, read_speech, split_of_speech
-from training.data.recordings import BadData, split_of_recording
+from training.data.recordings import DatasetError, split_of_recording
 
 
 def test_clips_are_keywords_or_others_with_the_times_of_their_word(tmp_path: Path) -> None:
@@ -55,10 +55,10 @@ def test_takes_of_one_recording_are_of_one_split() -> None:
 )
 def test_what_is_missing_is_named(keywords: list[str], message: str, tmp_path: Path) -> None:
     folder = write_words(tmp_path / "words", train=1, other=1)
-    with pytest.raises(BadData, match=message):
+    with pytest.raises(DatasetError, match=message):
         read_material(folder, keywords, "test")
 
 
 def test_speech_without_its_tables_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BadData, match=r"keyword_times\.tsv: expected the words of running speech"):
+    with pytest.raises(DatasetError, match=r"keyword_times\.tsv: expected the words of running speech"):
         list(read_speech(tmp_path, ["up"]))

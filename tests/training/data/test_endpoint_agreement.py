@@ -5,14 +5,14 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from training.data.corpus import Spoken, Word
+from training.data.corpus import Utterance, WordSpan
 from training.data.endpoint_agreement import agreement
 from training.model.frontend import SAMPLE_RATE
 
 NOISE = (0.05 * np.random.default_rng(1).standard_normal(2 * SAMPLE_RATE)).astype(np.float32)
 
 
-def recording(given_late_s: float = 0.0, text: str = "up then up") -> Spoken:
+def recording(given_late_s: float = 0.0, text: str = "up then up") -> Utterance:
     """Three tones as words in faint noise; the times given for the first and last may be late."""
     rng = np.random.default_rng(0)
     time = np.arange(4 * SAMPLE_RATE) / SAMPLE_RATE
@@ -20,9 +20,11 @@ def recording(given_late_s: float = 0.0, text: str = "up then up") -> Spoken:
     for start in (1.0, 2.0, 3.0):
         word = (time >= start) & (time < start + 0.4)
         samples += word * sum(0.05 * np.sin(2 * np.pi * tone * time) for tone in (300, 1100, 2500))
-    words = [Word("up", start, start + 0.4, "inside") for start in (1.0, 3.0)]
+    words = [WordSpan("up", start, start + 0.4, "inside") for start in (1.0, 3.0)]
     given = tuple(word.later(given_late_s) for word in words)
-    return Spoken((32767 * samples).astype(np.int16), (Word("", 0.0, 4.0, "speech"), *given), tuple(text.split()))
+    return Utterance(
+        (32767 * samples).astype(np.int16), (WordSpan("", 0.0, 4.0, "speech"), *given), tuple(text.split())
+    )
 
 
 def test_right_times_agree() -> None:

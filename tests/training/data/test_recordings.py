@@ -65,9 +65,9 @@ def test_bad_clips_are_refused_by_name_and_short_ones_padded(tmp_path: Path) -> 
 
 
 def test_an_empty_folder_says_what_was_expected(tmp_path: Path) -> None:
-    with pytest.raises(sc.BadData, match=r"expected WORD/RECORDING .* found none for train"):
+    with pytest.raises(sc.DatasetError, match=r"expected WORD/RECORDING .* found none for train"):
         sc.find_clips(tmp_path, "train")
-    with pytest.raises(sc.BadData, match="expected a folder with a folder of recordings for each word"):
+    with pytest.raises(sc.DatasetError, match="expected a folder with a folder of recordings for each word"):
         sc.find_clips(tmp_path / "nowhere", "train")
 
 

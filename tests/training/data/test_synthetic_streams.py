@@ -5,11 +5,12 @@ from itertools import islice
 import numpy as np
 import pytest
 
-from training.data.corpus import LOUDNESS, Material, Spoken, Word
+from training.data.corpus import LOUDNESS, Corpus, Utterance, WordSpan
 from training.data.endpoints import endpoints
 from training.data.synthetic_streams import (  # fmt: skip
-    Surroundings,
-    TalkSettings,
+    AcousticConditions,
+    MixSettings,
+    apply_acoustics,
     background,
     beginning,
     compose,
@@ -17,42 +18,41 @@ from training.data.synthetic_streams import (  # fmt: skip
     piece,
     reading,
     scenes,
-    surround,
     talk,
 )
 from training.model.frontend import SAMPLE_RATE
 
-QUIET = Surroundings(room=0, colour_db=0, snr_db=None, level_db=(-20, -20))
+QUIET = AcousticConditions(room=0, colour_db=0, snr_db=None, level_db=(-20, -20))
 
 
-def clip(word: str, kind: str, tone: float, start_s: float = 0.3, end_s: float = 0.7) -> Spoken:
+def clip(word: str, kind: str, tone: float, start_s: float = 0.3, end_s: float = 0.7) -> Utterance:
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     there = (time >= start_s) & (time < end_s)
     sound = LOUDNESS * np.sqrt(2) * np.sin(2 * np.pi * tone * time) * there
-    return Spoken((32767 * sound).astype(np.int16), (Word(word, start_s, end_s, kind),))
+    return Utterance((32767 * sound).astype(np.int16), (WordSpan(word, start_s, end_s, kind),))
 
 
-def speech() -> Spoken:
+def speech() -> Utterance:
     rng = np.random.default_rng(1)
     samples = (LOUDNESS * 32767 * rng.standard_normal(6 * SAMPLE_RATE)).clip(-32767, 32767).astype(np.int16)
-    return Spoken(samples, (Word("", 0.0, 6.0, "speech"), Word("no", 2.0, 2.3, "inside")))
+    return Utterance(samples, (WordSpan("", 0.0, 6.0, "speech"), WordSpan("no", 2.0, 2.3, "inside")))
 
 
-def material() -> Material:
+def material() -> Corpus:
     noise = (LOUDNESS * np.random.default_rng(0).standard_normal(5 * SAMPLE_RATE)).astype(np.float32)
     echo = np.zeros((1, 4000), np.float32)
     echo[0, [0, 3000]] = 0.8, 0.6
     keywords = {"yes": [clip("yes", "keyword", 500)], "no": [clip("no", "keyword", 900, 0.2, 0.9)]}
-    return Material(keywords, {"cat": [clip("cat", "other", 1500)]}, [speech()], noise, echo)
+    return Corpus(keywords, {"cat": [clip("cat", "other", 1500)]}, [speech()], noise, echo)
 
 
-def said(seed: int, seconds: float = 20, **settings: float) -> list[Word]:
-    everything = talk(material(), TalkSettings(**settings), np.random.default_rng(seed))
+def said(seed: int, seconds: float = 20, **settings: float) -> list[WordSpan]:
+    everything = talk(material(), MixSettings(**settings), np.random.default_rng(seed))
     return list(compose(everything, seconds).words)
 
 
 def test_words_sound_from_their_start_to_their_end() -> None:
-    only_keywords = TalkSettings(other=0, part=0, speech=0, gap_s=(0.2, 0.6))
+    only_keywords = MixSettings(other=0, part=0, speech=0, gap_s=(0.2, 0.6))
     scene = compose(talk(material(), only_keywords, np.random.default_rng(0)), 10)
     sounding = np.abs(scene.samples) > 0
     for word in scene.words:
@@ -77,13 +77,13 @@ def test_all_kinds_are_said_as_often_as_asked() -> None:
 
 
 def test_what_the_material_lacks_is_not_said() -> None:
-    only = Material(material().keywords, {}, [], material().noise, material().rooms)
-    kinds = {said.spoken.words[0].kind for said in islice(talk(only, TalkSettings(), np.random.default_rng(0)), 50)}
+    only = Corpus(material().keywords, {}, [], material().noise, material().rooms)
+    kinds = {said.spoken.words[0].kind for said in islice(talk(only, MixSettings(), np.random.default_rng(0)), 50)}
     assert kinds == {"keyword", "part"}
 
 
 def test_a_cut_scene_keeps_the_words_that_begin_in_it() -> None:
-    whole = compose(talk(material(), TalkSettings(), np.random.default_rng(0)), 8)
+    whole = compose(talk(material(), MixSettings(), np.random.default_rng(0)), 8)
     scene = whole.cut(3 * SAMPLE_RATE)
     assert len(scene.samples) == 3 * SAMPLE_RATE
     assert scene.words == tuple(word for word in whole.words if word.start_s < 3)
@@ -106,8 +106,10 @@ def test_a_piece_of_speech_takes_its_keywords_with_it_cut_where_it_is_cut() -> N
 
 def test_noise_lies_under_the_words_at_its_ratio() -> None:
     silence = np.zeros(SAMPLE_RATE, np.float32)
-    noise = surround(silence, Surroundings(0, 0, (10, 10), (-20, -20)), material(), np.random.default_rng(0))
-    word = surround(
+    noise = apply_acoustics(
+        silence, AcousticConditions(0, 0, (10, 10), (-20, -20)), material(), np.random.default_rng(0)
+    )
+    word = apply_acoustics(
         clip("yes", "keyword", 500).samples[4800:11200] / np.float32(32768), QUIET, material(), np.random.default_rng(0)
     )
     ratio = np.std(word) / np.std(noise)
@@ -117,7 +119,7 @@ def test_noise_lies_under_the_words_at_its_ratio() -> None:
 
 def test_a_room_leaves_the_word_where_it_was_and_adds_its_echo() -> None:
     dry = (clip("yes", "keyword", 500).samples / 32768).astype(np.float32)
-    wet = surround(dry, Surroundings(1, 0, None, (-20, -20)), material(), np.random.default_rng(0))
+    wet = apply_acoustics(dry, AcousticConditions(1, 0, None, (-20, -20)), material(), np.random.default_rng(0))
     assert endpoints(dry)[0] == pytest.approx(endpoints(wet)[0], abs=0.02)
     assert not np.any(dry[12_000:14_000])
     assert np.std(wet[12_000:14_000]) > 0.01
@@ -129,7 +131,7 @@ def test_reading_is_all_speech_once() -> None:
 
 
 def test_noise_goes_on_beyond_its_recordings() -> None:
-    scene = next(noises(Surroundings(), material(), np.random.default_rng(0)))
+    scene = next(noises(AcousticConditions(), material(), np.random.default_rng(0)))
     assert scene.words == ()
     assert len(scene.samples) > len(material().noise)
     assert np.std(background(9 * SAMPLE_RATE, material(), np.random.default_rng(0))) == pytest.approx(

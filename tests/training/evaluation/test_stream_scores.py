@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 
 from service.spotting.model import Model
-from service.spotting.spotter import Spotter
+from service.spotting.spotter import ExportedStep
 from tests.support.speech import say
 from tests.support.tone_model import RATE
-from training.data.corpus import Word
+from training.data.corpus import WordSpan
 from training.data.synthetic_streams import Scene
 from training.evaluation.stream_scores import detect, hear
 
@@ -20,7 +20,7 @@ def cut(samples: np.ndarray, pieces: int) -> Iterator[Scene]:
     """A stream as scenes of unequal lengths, each with a word at its beginning."""
     edges = np.linspace(0, 1, pieces + 1) ** 2 * len(samples)
     for start, end in zip(edges[:-1].astype(int), edges[1:].astype(int), strict=True):
-        yield Scene(samples[start:end], (Word("yes", 0.0, 0.1, "keyword"),))
+        yield Scene(samples[start:end], (WordSpan("yes", 0.0, 0.1, "keyword"),))
 
 
 @pytest.mark.parametrize("speed", ["fast", "accurate"])
@@ -28,7 +28,7 @@ def test_detections_are_those_of_a_spotter(model: Model, speed: str) -> None:
     audio = {name: say(*words, seed=len(name)) for name, words in SAID.items()}
     heard = hear(model, {name: cut(samples, 5) for name, samples in audio.items()})
     for name, samples in audio.items():
-        expected = [(event.label, event.audio_time_s) for event in Spotter(model, speed=speed).push(samples)]
+        expected = [(event.label, event.audio_time_s) for event in ExportedStep(model, speed=speed).push(samples)]
         assert [tuple(d) for d in detect(model, heard[name].scores, speed=speed)] == expected
         assert len(heard[name].scores) == len(samples) // model.metadata.hop
     assert [d.label for d in detect(model, heard["first"].scores, speed=speed)] == ["yes", "no", "yes"]

@@ -5,29 +5,29 @@ import pytest
 
 from service.spotting.model import Model
 from tests.support.tone_model import TONES
-from training.data.corpus import LOUDNESS, Material, Spoken, Word
+from training.data.corpus import LOUDNESS, Corpus, Utterance, WordSpan
 from training.evaluation import streams as stream_evaluation
 from training.evaluation.stream_scores import hear
 from training.evaluation.streams import evaluate_streams, measure, operating_point, scaled, streams_of
 from training.model.frontend import SAMPLE_RATE
 
 
-def clip(word: str, kind: str, tone: float) -> Spoken:
+def clip(word: str, kind: str, tone: float) -> Utterance:
     """A second with a loud tone from 0.3 to 0.7 s: the tone model hears loudness."""
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     sound = np.sin(2 * np.pi * tone * time) * (abs(time - 0.5) < 0.2)
-    return Spoken((20_000 * sound).astype(np.int16), (Word(word, 0.3, 0.7, kind),))
+    return Utterance((20_000 * sound).astype(np.int16), (WordSpan(word, 0.3, 0.7, kind),))
 
 
 @pytest.fixture(scope="module")
-def material() -> Material:
+def material() -> Corpus:
     noise = (LOUDNESS * np.random.default_rng(0).standard_normal(SAMPLE_RATE)).astype(np.float32)
     keywords = {word: [clip(word, "keyword", TONES[word])] for word in ("yes", "no")}
-    speech = Spoken(clip("", "speech", TONES["_unknown_"]).samples, (Word("", 0.0, 1.0, "speech"),))
-    return Material(keywords, {"cat": [clip("cat", "other", TONES["_unknown_"])]}, [speech], noise, np.zeros((0, 1)))
+    speech = Utterance(clip("", "speech", TONES["_unknown_"]).samples, (WordSpan("", 0.0, 1.0, "speech"),))
+    return Corpus(keywords, {"cat": [clip("cat", "other", TONES["_unknown_"])]}, [speech], noise, np.zeros((0, 1)))
 
 
-def test_streams_are_as_long_as_asked_and_say_the_same(material: Material) -> None:
+def test_streams_are_as_long_as_asked_and_say_the_same(material: Corpus) -> None:
     streams = {name: list(stream) for name, stream in streams_of(material, 0.01, seed=0).items()}
     seconds = {name: sum(len(scene.samples) for scene in some) / SAMPLE_RATE for name, some in streams.items()}
     assert all(36 <= length < 36 + 32 for length in seconds.values()), seconds
@@ -36,7 +36,7 @@ def test_streams_are_as_long_as_asked_and_say_the_same(material: Material) -> No
 
 
 def test_tones_are_found_early_and_so_are_their_beginnings(
-    model: Model, material: Material, monkeypatch: pytest.MonkeyPatch
+    model: Model, material: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_evaluation, "SCALES", (-2.0, 2.0))
     found = evaluate_streams(model, material, 0.005)
@@ -50,7 +50,7 @@ def test_tones_are_found_early_and_so_are_their_beginnings(
     assert set(found["operating_points"]["0.5 an hour together"]["thresholds"]) == {"yes", "no"}
 
 
-def test_only_mixed_talk_has_a_prefix_report(model: Model, material: Material) -> None:
+def test_only_mixed_talk_has_a_prefix_report(model: Model, material: Corpus) -> None:
     heard = hear(model, {"clean": streams_of(material, 0.005, 0)["clean"]})
     assert set(measure(model, heard, speed="fast")) == {"clean"}
 

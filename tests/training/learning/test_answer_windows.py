@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from training.data.corpus import Material, Spoken, Word
-from training.data.synthetic_streams import TalkSettings
+from training.data.corpus import Corpus, Utterance, WordSpan
+from training.data.synthetic_streams import MixSettings
 from training.learning.answer_windows import GRACE_S, LATE_S, STREAM_S, Streams, played, spans
 from training.learning.rank_coding import NO_KEYWORD
 
@@ -13,22 +13,26 @@ LABELS = ("up", "down", "_unknown_", "_silence_")
 RATE = 16_000
 
 
-def click(word: str, kind: str = "keyword") -> Spoken:
+def click(word: str, kind: str = "keyword") -> Utterance:
     """A word that is as loud as can be from 0.2 to 0.3 s."""
     samples = np.zeros(RATE // 2, np.int16)
     samples[RATE // 5 : RATE * 3 // 10] = 20_000
-    return Spoken(samples, (Word(word, 0.2, 0.3, kind),))  # type: ignore[arg-type]
+    return Utterance(samples, (WordSpan(word, 0.2, 0.3, kind),))  # type: ignore[arg-type]
 
 
 def streams(speed: float = 0.0) -> Streams:
-    material = Material(
+    material = Corpus(
         {"up": [click("up")], "down": [click("down")]}, {}, [], np.zeros(99, np.float32), np.ones((1, 1), np.float32)
     )
     return Streams(material, LABELS, 0.02, speed)
 
 
 def test_keywords_and_what_lies_between_them() -> None:
-    words = [Word("up", 0.5, 0.8, "keyword"), Word("down", 2.0, 2.2, "inside"), Word("left", 1.4, 1.6, "other")]
+    words = [
+        WordSpan("up", 0.5, 0.8, "keyword"),
+        WordSpan("down", 2.0, 2.2, "inside"),
+        WordSpan("left", 1.4, 1.6, "other"),
+    ]
     found = sorted(spans(words, LABELS))
     assert [(round(a, 2), round(b, 2), label) for a, b, label in found] == [
         (0.0, 0.5, NO_KEYWORD),
@@ -40,14 +44,14 @@ def test_keywords_and_what_lies_between_them() -> None:
 
 
 def test_a_keyword_that_is_cut_off_is_neither_heard_nor_forbidden() -> None:
-    found = list(spans([Word("up", 2.8, 3.1, "keyword")], LABELS))
+    found = list(spans([WordSpan("up", 2.8, 3.1, "keyword")], LABELS))
     assert {label for _, _, label in found} == {NO_KEYWORD}
     assert max(end for _, end, _ in found if end < STREAM_S) == 2.8
 
 
 def test_windows_stay_with_their_words_at_any_speed(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the samples are loud is where the windows say a keyword is."""
-    monkeypatch.setattr("training.learning.answer_windows.TALK", TalkSettings(keyword=1, part=0, gap_s=(0.7, 1.0)))
+    monkeypatch.setattr("training.learning.answer_windows.TALK", MixSettings(keyword=1, part=0, gap_s=(0.7, 1.0)))
     samples, windows = streams(speed=0.3).batch(16, np.random.default_rng(0))
     assert samples.shape == (16, STREAM_S * RATE)
     keyword = windows.label != NO_KEYWORD
@@ -67,5 +71,5 @@ def test_a_seed_gives_the_same_streams_and_another_others() -> None:
 
 def test_a_word_moves_as_its_stream_is_stretched() -> None:
     middle = STREAM_S / 2
-    word = played(Word("up", middle - 0.5, middle + 0.2, "keyword"), 2.0)
+    word = played(WordSpan("up", middle - 0.5, middle + 0.2, "keyword"), 2.0)
     assert (round(word.start_s, 3), round(word.end_s, 3)) == (middle - 0.25, middle + 0.1)

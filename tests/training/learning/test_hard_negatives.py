@@ -5,20 +5,20 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.data.corpus import Material, Spoken, Word
-from training.data.synthetic_streams import TalkSettings, say
+from training.data.corpus import Corpus, Utterance, WordSpan
+from training.data.synthetic_streams import MixSettings, say
 from training.learning.answer_windows import Streams
-from training.learning.hard_negatives import largest_wrong
+from training.learning.hard_negatives import max_wrong_score
 
 RATE, STEP = 16_000, 320
 LABELS = ("up", "down", "_unknown_", "_silence_")
 
 
-def spoken(loud: int, word: str, kind: str, seconds: float = 0.5) -> Spoken:
+def spoken(loud: int, word: str, kind: str, seconds: float = 0.5) -> Utterance:
     """A recording that is `loud` all through and has a word from 0.1 to 0.3 s."""
-    whole = [Word("", 0.0, seconds, "speech")] if kind == "inside" else []
-    words = (*whole, Word(word, 0.1, 0.3, kind))  # type: ignore[arg-type]
-    return Spoken(np.full(int(seconds * RATE), loud, np.int16), words)
+    whole = [WordSpan("", 0.0, seconds, "speech")] if kind == "inside" else []
+    words = (*whole, WordSpan(word, 0.1, 0.3, kind))  # type: ignore[arg-type]
+    return Utterance(np.full(int(seconds * RATE), loud, np.int16), words)
 
 
 def by_loudness(samples: Tensor) -> Tensor:
@@ -27,11 +27,11 @@ def by_loudness(samples: Tensor) -> Tensor:
     return torch.stack([up, torch.zeros_like(up), 1 - up, torch.zeros_like(up)], dim=2)
 
 
-def material() -> Material:
+def material() -> Corpus:
     others = {"cat": [spoken(loud, "cat", "other") for loud in (100, 20_000, 300, 200)]}
     noise = np.zeros(20 * RATE, np.float32)
     noise[15 * RATE : 16 * RATE] = 1.0
-    return Material({"up": [spoken(30_000, "up", "keyword")]}, others, [], noise, np.ones((1, 1), np.float32))
+    return Corpus({"up": [spoken(30_000, "up", "keyword")]}, others, [], noise, np.ones((1, 1), np.float32))
 
 
 def test_the_nearest_to_a_keyword_is_said_more_often() -> None:
@@ -41,7 +41,7 @@ def test_the_nearest_to_a_keyword_is_said_more_often() -> None:
     assert min(each.samples.max() for each in streams.material.hard["noise"]) > 0
     assert {each.samples.max() for each in streams.material.hard["other"]} == {20_000}
     rng = np.random.default_rng(1)
-    loud = [say("other", streams.material, TalkSettings(hard=0.5), rng).samples.max() == 20_000 for _ in range(400)]
+    loud = [say("other", streams.material, MixSettings(hard=0.5), rng).samples.max() == 20_000 for _ in range(400)]
     assert 0.55 < np.mean(loud) < 0.7  # a half, and a quarter of the other half
 
 
@@ -54,9 +54,9 @@ def test_what_was_hard_once_is_forgotten() -> None:
 
 def test_a_keyword_in_running_speech_is_no_negative() -> None:
     inside, without = spoken(25_000, "up", "inside"), spoken(10_000, "cat", "other")
-    scores = largest_wrong([inside, without], 2, STEP / RATE, 0.5, by_loudness)
+    scores = max_wrong_score([inside, without], 2, STEP / RATE, 0.5, by_loudness)
     assert scores[1] == pytest.approx(10_000 / 32768)
     before_the_word = inside.samples[: int(0.1 * RATE)].max() / 32768
     assert scores[0] == pytest.approx(before_the_word)
     inside.samples[: int(0.1 * RATE)] = 0
-    assert largest_wrong([inside], 2, STEP / RATE, 0.5, by_loudness)[0] == 0
+    assert max_wrong_score([inside], 2, STEP / RATE, 0.5, by_loudness)[0] == 0

@@ -9,7 +9,7 @@ import torch
 
 from tests.support.tiny_run import CPU, LABELS, SETTINGS
 from tests.support.toy_dataset import write_words
-from training.data.batches import Data
+from training.data.batches import TrainingData
 from training.data.recordings import labels_for
 from training.learning.loop import starting_state, thresholds, train
 from training.model.network import Network
@@ -17,11 +17,11 @@ from training.recipe import load_data
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> Data:
+def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     return load_data(write_words(tmp_path_factory.mktemp("words")), LABELS, [], [])
 
 
-def test_rank_coding_learns_and_answers_earlier_than_the_last_step(data: Data, tmp_path: Path) -> None:
+def test_rank_coding_learns_and_answers_earlier_than_the_last_step(data: TrainingData, tmp_path: Path) -> None:
     rc = train(SETTINGS, data, tmp_path / "rc", CPU).history[-1]
     eos = train(replace(SETTINGS, method="eos"), data, tmp_path / "eos", CPU).history[-1]
     assert rc["validation_accuracy"] > 0.9
@@ -31,11 +31,11 @@ def test_rank_coding_learns_and_answers_earlier_than_the_last_step(data: Data, t
 
 
 @pytest.mark.parametrize("streams", [False, True])
-def test_a_resumed_run_equals_one_that_was_never_stopped(data: Data, tmp_path: Path, streams: bool) -> None:
+def test_a_resumed_run_equals_one_that_was_never_stopped(data: TrainingData, tmp_path: Path, streams: bool) -> None:
     stopped = replace(SETTINGS, epochs=3, streams=streams)
     through = train(stopped, data, tmp_path / "through", CPU)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("training.learning.loop.still_learning", lambda run, settings: run.epoch < 1)
+        patch.setattr("training.learning.loop.should_continue", lambda run, settings: run.epoch < 1)
         train(stopped, data, tmp_path / "resumed", CPU)
     resumed = train(stopped, data, tmp_path / "resumed", CPU, resume=True)
     assert [row["loss"] for row in resumed.history] == [row["loss"] for row in through.history]
@@ -51,14 +51,16 @@ def test_without_carried_state_every_sequence_begins_fresh() -> None:
         assert set(state["h"].unique().tolist()) == begins
 
 
-def test_a_run_of_other_settings_is_not_gone_on_with(data: Data, tmp_path: Path) -> None:
+def test_a_run_of_other_settings_is_not_gone_on_with(data: TrainingData, tmp_path: Path) -> None:
     train(replace(SETTINGS, epochs=1), data, tmp_path, CPU)
     with pytest.raises(ValueError, match="expected the settings of the run to go on with, got other beta"):
         train(replace(SETTINGS, epochs=1, beta=0.5), data, tmp_path, CPU, resume=True)
 
 
 @pytest.mark.parametrize("setting", ["steps", "carry_share"])
-def test_a_run_from_before_a_setting_was_there_is_gone_on_with(data: Data, tmp_path: Path, setting: str) -> None:
+def test_a_run_from_before_a_setting_was_there_is_gone_on_with(
+    data: TrainingData, tmp_path: Path, setting: str
+) -> None:
     train(replace(SETTINGS, epochs=1), data, tmp_path, CPU)
     saved = torch.load(tmp_path / "last.pt", weights_only=True)
     del saved["settings"][setting]
@@ -66,7 +68,7 @@ def test_a_run_from_before_a_setting_was_there_is_gone_on_with(data: Data, tmp_p
     assert train(replace(SETTINGS, epochs=1), data, tmp_path, CPU, resume=True).epoch == 1
 
 
-def test_a_run_begins_with_the_averaged_weights_of_another(data: Data, tmp_path: Path) -> None:
+def test_a_run_begins_with_the_averaged_weights_of_another(data: TrainingData, tmp_path: Path) -> None:
     first = train(replace(SETTINGS, epochs=1), data, tmp_path / "first", CPU)
     base = str(tmp_path / "first" / "last.pt")
     second = train(replace(SETTINGS, epochs=1, base=base, learning_rate=0.0), data, tmp_path / "second", CPU)
@@ -81,12 +83,12 @@ def test_a_run_begins_with_the_averaged_weights_of_another(data: Data, tmp_path:
             torch.testing.assert_close(third.network.state_dict()[name], value, atol=0, rtol=0)
 
 
-def test_a_run_stops_when_validation_no_longer_improves(data: Data, tmp_path: Path) -> None:
+def test_a_run_stops_when_validation_no_longer_improves(data: TrainingData, tmp_path: Path) -> None:
     run = train(replace(SETTINGS, learning_rate=0.0, patience=2, epochs=10), data, tmp_path, CPU)
     assert (run.epoch, run.best_epoch) == (5, 3)  # the last while augmentation grows
 
 
-def test_every_epoch_and_checkpoint_leaves_its_facts(data: Data, tmp_path: Path) -> None:
+def test_every_epoch_and_checkpoint_leaves_its_facts(data: TrainingData, tmp_path: Path) -> None:
     train(replace(SETTINGS, epochs=2), data, tmp_path, CPU)
     rows = [json.loads(line) for line in (tmp_path / "metrics.jsonl").read_text().splitlines()]
     assert [row["epoch"] for row in rows] == [1, 2]

@@ -14,9 +14,9 @@ from training.learning.rank_coding import (
     answer_in_windows,
     every_step_loss,
     first_crossing,
-    held,
     max_pool_loss,
     rank_coding_loss,
+    sliding_minimum,
     windows_loss,
 )
 from training.model.network import Network, NetworkSettings, State
@@ -97,7 +97,7 @@ def test_sequences_leave_the_batch_at_their_spike() -> None:
         counting, inputs, network.initial_state(len(inputs)), torch.full((len(inputs),), THETA), 4
     )
     needed = [min(23, (step // 4 + 1) * 4) for step in answers.step.tolist()]
-    assert answers.ran.tolist() == needed
+    assert answers.steps_run.tolist() == needed
     assert sum(rows) == sum(needed) < inputs.shape[0] * inputs.shape[1]
 
 
@@ -107,7 +107,7 @@ def test_end_of_sequence_answers_at_the_last_step() -> None:
     expected, _ = network(inputs, network.initial_state(len(inputs)))
     torch.testing.assert_close(answers.logits, expected[:, -1])
     assert answers.step.unique().tolist() == [22]
-    assert answers.ran.unique().tolist() == [23]
+    assert answers.steps_run.unique().tolist() == [23]
 
 
 def test_equation_7() -> None:
@@ -179,7 +179,7 @@ def test_with_confirmation_a_spike_is_where_a_score_has_stood_and_the_answer_the
 def test_the_lowest_of_the_last_steps_and_where_it_was() -> None:
     generator = torch.Generator().manual_seed(0)
     probabilities = torch.rand(2, 9, 3, generator=generator)
-    lowest, where = held(probabilities, 3)
+    lowest, where = sliding_minimum(probabilities, 3)
     for t in range(9):
         span = probabilities[:, max(0, t - 3) : t + 1].amin(1)
         torch.testing.assert_close(lowest[:, t], span if t >= 3 else torch.zeros(2, 3))

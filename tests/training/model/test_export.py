@@ -9,7 +9,7 @@ import torch
 
 from service.spotting.model import Metadata, Model
 from tests.support.untrained import NETWORKS, noise, spotter_and_metadata
-from training.model.export import ExportMismatch, Spotter, describe, export, write_graph
+from training.model.export import ExportedStep, ExportMismatch, describe, export, write_graph
 from training.model.network import Network
 
 
@@ -31,8 +31,8 @@ def test_an_export_scores_as_torch_does(name: str, tmp_path: Path) -> None:
 def test_nothing_is_written_when_scores_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     spotter, metadata = spotter_and_metadata("paper")
 
-    def write_another(spotter: Spotter, hop: int, path: Path) -> None:
-        other = Spotter(spotter.front_end, Network(NETWORKS["paper"])).eval()
+    def write_another(spotter: ExportedStep, hop: int, path: Path) -> None:
+        other = ExportedStep(spotter.front_end, Network(NETWORKS["paper"])).eval()
         write_graph(other, hop, path)
 
     monkeypatch.setattr("training.model.export.write_graph", write_another)
