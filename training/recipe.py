@@ -35,7 +35,7 @@ from training.learning.answer_windows import SPEED_CONFIRM_MS
 from training.learning.checkpoint import RunSettings
 from training.learning.loop import order_of, train
 from training.model.export import ExportedStep, commit, export
-from training.model.frontend import SAMPLE_RATE, FrontEndSettings, LogMel
+from training.model.frontend import SAMPLE_RATE, FrontEndSettings, front_end_of
 from training.model.network import Network, NetworkSettings
 
 REFRACTORY_S = 0.5
@@ -209,7 +209,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 def spotter_of(saved: dict[str, Any]) -> ExportedStep:
     """Front-end and averaged network of a checkpoint."""
     settings = RunSettings.from_dict(saved["settings"])
-    front_end = LogMel(settings.front_end)
+    front_end = front_end_of(settings.front_end)
     front_end.load_state_dict(saved["front_end"])
     network = Network(settings.network)
     prefix = "module."

@@ -6,18 +6,19 @@ import torch
 from service.spotting.model import Metadata
 from tests.support.tone_model import METADATA
 from training.model.export import ExportedStep
-from training.model.frontend import FrontEndSettings, LogMel
+from training.model.frontend import FrontEndSettings, front_end_of
 from training.model.network import Network, NetworkSettings
 
 NETWORKS = {
     "paper": NetworkSettings(labels=4),
     "conv": NetworkSettings(4, channels=(4, 6), stride=2, inputs=16, hidden=24, dense=8, dropout=0.2),
+    "pcen": NetworkSettings(4, channels=(4, 6), stride=2, inputs=16, hidden=24, dense=8, dropout=0.2),
 }
 
 
 def spotter_and_metadata(name: str) -> tuple[ExportedStep, Metadata]:
     torch.manual_seed(0)
-    spotter = ExportedStep(LogMel(FrontEndSettings()), Network(NETWORKS[name]))
+    spotter = ExportedStep(front_end_of(FrontEndSettings(pcen=name == "pcen")), Network(NETWORKS[name]))
     with torch.no_grad():
         spotter.network.output.weight *= 5
     return spotter, Metadata(**{**vars(METADATA), "hop": 160 * NETWORKS[name].stride, "window": 400})

@@ -71,17 +71,24 @@ class LazyFeatures:
     def __init__(self, samples: Tensor, masks: Masks, front_end: LogMel) -> None:
         """`samples` [batch, hop * frames]."""
         self.hop, self.masks, self.front_end = front_end.settings.hop, masks, front_end
-        self.tail = front_end.initial_state(1).shape[1]
+        self.tail = front_end.settings.window - self.hop
         self.samples = torch.nn.functional.pad(samples, (self.tail, 0))
         self.shape = torch.Size((len(samples), samples.shape[1] // self.hop, front_end.settings.bands))
+        self.whole = self._all() if front_end.settings.pcen else None  # its floor depends on all that was before
 
     @torch.no_grad()
     def __getitem__(self, where: tuple[Tensor | slice, slice]) -> Tensor:
         rows, frames = where
         start, stop, _ = frames.indices(self.shape[1])
+        if self.whole is not None:
+            return self.masks(self.whole[rows, start:stop], rows, slice(start, stop))
         audio = self.samples[rows, start * self.hop : stop * self.hop + self.tail]
-        features, _ = self.front_end(audio[:, self.tail :], audio[:, : self.tail])
+        features, _ = self.front_end(audio[:, self.tail :], {"audio": audio[:, : self.tail]})
         return self.masks(features, rows, slice(start, stop))
+
+    @torch.no_grad()
+    def _all(self) -> Tensor:
+        return self.front_end(self.samples[:, self.tail :], self.front_end.initial_state(len(self.samples)))[0]
 
 
 def batch_features(

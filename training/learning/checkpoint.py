@@ -13,7 +13,7 @@ from torch.optim.swa_utils import AveragedModel
 
 from training.data.augment import AugmentSettings
 from training.data.batches import TrainingData
-from training.model.frontend import FrontEndSettings, LogMel
+from training.model.frontend import FrontEndSettings, LogMel, front_end_of
 from training.model.network import Network, NetworkSettings
 
 EMA_DECAY = 0.998
@@ -69,7 +69,7 @@ def start(settings: RunSettings, data: TrainingData, device: torch.device) -> Ru
     """A run before its first step: seeded weights, and features normalised on training clips."""
     torch.manual_seed(settings.seed)
     generator = Generator(device).manual_seed(settings.seed)
-    front_end = LogMel(settings.front_end).to(device)
+    front_end = front_end_of(settings.front_end).to(device)
     sample = data.train.samples[:: max(1, len(data.train.samples) // 1000)].to(device).float() / 32768
     front_end.normalise(front_end(sample, front_end.initial_state(len(sample)))[0])
     network = Network(settings.network).to(device)

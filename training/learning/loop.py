@@ -31,8 +31,8 @@ from training.learning.rank_coding import (
     rank_coding_loss,
     windows_loss,
 )
-from training.model.frontend import SAMPLE_RATE, LogMel
-from training.model.network import Network, State
+from training.model.frontend import SAMPLE_RATE, LogMel, State
+from training.model.network import Network
 
 CHUNK = 10  # steps that are run between two looks for spikes; fewer cost more in calls than they save
 NOT_KEYWORDS = 2  # labels, the last ones: _unknown_ and _silence_

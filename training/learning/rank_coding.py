@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy, pad
 
-from training.model.network import State
+from training.model.frontend import State
 
 NO_KEYWORD = -1
 

@@ -34,16 +34,17 @@ class ExportedStep(nn.Module):
     def __init__(self, front_end: LogMel, network: Network) -> None:
         super().__init__()
         self.front_end, self.network = front_end, network
-        self.names = ["audio", *network.initial_state(1)]
+        self.names = [*front_end.initial_state(1), *network.initial_state(1)]
 
     def initial_state(self, batch: int) -> list[Tensor]:
-        return [self.front_end.initial_state(batch), *self.network.initial_state(batch).values()]
+        return [*self.front_end.initial_state(batch).values(), *self.network.initial_state(batch).values()]
 
     def forward(self, audio: Tensor, *state: Tensor) -> tuple[Tensor, ...]:
         """Samples [batch, hop * frames] → probabilities [batch, frames, labels] and every state after them."""
-        features, tail = self.front_end(audio, state[0])
-        logits, new = self.network(features, dict(zip(self.names[1:], state[1:], strict=True)))
-        return logits.softmax(dim=2), tail, *(new[name] for name in self.names[1:])
+        before = dict(zip(self.names, state, strict=True))
+        features, after = self.front_end(audio, before)
+        logits, new = self.network(features, before)
+        return logits.softmax(dim=2), *({**after, **new}[name] for name in self.names)
 
 
 def export(spotter: ExportedStep, metadata: Metadata, clips: Sequence[NDArray[np.float32]], path: Path) -> None:

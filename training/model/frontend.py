@@ -1,6 +1,7 @@
-"""Log-mel features as a torch module: the one front-end, trained with and exported inside every model.
+"""Mel features as a torch module: the one front-end, trained with and exported inside every model.
 
-Owns framing, window, DFT, mel bands, log and level normalisation. Knows nothing of files, batches or networks.
+Owns framing, window, DFT, mel bands, and their logarithm or per-channel energy normalisation. Knows nothing of files,
+batches or networks.
 """
 
 import math
@@ -9,8 +10,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+State = dict[str, Tensor]
 SAMPLE_RATE = 16_000
-ENERGY_FLOOR = 1e-6  # added before the log; full-scale samples are 1.0
+ENERGY_FLOOR = 1e-6  # added to every energy; full-scale samples are 1.0
+NO_OFFSET_HZ = 50.0  # lowest edge of the bands with PCEN: a constant offset reaches only the bins at 0 and 40 Hz
+SMOOTHING = 0.04  # share of a new frame in the running floor of its band, a time constant of 0.25 s
+GAIN, BIAS = 0.9, 2.0  # Wang et al. 2017: alpha and delta; the root is a square root
 
 
 @dataclass(frozen=True)
@@ -20,6 +25,7 @@ class FrontEndSettings:
     hop: int = 160  # samples, 10 ms
     low_hz: float = 20.0
     high_hz: float = 7600.0
+    pcen: bool = False  # per-channel energy normalisation in place of the logarithm
 
 
 class LogMel(nn.Module):
@@ -46,16 +52,23 @@ class LogMel(nn.Module):
         self.register_buffer("mean", torch.zeros(settings.bands))
         self.register_buffer("scale", torch.ones(settings.bands))
 
-    def initial_state(self, batch: int) -> Tensor:
+    def initial_state(self, batch: int) -> State:
         """Zeros [batch, window - hop]: the samples that the first window still needs from before the start."""
-        return self.mel.new_zeros(batch, self.settings.window - self.settings.hop)
+        return {"audio": self.mel.new_zeros(batch, self.settings.window - self.settings.hop)}
 
-    def forward(self, audio: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
-        """Samples [batch, hop * frames] and the tail before them → features [batch, frames, bands] and the new tail."""
+    def forward(self, audio: Tensor, state: State) -> tuple[Tensor, State]:
+        """Samples [batch, hop * frames] and a state → features [batch, frames, bands] and the next state."""
+        energies, tail = self.energies(audio, state["audio"])
+        return self.standardised(energies.log()), {"audio": tail}
+
+    def energies(self, audio: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples and the tail before them → positive energies [batch, frames, bands] and the new tail."""
         audio = torch.cat([tail, audio], dim=1)
         power = self.power(self.frames(audio))
-        features = torch.log(power @ self.mel + ENERGY_FLOOR)
-        return (features - self.mean) * self.scale, audio[:, self.settings.hop - self.settings.window :]
+        return power @ self.mel + ENERGY_FLOOR, audio[:, self.settings.hop - self.settings.window :]
+
+    def standardised(self, features: Tensor) -> Tensor:
+        return (features - self.mean) * self.scale
 
     def frames(self, audio: Tensor) -> Tensor:
         """Samples [batch, window - hop + hop * frames] → overlapping frames [batch, frames, window]."""
@@ -66,7 +79,13 @@ class LogMel(nn.Module):
         return torch.cat([blocks[:, i : i - last or None : hop // block] for i in range(last + 1)], dim=2)
 
     def power(self, frames: Tensor) -> Tensor:
-        """Frames [..., window] → power spectrum [..., window / 2 + 1] under a periodic Hamming window."""
+        """Frames [..., window] → power spectrum [..., window / 2 + 1] under a periodic Hamming window.
+
+        As a matrix product in an exported graph, by FFT where it is trained with, which takes half the time.
+        """
+        if not torch.onnx.is_in_onnx_export():
+            window = torch.hamming_window(self.settings.window, device=frames.device)
+            return torch.view_as_real(torch.fft.rfft(frames * window)).square().sum(-1)
         half = self.settings.window // 2
         first, second = frames[..., 1:half], frames[..., half + 1 :].flip(-1)
         even = torch.cat([frames[..., :1], first + second, frames[..., half : half + 1]], dim=-1)
@@ -78,6 +97,37 @@ class LogMel(nn.Module):
         flat = features.reshape(-1, features.shape[-1])
         self.mean.copy_(flat.mean(0))
         self.scale.copy_(1 / flat.std(0).clamp_min(0.1))
+
+
+class Pcen(LogMel):
+    """Mel energies relative to a running floor of their band, compressed by a root (Wang et al. 2017).
+
+    The floor M_t = (1 - s) M_{t-1} + s E_t is computed for all frames of a call, as a product with a triangular matrix,
+    so any chunking of the audio gives the same features. It begins with the first frame's energies. Level changes the
+    features little, and a constant offset not at all once it has filled a window.
+    """
+
+    def initial_state(self, batch: int) -> State:
+        """Of the floor [batch, bands] zeros, which no floor has: the first frame sets it."""
+        return {**super().initial_state(batch), "floor": self.mel.new_zeros(batch, self.settings.bands)}
+
+    def forward(self, audio: Tensor, state: State) -> tuple[Tensor, State]:
+        energies, tail = self.energies(audio, state["audio"])
+        floors = running_floor(energies, state["floor"])
+        compressed = torch.sqrt(energies * torch.exp(-GAIN * floors.log()) + BIAS)
+        return self.standardised(compressed), {"audio": tail, "floor": floors[:, -1]}
+
+
+def front_end_of(settings: FrontEndSettings) -> LogMel:
+    return (Pcen if settings.pcen else LogMel)(settings)
+
+
+def running_floor(energies: Tensor, floor: Tensor) -> Tensor:
+    """The exponential average [batch, frames, bands] of energies; `floor` [batch, bands] before them, 0 for none."""
+    frames = torch.arange(energies.shape[1] + 1, device=energies.device)
+    fading = torch.exp((frames[1:, None] - frames) * math.log(1 - SMOOTHING)).tril(1)  # column 0: what was before
+    before = torch.where(floor > 0, floor, energies[:, 0])
+    return fading[:, 1:] @ (SMOOTHING * energies) + fading[:, :1] * before[:, None]
 
 
 def folded_dft(window: int) -> tuple[Tensor, Tensor]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-State = dict[str, Tensor]
+from training.model.frontend import State
+
 FORGET_BIAS = 2.0  # Jozefowicz et al. 2015
 
 

@@ -20,7 +20,7 @@ from training.learning.rank_coding import (
     first_crossing,
     rank_coding_loss,
 )
-from training.model.network import State
+from training.model.frontend import State
 from training.paper import mnist
 from training.paper.mnist import EDGE, LABELS, STEPS, Digits
 from training.paper.run_pool import Trained, Weights

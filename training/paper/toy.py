@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from training.learning.rank_coding import answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
-from training.model.network import State
+from training.model.frontend import State
 from training.paper.run_pool import Trained, Weights
 
 BATCH, VALIDATION, VALIDATE_EVERY, CHUNK = 128, 2000, 50, 5

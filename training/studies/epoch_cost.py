@@ -11,8 +11,7 @@ from training.data.augment import Augmenter
 from training.data.batches import TrainingData, batch_features
 from training.learning.checkpoint import RunSettings, load, start
 from training.learning.loop import learn, order_of, step_seconds
-from training.model.frontend import SAMPLE_RATE
-from training.model.network import State
+from training.model.frontend import SAMPLE_RATE, State
 
 ALLOWANCE = 0.15  # of a last-step epoch: what does not shrink with the spike time, features above all
 

@@ -19,7 +19,8 @@ from training.learning.rank_coding import (
     sliding_minimum,
     windows_loss,
 )
-from training.model.network import Network, NetworkSettings, State
+from training.model.frontend import State
+from training.model.network import Network, NetworkSettings
 
 THETA = 0.5
 SETTINGS = NetworkSettings(labels=4, bands=5, context=1, hidden=16, dense=8)
