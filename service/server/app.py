@@ -30,7 +30,7 @@ from service.spotting.config import ProtocolError
 from service.spotting.events import Message
 
 WEB = {path.name: path for path in Path(__file__).parents[1].joinpath("web").iterdir()}
-OPTIONS = ("model", "speed", "threshold", "trace")  # of /v1/classify, in the query or the form
+OPTIONS = ("model", "mode", "keywords", "speed", "threshold", "trace")  # of /v1/classify, in the query or the form
 MAX_FIELDS = 16  # of the form, beside the files: some room for keys to warn about
 CLASSIFY_FORM = {
     "type": "object",
@@ -38,6 +38,8 @@ CLASSIFY_FORM = {
     "properties": {
         "files": {"type": "array", "items": {"type": "string", "format": "binary"}},
         "model": {"type": "string"},
+        "mode": {"type": "string", "enum": ["utterance", "continuous"]},
+        "keywords": {"type": "string", "description": "keywords of the model, separated by commas"},
         "speed": {"type": "string"},
         "threshold": {"type": "string", "description": "a number, or a JSON object of numbers per label"},
         "trace": {"type": "string", "enum": ["true", "false"]},

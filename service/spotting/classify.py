@@ -1,10 +1,12 @@
 """Whole files to labels: the sessions of a batch of files, scored together.
 
-A file is a stream that is pushed at once and flushed, so its label and frame are those of the same audio streamed live.
+A file is a stream that is pushed at once and flushed, so its answer or its detections are those of the same audio
+streamed live.
 """
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import asdict
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -30,16 +32,19 @@ def classify(
     thresholds: Mapping[str, float] | float | str | None = None,
     *,
     speed: str = DEFAULT_SPEED,
+    mode: str = "utterance",
+    keywords: Sequence[str] | str | None = None,
     trace: bool = False,
 ) -> list[Result]:
     """Classify files, each (name, float32 [samples] at the model's rate, not empty); results in the same order.
 
-    A result has `file, label, score, crossed, frame, decision_time_s, duration_s`; with `trace` also `trace`,
-    label -> score of every frame. `thresholds` (a number, or label -> number) override those of `speed`.
+    A result has `file, label, score, crossed, frame, decision_time_s, duration_s`; in mode `continuous`
+    `file, detections, duration_s`; with `trace` also `trace`, label -> score of every frame. `thresholds` (a number,
+    or label -> number) override those of `speed`.
     Raises ProtocolError for a threshold, label or speed that the model does not have, BadAudio for no samples.
     """
-    settings = {"mode": "utterance", "sample_rate": model.metadata.sample_rate, "speed": speed, "threshold": thresholds}
-    config, _ = parse_config(settings)
+    settings = {"mode": mode, "keywords": keywords, "speed": speed, "threshold": thresholds}
+    config, _ = parse_config({**settings, "sample_rate": model.metadata.sample_rate})
     config.resolved(model.metadata)  # a wrong setting is told even when there is no file
     results: dict[int, Result] = {}
     by_length = sorted(range(len(files)), key=lambda index: len(files[index][1]))
@@ -57,6 +62,8 @@ def classify_encoded(
     threshold: Mapping[str, float] | float | str | None = None,
     *,
     speed: str = DEFAULT_SPEED,
+    mode: str = "utterance",
+    keywords: Sequence[str] | str | None = None,
     trace: bool = False,
     max_s: float = MAX_S,
     max_total_s: float = math.inf,
@@ -67,6 +74,7 @@ def classify_encoded(
     So does a file of more than `max_s`, and those that come once there were `max_total_s` of audio or `timeout_s` of
     work.
     """
+    settings: dict[str, Any] = {"speed": speed, "mode": mode, "keywords": keywords, "trace": trace}
     left_s, deadline = max_total_s, monotonic() + timeout_s
     results: list[Result] = []
     group: list[tuple[str, Samples | ProtocolError]] = []
@@ -77,9 +85,9 @@ def classify_encoded(
         left_s, group_s = left_s - seconds, group_s + seconds
         group.append((name, audio))
         if len(group) == BATCH or group_s >= BATCH_S:
-            results += _classify_decoded(model, group, threshold, speed, trace)
+            results += _classify_decoded(model, group, threshold, **settings)
             group, group_s = [], 0.0
-    return results + _classify_decoded(model, group, threshold, speed, trace)
+    return results + _classify_decoded(model, group, threshold, **settings)
 
 
 def _over(audio: bool, time: bool, max_total_s: float, timeout_s: float) -> ProtocolError | None:
@@ -104,11 +112,10 @@ def _classify_decoded(
     model: Model,
     files: list[tuple[str, Samples | ProtocolError]],
     threshold: Mapping[str, float] | float | str | None,
-    speed: str,
-    trace: bool,
+    **settings: Any,
 ) -> list[Result]:
     good = [(name, audio) for name, audio in files if not isinstance(audio, ProtocolError)]
-    answers = iter(classify(model, good, threshold, speed=speed, trace=trace))
+    answers = iter(classify(model, good, threshold, **settings))
     return [_refusal(name, audio) if isinstance(audio, ProtocolError) else next(answers) for name, audio in files]
 
 
@@ -137,14 +144,15 @@ def _run(model: Model, files: list["_FileStream"]) -> None:
 
 
 class _FileStream:
-    """One file on its way: its stream, the hops to score, and the answer when there is one."""
+    """One file on its way: its stream, the hops to score, and what it detected so far."""
 
     def __init__(self, model: Model, name: str, samples: Samples, config: StreamConfig, trace: bool) -> None:
         self.name, self._samples = name, samples
         self._session = Session(model.metadata, config)
         self.hops = np.concatenate([self._session.push_samples(samples), self._session.flush()])
         self.frames = len(self.hops) // model.metadata.hop
-        self.answer: Detection | None = None
+        self._detections: list[Detection] = []
+        self._continuous = config.mode == "continuous"
         self._labels, self._rate = model.metadata.labels, model.metadata.sample_rate
         self._trace: list[Samples] | None = [] if trace else None
 
@@ -157,23 +165,28 @@ class _FileStream:
 
     @property
     def done(self) -> bool:
-        return self._session.outstanding == 0 or (self.answer is not None and self._trace is None)
+        answered = bool(self._detections) and not self._continuous
+        return self._session.outstanding == 0 or (answered and self._trace is None)
 
     def result(self) -> Result:
-        if self.answer is None:  # only an utterance without a frame has none
+        if not self.frames:
             raise AudioError(f"{self.name}: expected audio, got no samples")
-        result: Result = {
-            "file": self.name,
-            "label": self.answer.label,
-            "score": self.answer.score,
-            "crossed": self.answer.crossed,
-            "frame": self.answer.frame,
-            "decision_time_s": self.answer.audio_time_s,
-            "duration_s": len(self._samples) / self._rate,
-        }
+        decided = {"detections": [asdict(event) for event in self._detections]} if self._continuous else self._answer()
+        result: Result = {"file": self.name, **decided, "duration_s": len(self._samples) / self._rate}
         if self._trace is not None:
             result["trace"] = dict(zip(self._labels, np.concatenate(self._trace).T.tolist(), strict=True))
         return result
 
+    def _answer(self) -> Result:
+        """Of an utterance, which has one in any case."""
+        (answer,) = self._detections
+        return {
+            "label": answer.label,
+            "score": answer.score,
+            "crossed": answer.crossed,
+            "frame": answer.frame,
+            "decision_time_s": answer.audio_time_s,
+        }
+
     def _decide(self, events: Sequence[Event]) -> None:
-        self.answer = next((event for event in events if isinstance(event, Detection)), self.answer)
+        self._detections += [event for event in events if isinstance(event, Detection)]

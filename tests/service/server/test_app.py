@@ -54,6 +54,18 @@ async def test_classify_is_stream(server: Running, words: tuple[str, ...], rate:
     assert [facts(event) for event in one.detections] == [facts(answer.json()["results"][0])]
 
 
+async def test_classify_in_continuous_mode_has_every_detection_of_the_stream(server: Running) -> None:
+    data = pcm(say("yes", "no", "yes", gap_s=0.7))
+    options = {"mode": "continuous", "keywords": "yes,no"}
+    async with httpx.AsyncClient(base_url=server.http) as client:
+        answer = await client.post("/v1/classify", files=upload(wav(np.frombuffer(data, "<i2"))), params=options)
+    one = await stream(server.ws(), data, 777)
+    detections = answer.json()["results"][0]["detections"]
+    assert [facts(event) for event in detections] == [facts(event) for event in one.detections]
+    assert [event["audio_time_s"] for event in detections] == [event["audio_time_s"] for event in one.detections]
+    assert [event["label"] for event in detections] == ["yes", "no", "yes"]
+
+
 def test_bad_files_spoil_no_neighbour(http: httpx.Client) -> None:
     noise = np.zeros(9600, np.float32)
     bad = [b"", b"hello " * 50, wav(noise, 96000), wav(np.zeros((160, 8)), 16000), YES[:-1000]]
@@ -87,6 +99,8 @@ def test_options_in_query_or_form(http: httpx.Client, where: str) -> None:
         ({"model": "nonesuch"}, 404, "unknown_model", "model: expected among other, tones, got 'nonesuch'"),
         ({"speed": "warp"}, 400, "bad_value", "speed: expected among fast, balanced, accurate, got 'warp'"),
         ({"threshold": "2"}, 400, "bad_value", "threshold: expected a number above 0, at most 1, or an object of"),
+        ({"mode": "endless"}, 400, "bad_value", "mode: expected continuous or utterance, got 'endless'"),
+        ({"keywords": "maybe"}, 400, "bad_value", "keywords: expected among yes, no, got 'maybe'"),
         ({"trace": "maybe"}, 400, "bad_value", "trace: expected true or false, got 'maybe'"),
     ],
 )

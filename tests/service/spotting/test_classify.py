@@ -1,4 +1,5 @@
 import io
+from dataclasses import asdict
 from typing import Any
 
 import numpy as np
@@ -49,6 +50,22 @@ def test_a_file_gets_what_the_same_stream_gets(
         assert facts(result) == facts(event)
         assert result["decision_time_s"] == event.audio_time_s <= result["duration_s"] == len(samples) / 16000
     assert {result["crossed"] for result in results} == {True, False}
+
+
+@pytest.mark.parametrize("keywords", [None, ["no"]])
+def test_a_file_in_continuous_mode_gets_the_detections_of_the_same_stream(
+    model: Model, keywords: list[str] | None
+) -> None:
+    samples = say("yes", "no", "_unknown_", "yes", gap_s=0.5)
+    (result,) = classify(model, [("words.wav", samples)], mode="continuous", keywords=keywords)
+    spotter = Spotter(model, keywords=keywords)
+    streamed = [e for start in range(0, len(samples), 333) for e in spotter.push(samples[start : start + 333])]
+    assert result["detections"] == [asdict(event) for event in streamed + spotter.flush()]
+    assert [detection["label"] for detection in result["detections"]] == (keywords or ["yes", "no", "yes"])
+    assert {"file", "detections", "duration_s"} == set(result)
+    (silent,) = classify(model, [("silence.wav", np.zeros(16000, np.float32))], mode="continuous", trace=True)
+    assert silent["detections"] == []
+    assert len(silent["trace"]["yes"]) == 103
 
 
 def test_a_trace_has_every_frame_and_changes_no_answer(model: Model) -> None:
