@@ -115,7 +115,7 @@ def main(argv: list[str] | None = None) -> int:
             WorkerSupervisor(config, [config.bind_socket()]).run()
         return 0
     config.app, config.factory = app, False
-    server = DrainingServer(config, app.state.backend.drain)
+    server = DrainingServer(config, app.state.server.drain)
     server.run()
     return 0 if server.started else 1
 

@@ -21,8 +21,8 @@ from starlette.websockets import WebSocket
 
 from service.access.api_keys import ApiKeys
 from service.access.doors import Doors, error_answer
-from service.server.model_registry import Backend
 from service.server.reload import on_hangup, reload
+from service.server.state import ServerState
 from service.server.stream import AUDIO, Connection
 from service.settings import Settings
 from service.spotting.classify import classify_encoded
@@ -54,7 +54,7 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     """The server as an ASGI app. Raises BadModel when there is no model to serve, or a bad one, and BadKeys."""
     settings = settings or Settings()
     app = FastAPI(title="Keyword spotting", version="1", lifespan=_lifespan, redoc_url=None)
-    app.state.backend, app.state.keys = Backend(settings), ApiKeys(settings)
+    app.state.server, app.state.keys = ServerState(settings), ApiKeys(settings)
     app.state.uploads = asyncio.Semaphore(settings.max_uploads)
     app.include_router(router)
     app.router.routes.append(WebSocketRoute("/v1/stream", stream_audio))  # FastAPI's would keep a tenth more for each
@@ -62,31 +62,31 @@ def create_app(settings: Settings | None = None) -> FastAPI:
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(ClientDisconnect, _gone)
     app.add_middleware(RequestBodyLimitMiddleware, max_body_size=settings.max_upload_bytes)
-    app.add_middleware(Doors, settings=settings, keys=app.state.keys, metrics=app.state.backend.metrics)
+    app.add_middleware(Doors, settings=settings, keys=app.state.keys, metrics=app.state.server.metrics)
     return app
 
 
 @asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     """Engines run from start to end; one thread classifies files, so that streams have the rest of the machine."""
-    backend, keys = app.state.backend, app.state.keys
-    backend.start()
-    with ThreadPoolExecutor(1, "classify") as thread, on_hangup(partial(reload, backend, keys)):
+    state, keys = app.state.server, app.state.keys
+    state.models.start()
+    with ThreadPoolExecutor(1, "classify") as thread, on_hangup(partial(reload, state, keys)):
         app.state.files_thread = thread
-        async with _wyoming(backend):
+        async with _wyoming(state):
             yield
-    backend.close()
+    state.close()
 
 
 @asynccontextmanager
-async def _wyoming(backend: Backend) -> AsyncIterator[None]:
+async def _wyoming(state: ServerState) -> AsyncIterator[None]:
     """Home Assistant's protocol beside, where it was asked for."""
-    if backend.settings.wyoming is None:
+    if state.settings.wyoming is None:
         yield
         return
     from service.server.wyoming import serving  # its library comes with an extra
 
-    async with serving(backend.settings.wyoming, backend):
+    async with serving(state.settings.wyoming, state):
         yield
 
 
@@ -97,35 +97,35 @@ async def healthz() -> Message:
 
 @router.get("/readyz")
 async def readyz(request: Request) -> Response:
-    ready = _backend(request).ready
+    ready = _server(request).ready
     return JSONResponse({"ready": ready}, 200 if ready else 503)
 
 
 @router.get("/metrics")
 async def metrics(request: Request) -> Response:
-    return Response(_backend(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
+    return Response(_server(request).metrics.text(), media_type=CONTENT_TYPE_LATEST)
 
 
 @router.get("/v1/models")
 async def models(request: Request) -> Message:
-    return {"models": _backend(request).describe()}
+    return {"models": _server(request).models.describe()}
 
 
 @router.get("/v1/models/{name}")
 async def model(request: Request, name: str) -> Message:
-    return _backend(request).describe_one(name)
+    return _server(request).models.describe_one(name)
 
 
 @router.post("/v1/classify", openapi_extra=CLASSIFY_DOCS)
 async def classify(request: Request) -> Message:
     """Classify audio files, one result each; a bad file gets an `error` in place of a label."""
-    backend, uploads = _backend(request), request.app.state.uploads
-    limits = backend.settings
+    state, uploads = _server(request), request.app.state.uploads
+    limits = state.settings
     if uploads.locked():
-        raise HTTPException(503, f"expected at most {limits.max_uploads} uploads at once", _retry(backend))
+        raise HTTPException(503, f"expected at most {limits.max_uploads} uploads at once", _retry(state))
     async with uploads:
         options, warnings, files = await _received(request, limits)
-        served = backend.pick(options.pop("model", None))
+        served = state.models.get(options.pop("model", None))
         work = partial(
             classify_encoded,
             served.model,
@@ -136,19 +136,19 @@ async def classify(request: Request) -> Message:
             **options,
         )
         results = await asyncio.get_running_loop().run_in_executor(request.app.state.files_thread, work)
-    backend.metrics.classified(results)
+    state.metrics.record_files(results)
     answer = {"model": served.model.metadata.name, "results": results}
     return {**answer, "warnings": warnings} if warnings else answer
 
 
 async def stream_audio(socket: WebSocket) -> None:
     """A stream, or 503 before the handshake when there are too many or the server is not ready."""
-    backend: Backend = socket.app.state.backend
-    if reason := backend.refusal():
-        await socket.send_denial_response(PlainTextResponse(reason, 503, _retry(backend)))
+    state: ServerState = socket.app.state.server
+    if reason := state.refusal():
+        await socket.send_denial_response(PlainTextResponse(reason, 503, _retry(state)))
         return
-    with backend.stream():
-        await Connection(socket, backend, socket.scope.get("extensions", {}).get(AUDIO)).run()
+    with state.stream():
+        await Connection(socket, state, socket.scope.get("extensions", {}).get(AUDIO)).run()
 
 
 @router.get("/", include_in_schema=False)
@@ -160,13 +160,13 @@ async def page(name: str = "index.html") -> Response:
     return FileResponse(WEB[name], headers={"Cache-Control": "no-cache"})
 
 
-def _backend(request: Request) -> Backend:
-    backend: Backend = request.app.state.backend
-    return backend
+def _server(request: Request) -> ServerState:
+    state: ServerState = request.app.state.server
+    return state
 
 
-def _retry(backend: Backend) -> dict[str, str]:
-    return {"Retry-After": str(backend.settings.retry_after_s)}
+def _retry(state: ServerState) -> dict[str, str]:
+    return {"Retry-After": str(state.settings.retry_after_s)}
 
 
 async def _received(

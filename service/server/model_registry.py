@@ -1,8 +1,8 @@
-"""What a running server holds: its limits, the models with an engine each, and the count of streams."""
+"""The models that a server has, each with the engine that runs it for streams. Knows no client and no limit."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
+from time import perf_counter
 
 import numpy as np
 
@@ -13,14 +13,13 @@ from service.spotting.config import ProtocolError
 from service.spotting.engine import LONGEST, MAX_FRAMES, Engine, EngineSlot, InferenceTiming
 from service.spotting.events import Message
 from service.spotting.model import Model, ModelError
-from service.telemetry.capture import open_captures
 from service.telemetry.metrics import Metrics
 
 BUNDLED = "speech-commands-rc"
 
 
 class ServedModel:
-    """A model with the engine that runs it for streams, and how many are open on it."""
+    """A model with the engine that runs it for streams, and the number of streams open on it."""
 
     def __init__(self, model: Model, engine: Engine) -> None:
         self.model, self.engine = model, engine
@@ -33,99 +32,57 @@ class ServedModel:
         self._streams += 1
         return self.engine.open(on_scores, on_fault)
 
-    def close(self, stream: EngineSlot) -> None:
-        stream.close()
+    def close(self, slot: EngineSlot) -> None:
+        """Give back a place in the engine."""
+        slot.close()
         self._streams -= 1
-        self._rest()
+        self._close_if_unused()
 
     def retire(self) -> None:
-        """No new stream comes: the engine ends with the last of those that are here."""
+        """Take no new streams: the engine is closed with the last open one."""
         self._retired = True
-        self._rest()
+        self._close_if_unused()
 
-    def _rest(self) -> None:
+    def _close_if_unused(self) -> None:
         if self._retired and not self._streams:
             self.engine.close()
 
 
-class Backend:
-    """Raises BadModel when there is no model to serve, or a bad one."""
+class ModelRegistry:
+    """The models under the models directory, by name. Raises ModelError when there is none, or a bad one."""
 
-    def __init__(self, settings: Settings) -> None:
-        self.settings = settings
-        self.metrics = Metrics()
-        self.streams = 0
-        self.draining = False
+    def __init__(self, settings: Settings, metrics: Metrics) -> None:
+        self._settings, self._metrics = settings, metrics
         self._models = _load(settings)
         self._served: dict[str, ServedModel] = {}
         self.default = _default(settings, self._models)
-        self.captures = open_captures(settings, self.metrics)
         self._reloading = asyncio.Lock()
 
     def start(self) -> None:
         """Start the engines, on the running event loop."""
-        self._serve(self._models)
-
-    async def reload(self) -> None:
-        """Take up the models directory as it is now: streams that are open keep the model they have.
-
-        Raises BadModel, and all stays as it was, when any model is bad or the default is gone.
-        """
-        async with self._reloading:
-            models = await asyncio.to_thread(_load, self.settings, self._models.values())
-            self.default = _default(self.settings, models)
-            self._serve(models)
-
-    def close(self) -> None:
-        served, self._served = self._served, {}
-        for one in served.values():
-            one.engine.close()
-        if self.captures:
-            self.captures.close()
-
-    def _serve(self, models: dict[str, Model]) -> None:
-        """From now on these, with the engines there are for those that were here before."""
-        loop, before = asyncio.get_running_loop(), self._served
-        kept = {one.model: one for one in before.values()}
-        self._models = models
-        self._served = {
-            name: kept[model] if model in kept else ServedModel(model, Engine(model, loop, self._count))
-            for name, model in models.items()
-        }
-        self.metrics.models(self.describe())
-        for one in before.values():
-            if one not in self._served.values():
-                one.retire()
-
-    def drain(self) -> None:
-        """No new streams from now on."""
-        self.draining = True
-
-    @contextmanager
-    def stream(self) -> Iterator[None]:
-        """One more stream, for as long as it lasts."""
-        self.streams += 1
-        self.metrics.streams.set(self.streams)
-        try:
-            yield
-        finally:
-            self.streams -= 1
-            self.metrics.streams.set(self.streams)
+        self._publish(self._models)
 
     @property
-    def ready(self) -> bool:
-        return not self.draining and bool(self._served)
+    def started(self) -> bool:
+        return bool(self._served)
 
-    def refusal(self) -> str | None:
-        """Why there can be no other stream now, counted; None when there can."""
-        full = self.streams >= self.settings.max_connections
-        if not full and self.ready:
-            return None
-        reason = "too_many_streams" if full else "not_ready"
-        self.metrics.rejected.labels(reason).inc()
-        return reason
+    async def reload(self) -> None:
+        """Serve the models directory as it is now; open streams keep the model they have.
 
-    def pick(self, name: str | None) -> ServedModel:
+        Raises ModelError, and nothing changes, when any model is bad or the default is gone.
+        """
+        async with self._reloading:
+            models = await asyncio.to_thread(_load, self._settings, self._models.values())
+            self.default = _default(self._settings, models)
+            self._publish(models)
+
+    def close(self) -> None:
+        """Stop all engines."""
+        published, self._served = self._served, {}
+        for served in published.values():
+            served.engine.close()
+
+    def get(self, name: str | None) -> ServedModel:
         """The model of that name, or the default. Raises ProtocolError."""
         served = self._served.get(name or self.default)
         if served is None:
@@ -138,26 +95,39 @@ class Backend:
 
     def describe_one(self, name: str) -> Message:
         """One model with its evaluation and its curve of accuracy against time. Raises ProtocolError."""
-        model = self.pick(name).model
+        model = self.get(name).model
         return {**self._describe(name, model), "evaluation": model.report, "curve": model.metadata.curve}
 
     def _describe(self, name: str, model: Model) -> Message:
         message = model_message(model.metadata, model.sha256)
         return {**message, "speeds": model.metadata.speeds, "default": name == self.default}
 
-    def _count(self, run: InferenceTiming) -> None:
-        self.metrics.batch.observe(run.streams)
-        self.metrics.compute.observe(run.ended - run.began)
+    def _publish(self, models: dict[str, Model]) -> None:
+        """Serve these models from now on; a model that was served before keeps its engine."""
+        loop, before = asyncio.get_running_loop(), self._served
+        kept = {served.model: served for served in before.values()}
+        self._models = models
+        self._served = {
+            name: kept[model] if model in kept else ServedModel(model, Engine(model, loop, self._record_run))
+            for name, model in models.items()
+        }
+        self._metrics.record_models(self.describe())
+        for served in before.values():
+            if served not in self._served.values():
+                served.retire()
+
+    def _record_run(self, timing: InferenceTiming) -> None:
+        self._metrics.record_run(timing, perf_counter())
 
 
 def _load(settings: Settings, known: Iterable[Model] = ()) -> dict[str, Model]:
-    """Every model under the models directory, warmed, by the name it gives itself; those that are known stay."""
+    """Every model under the models directory, warmed, by its own name; known models are kept."""
     models: dict[str, Model] = {}
     for file in sorted(settings.models_dir.glob("*/model.onnx")):
         model = Model(file)
         if model.metadata.name in models:
             raise ModelError(f"{file}: expected a name of its own, got {model.metadata.name} again")
-        same = (one for one in known if (one.sha256, one.report) == (model.sha256, model.report))
+        same = (other for other in known if (other.sha256, other.report) == (model.sha256, model.report))
         models[model.metadata.name] = next(same, None) or _warm(model)
     if not models:
         raise ModelError(f"expected a model under {settings.models_dir}/NAME/model.onnx, got none")
@@ -165,14 +135,14 @@ def _load(settings: Settings, known: Iterable[Model] = ()) -> dict[str, Model]:
 
 
 def _warm(model: Model) -> Model:
-    """The first run of a size is slow and takes its memory: have the least and the most before any stream."""
+    """Run the smallest and the largest batches before any stream: the first run of a size is slow."""
     for batch, frames in ((1, 1), (MAX_FRAMES, 1), (MAX_FRAMES // 2, 2), (MAX_FRAMES // LONGEST, LONGEST)):
         model.run(np.zeros((batch, frames * model.metadata.hop), np.float32), model.initial_state(batch))
     return model
 
 
 def _default(settings: Settings, models: Iterable[str]) -> str:
-    """The name in the settings, else the bundled model, else the only one. Raises BadModel."""
+    """The name in the settings, else the bundled model, else the only one. Raises ModelError."""
     names = list(models)
     name = settings.default_model or (BUNDLED if BUNDLED in names or len(names) > 1 else names[0])
     if name not in names:

@@ -9,22 +9,22 @@ from contextlib import contextmanager
 from typing import Any
 
 from service.access.api_keys import ApiKeyError, ApiKeys
-from service.server.model_registry import Backend
+from service.server.state import ServerState
 from service.spotting.model import ModelError
 from service.telemetry.logs import log_event
 
 
-async def reload(backend: Backend, keys: ApiKeys) -> bool:
+async def reload(state: ServerState, keys: ApiKeys) -> bool:
     """Read keys and models again; False, and the log says why, when one of them was refused."""
     try:
         keys.reload()
-        await backend.reload()
+        await state.models.reload()
     except (ApiKeyError, ModelError, OSError) as error:
         log_event("reload refused, all stays as it was", logging.ERROR, reason=str(error))
-        backend.metrics.reloads.labels("refused").inc()
+        state.metrics.reloads.labels("refused").inc()
         return False
-    log_event("reloaded", models={one["name"]: one["sha256"] for one in backend.describe()})
-    backend.metrics.reloads.labels("done").inc()
+    log_event("reloaded", models={model["name"]: model["sha256"] for model in state.models.describe()})
+    state.metrics.reloads.labels("done").inc()
     return True
 
 

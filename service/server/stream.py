@@ -11,8 +11,9 @@ from typing import Any, Protocol
 from starlette.websockets import WebSocketDisconnect
 
 from service.server import messages
-from service.server.model_registry import Backend, ServedModel
+from service.server.model_registry import ServedModel
 from service.server.send_queue import SendQueue
+from service.server.state import ServerState
 from service.spotting.audio import AudioError, Samples
 from service.spotting.config import ProtocolError, parse_config
 from service.spotting.engine import EngineSlot, InferenceTiming
@@ -58,11 +59,11 @@ class Connection:
     _model: Message
     _run: InferenceTiming  # the latest
 
-    def __init__(self, socket: Socket, backend: Backend, audio: dict[str, Take] | None = None) -> None:
+    def __init__(self, socket: Socket, server: ServerState, audio: dict[str, Take] | None = None) -> None:
         """`audio`: the server's extension AUDIO, where it has it."""
-        self._socket, self._backend = socket, backend
+        self._socket, self._server = socket, server
         self._audio = {} if audio is None else audio
-        self._limits, self._metrics = backend.settings, backend.metrics
+        self._limits, self._metrics = server.settings, server.metrics
         self._outbox = SendQueue(self._limits.max_outgoing, self._fail)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._progress = asyncio.Event()  # scores came back
@@ -145,13 +146,13 @@ class Connection:
 
     def _begin(self, settings: Mapping[str, Any]) -> None:
         config, warnings = parse_config(settings)
-        served = self._backend.pick(config.model)
+        served = self._server.models.get(config.model)
         metadata = served.model.metadata
         self._session = Session(metadata, config)
         self._served, self._stream = served, served.open(self._on_scores, self._on_fault)
         self._ledger = LatencyTracker(metadata.algorithmic_ms)
         self._model = messages.model_message(metadata, served.model.sha256)
-        captures = self._backend.captures
+        captures = self._server.captures
         self._capture = captures and StreamCapture(captures, self._id, metadata, served.model.sha256)
         self._max_backlog = self._limits.max_backlog_s * 1000 / metadata.frame_ms  # frames
         self._seconds_a_byte = 1 / (WIDTHS[config.encoding] * config.channels * config.sample_rate)
@@ -245,19 +246,17 @@ class Connection:
             self._ledger.arrived(self._session.sent, self._heard_at)
             self._stream.push(hops)
             if self._capture:
-                self._capture.push(hops)
+                self._capture.on_audio(hops)
 
     def _on_scores(self, scores: Samples, run: InferenceTiming) -> None:
         self._run = run
         for event in self._session.scored(scores):
             self._event(event)
         if self._capture:
-            self._capture.scored(scores, self._session.config)
+            self._capture.on_scores(scores, self._session.config)
         arrived = self._ledger.pop_receive_time(self._session.frames_scored - 1)
-        now = perf_counter()
-        took = now - arrived
+        took = perf_counter() - arrived
         self._ledger.decided(took)
-        self._metrics.decided(run, arrived, now)
         self._progress.set()
         if took > self._limits.max_backlog_s:
             self._fail(self._overloaded())
@@ -286,7 +285,7 @@ class Connection:
         if isinstance(event, Detection):
             self._metrics.detections.labels(event.label).inc()
             if self._capture:
-                self._capture.heard(event)
+                self._capture.on_detection(event)
             arrived, run, latency = self._ledger.pop_receive_time(event.frame), self._run, self._ledger.latency
             self._outbox.put_lazy(lambda: messages.event_message(event, latency=latency(arrived, run, perf_counter())))
         else:

@@ -24,7 +24,7 @@ from wyoming.server import AsyncEventHandler, AsyncServer
 from wyoming.wake import Detect, Detection, NotDetected
 
 from service.server import messages
-from service.server.model_registry import Backend
+from service.server.state import ServerState
 from service.server.stream import Connection
 from service.spotting.config import ProtocolError
 from service.spotting.events import Message
@@ -39,10 +39,10 @@ log = logging.getLogger("uvicorn.error")
 
 
 @asynccontextmanager
-async def serving(uri: str, backend: Backend) -> AsyncIterator[None]:
+async def serving(uri: str, state: ServerState) -> AsyncIterator[None]:
     """Listen on `uri`, tcp://HOST:PORT, for as long as the block lasts."""
     server = AsyncServer.from_uri(uri)
-    await server.start(partial(Client, backend))
+    await server.start(partial(Client, state))
     log.info("Wyoming running on %s", uri)
     try:
         yield
@@ -58,10 +58,10 @@ class Client(AsyncEventHandler):
 
     query_params: Mapping[str, Any]  # the settings of the stream
 
-    def __init__(self, backend: Backend, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def __init__(self, state: ServerState, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         super().__init__(reader, writer)
-        self._backend = backend
-        self._bounded = cast(asyncio.StreamReader, _Bounded(reader, backend.settings.max_message_bytes))
+        self._state = state
+        self._bounded = cast(asyncio.StreamReader, _Bounded(reader, state.settings.max_message_bytes))
         self._names: list[str] | None = None  # keywords to detect; None: all
         self._ahead: Event | None = None  # read, but for the next stream
         self._origin: int | None = None  # ms: the client's timestamp where the stream begins
@@ -84,10 +84,10 @@ class Client(AsyncEventHandler):
     async def _streams(self) -> None:
         try:
             while self._goes_on and await self._begin():
-                with self._backend.stream():
-                    await Connection(self, self._backend).run()
+                with self._state.stream():
+                    await Connection(self, self._state).run()
         except ProtocolError as error:
-            self._backend.metrics.errors.labels(error.code).inc()
+            self._state.metrics.errors.labels(error.code).inc()
             await self._tell(Error(str(error), error.code))
 
     async def stop(self) -> None:
@@ -97,7 +97,7 @@ class Client(AsyncEventHandler):
     async def handle_event(self, event: Event) -> bool:
         """Events that are no audio, within a stream or without."""
         if Describe.is_type(event.type):
-            await self._tell(_info(self._backend.pick(None).model.metadata))
+            await self._tell(_info(self._state.models.get(None).model.metadata))
         elif Ping.is_type(event.type):
             await self._tell(Pong(Ping.from_event(event).text))
         elif Detect.is_type(event.type):
@@ -110,7 +110,7 @@ class Client(AsyncEventHandler):
         """Answer until audio comes, with the settings of its stream; False when the client has gone."""
         while (event := await self._read()) is not None:
             if AudioStart.is_type(event.type) or AudioChunk.is_type(event.type):
-                if reason := self._backend.refusal():
+                if reason := self._state.refusal():
                     raise ProtocolError(reason, f"expected room for another stream, got none: {reason}")
                 self._ahead = event if AudioChunk.is_type(event.type) else None
                 self.query_params = {**_format(event), "keywords": self._names}

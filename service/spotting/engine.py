@@ -25,11 +25,12 @@ PACE_S = 0.004  # from one time that all was taken to the next: small runs make 
 
 @dataclass(frozen=True, slots=True)
 class InferenceTiming:
-    """One run of the model: when it began and ended (`time.perf_counter`, seconds), how many streams shared it."""
+    """One run of the model, in `time.perf_counter` seconds: since when its first stream waited, began, ended."""
 
+    waiting_since: float
     began: float
     ended: float
-    streams: int
+    streams: int  # that shared it
 
 
 class EngineSlot:
@@ -94,7 +95,7 @@ class Engine:
         self._state = model.initial_state(FIRST_SLOTS)
         self._free = list(range(FIRST_SLOTS))
         self._slots = FIRST_SLOTS
-        self._ready: dict[EngineSlot, None] = {}  # ordered: the streams with audio waiting
+        self._ready: dict[EngineSlot, float] = {}  # the streams with audio waiting, since when; in that order
         self._running = 0  # runs given to the thread
         self._due = False  # more will be
         self._next = 0.0  # loop time before which they are not
@@ -112,7 +113,7 @@ class Engine:
 
     def enqueue(self, stream: EngineSlot) -> None:
         """A stream has audio waiting."""
-        self._ready[stream] = None
+        self._ready.setdefault(stream, perf_counter())
         self._schedule()
 
     def release(self, stream: EngineSlot) -> None:
@@ -135,14 +136,14 @@ class Engine:
             frames = min(next(iter(waiting)).samples // self._hop, LONGEST)
             enough = (stream for stream in waiting if stream.samples >= frames * self._hop)
             streams = list(islice(enough, MAX_FRAMES // frames))
-            self._run(streams, frames)
+            self._run(streams, frames, min(waiting[stream] for stream in streams))
             for stream in streams:
-                del waiting[stream]
+                since = waiting.pop(stream)
                 if stream.samples:
-                    self._ready[stream] = None
+                    self._ready[stream] = since
         self._next = self._loop.time() + (0 if self._ready else PACE_S)
 
-    def _run(self, streams: list[EngineSlot], frames: int) -> None:
+    def _run(self, streams: list[EngineSlot], frames: int, waiting_since: float) -> None:
         """Give the thread so many frames of each stream."""
         audio = b"".join([piece.data for stream in streams for piece in stream.take(frames * self._hop)])
         rows = np.frombuffer(audio, np.float32).reshape(len(streams), -1)
@@ -150,14 +151,14 @@ class Engine:
         state = {name: array.take(slots, axis=0) for name, array in self._state.items()}
         places = [(stream, stream.epoch) for stream in streams]
         self._running += 1
-        run = self._loop.run_in_executor(self._thread, self._timed, rows, state)
+        run = self._loop.run_in_executor(self._thread, self._timed, rows, state, waiting_since)
         run.add_done_callback(lambda run: self._end(places, run))
 
-    def _timed(self, rows: Samples, state: State) -> tuple[Samples, State, InferenceTiming]:
+    def _timed(self, rows: Samples, state: State, waiting_since: float) -> tuple[Samples, State, InferenceTiming]:
         """The thread's part."""
         began = perf_counter()
         scores, after = self._model.run(rows, state)
-        return scores, after, InferenceTiming(began, perf_counter(), len(rows))
+        return scores, after, InferenceTiming(waiting_since, began, perf_counter(), len(rows))
 
     def _end(
         self, places: list[tuple[EngineSlot, int]], done: "asyncio.Future[tuple[Samples, State, InferenceTiming]]"

@@ -1,7 +1,6 @@
 """What an operator watches, as Prometheus metrics; a registry for each app.
 
-Workers behind one port share theirs through a directory (prometheus_client's multiprocess mode), so that each tells of
-all of them.
+Workers behind one port share theirs through a directory (prometheus_client's multiprocess mode): each answers for all.
 """
 
 import os
@@ -19,6 +18,8 @@ STREAMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
 class Metrics:
+    """Every metric of one app, under one registry."""
+
     def __init__(self) -> None:
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)  # CPU time, memory, file descriptors
@@ -31,45 +32,50 @@ class Metrics:
         self.files = Counter("kws_files", "Files classified", registry=registry)
         self.batch = Histogram("kws_batch_streams", "Streams that shared a run", buckets=STREAMS, registry=registry)
         self.compute = Histogram("kws_compute_seconds", "One run of the model", buckets=SECONDS, registry=registry)
-        about = ", of the stream in each run that had waited longest"
+        longest = ", of the stream that waited longest in a run"
         self.queue = Histogram(
-            "kws_queue_seconds", f"From a message's arrival to its run{about}", buckets=SECONDS, registry=registry
+            "kws_queue_seconds", f"From a message's arrival to its run{longest}", buckets=SECONDS, registry=registry
         )
-        self.decide = Histogram(
-            "kws_server_seconds", f"From a message's arrival to the decision{about}", buckets=SECONDS, registry=registry
+        self.server = Histogram(
+            "kws_server_seconds", f"From a message's arrival to its scores{longest}", buckets=SECONDS, registry=registry
         )
-        self.captures = Counter("kws_captures", "Clips kept, by kind, or why not", ["result"], registry=registry)
+        self.captures = Counter(
+            "kws_captures", "Clips kept, by kind, or the reason why not", ["result"], registry=registry
+        )
         self.reloads = Counter("kws_reloads", "Reloads of models and keys", ["result"], registry=registry)
-        told = ("name", "version", "sha256", "default")
-        info = "1: a model that is served, 0: one that was"
-        self._info = Gauge("kws_model_info", info, told, registry=registry, multiprocess_mode="livemax")
+        labels = ("name", "version", "sha256", "default")
+        info = "1: a model that is served, 0: one that was served before"
+        self._info = Gauge("kws_model_info", info, labels, registry=registry, multiprocess_mode="livemax")
         self._models: list[tuple[str, ...]] = []
-        self._run: InferenceTiming | None = None  # the latest
 
-    def models(self, described: list[Message]) -> None:
-        """These are served now, as /v1/models describes them."""
+    def record_models(self, described: list[Message]) -> None:
+        """Record the models that are served from now on, as /v1/models describes them."""
         for labels in self._models:
             self._info.labels(*labels).set(0)
-        self._models = [(one["name"], one["version"], one["sha256"], str(one["default"]).lower()) for one in described]
+        self._models = [
+            (model["name"], model["version"], model["sha256"], str(model["default"]).lower()) for model in described
+        ]
         for labels in self._models:
             self._info.labels(*labels).set(1)
 
-    def decided(self, run: InferenceTiming, arrived: float, now: float) -> None:
-        """The scores of a stream in a run led to a decision; the first stream of a run has waited longest."""
-        if run is not self._run:
-            self._run = run
-            self.queue.observe(run.began - arrived)
-            self.decide.observe(now - arrived)
+    def record_run(self, timing: InferenceTiming, now: float) -> None:
+        """Record a run of the model whose scores came back at `now`."""
+        self.batch.observe(timing.streams)
+        self.compute.observe(timing.ended - timing.began)
+        self.queue.observe(timing.began - timing.waiting_since)
+        self.server.observe(now - timing.waiting_since)
 
-    def classified(self, results: list[Result]) -> None:
+    def record_files(self, results: list[Result]) -> None:
+        """Record the results of classified files."""
         self.files.inc(len(results))
         for result in results:
             if "error" in result:
                 self.errors.labels(result["error"]["code"]).inc()
 
     def text(self) -> bytes:
+        """Everything in the text format of Prometheus."""
         if SHARED not in os.environ:
             return generate_latest(self._registry)
-        together = CollectorRegistry()
-        MultiProcessCollector(together)  # type: ignore[no-untyped-call]
-        return generate_latest(together)
+        all_workers = CollectorRegistry()
+        MultiProcessCollector(all_workers)  # type: ignore[no-untyped-call]
+        return generate_latest(all_workers)

@@ -138,7 +138,7 @@ async def test_clients_that_vanish_in_the_middle_of_a_message_leave_nothing(serv
         await healthy.closed()
     assert [event["label"] for event in healthy.detections] == ["yes"]
     async with asyncio.timeout(5):
-        while server.app.state.backend.streams:
+        while server.app.state.server.stream_count:
             await asyncio.sleep(0.02)
 
 

@@ -44,7 +44,7 @@ def serving(models_dir: Path, default_model: str = "tones", **settings: object) 
     app = create_app(chosen)
     config = server_config(chosen)
     config.app, config.factory = app, False
-    server = DrainingServer(config, app.state.backend.drain)
+    server = DrainingServer(config, app.state.server.drain)
     thread = threading.Thread(target=server.run)
     thread.start()
     while not server.started:

@@ -124,7 +124,7 @@ def test_every_word_is_shown_with_its_latency_at_any_rate(playwright: Playwright
             assert status(page).inner_text() == f"Listening at {rate / 1000:g} kHz."
             page.get_by_role("button", name="Stop").click()
             expect(status(page)).to_contain_text("s heard")
-        model = server.app.state.backend.pick(MODEL).model.metadata
+        model = server.app.state.server.models.get(MODEL).model.metadata
         for rate, page in pages.items():
             table = rows(page)
             assert is_part(WORDS, [word for word, *_ in table])

@@ -21,8 +21,8 @@ YES = pcm(say("yes"))
 def reloaded(running: Running) -> bool:
     """Reload as SIGHUP does, on the server's own loop."""
     state = running.app.state
-    loop = next(iter(state.backend._served.values())).engine._loop
-    return asyncio.run_coroutine_threadsafe(reload(state.backend, state.keys), loop).result(10)
+    loop = next(iter(state.server.models._served.values())).engine._loop
+    return asyncio.run_coroutine_threadsafe(reload(state.server, state.keys), loop).result(10)
 
 
 def engines() -> int:
@@ -89,10 +89,10 @@ async def test_a_broken_model_is_refused_and_the_old_stays(tmp_path: Path, broke
 async def test_what_did_not_change_keeps_its_engine(tmp_path: Path) -> None:
     folder = write_model(tmp_path)
     with serving(tmp_path) as running:
-        before = running.app.state.backend.pick("tones")
+        before = running.app.state.server.models.get("tones")
         write_model(tmp_path, "new")
         assert await asyncio.to_thread(reloaded, running)
-        assert running.app.state.backend.pick("tones") is before
+        assert running.app.state.server.models.get("tones") is before
         assert {event["label"] for event in (await stream(running.ws(model="new"), YES)).detections} == {"yes"}
         (folder / "report.json").write_text('{"accuracy": 1}')
         assert await asyncio.to_thread(reloaded, running)

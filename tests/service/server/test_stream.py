@@ -494,8 +494,8 @@ async def test_a_client_that_does_not_read_is_let_go(models_dir: Path, reads_aga
     scope = {"type": "websocket", "path": "/v1/stream", "query_string": query, "headers": [], "app": app}
     async with app.router.lifespan_context(app), asyncio.timeout(5):
         await app(scope, receive, send)
-        assert 'kws_errors_total{code="slow_reader"} 1.0' in app.state.backend.metrics.text().decode()
-    assert app.state.backend.streams == 0
+        assert 'kws_errors_total{code="slow_reader"} 1.0' in app.state.server.metrics.text().decode()
+    assert app.state.server.stream_count == 0
     if reads_again:
         assert json.loads(taken[-2]["text"])["code"] == "slow_reader"
         assert (taken[-1]["type"], taken[-1]["code"], taken[-1]["reason"]) == ("websocket.close", 1008, "slow_reader")

@@ -40,7 +40,7 @@ class Wyoming:
 
     @property
     def streams(self) -> int:
-        streams: int = self.running.app.state.backend.streams
+        streams: int = self.running.app.state.server.stream_count
         return streams
 
 

@@ -14,7 +14,7 @@ from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.session import Session
 from service.telemetry import capture as module
-from service.telemetry.capture import CaptureWriter, StreamCapture
+from service.telemetry.capture import CapturedEvent, CaptureWriter, Clip, StreamCapture, StreamIdentity
 from service.telemetry.metrics import Metrics
 from tests.support.server import serving
 from tests.support.speech import heard, pcm, say
@@ -33,71 +33,62 @@ def captured(folder: Path) -> list[tuple[dict[str, Any], Any]]:
     return sorted(clips, key=lambda clip: clip[0]["frame"])
 
 
-class Collected:
-    """In place of the directory."""
+class ClipList:
+    """Collects clips in memory."""
 
     def __init__(self) -> None:
-        self.clips: list[tuple[Any, dict[str, Any]]] = []
+        self.clips: list[Clip] = []
 
-    def keep(self, samples: Any, rate: int, facts: dict[str, Any]) -> None:
-        self.clips.append((samples, facts))
+    def keep(self, clip: Clip) -> None:
+        self.clips.append(clip)
 
 
-def collect(model: Model, data: bytes, size: int, **settings: Any) -> list[tuple[Any, dict[str, Any]]]:
-    """What a stream of `data`, cut into `size` bytes, has kept."""
-    session, state, to = Session(METADATA, StreamConfig(**settings)), model.initial_state(1), Collected()
-    capture = StreamCapture(to, "1f", METADATA, "0" * 64)  # type: ignore[arg-type]
+def collect(model: Model, data: bytes, size: int, **settings: Any) -> list[Clip]:
+    """The clips kept of a stream of `data` that comes in chunks of `size` bytes."""
+    session, state, sink = Session(METADATA, StreamConfig(**settings)), model.initial_state(1), ClipList()
+    capture = StreamCapture(sink, "1f", METADATA, "0" * 64)
     hops = [session.push(data[start : start + size]) for start in range(0, len(data), size)]
     for piece in filter(len, [*hops, session.flush()]):
-        capture.push(piece)
+        capture.on_audio(piece)
         scores, state = model.run(piece[np.newaxis], state)
         for event in session.scored(scores[0]):
             assert isinstance(event, Detection)
-            capture.heard(event)
-        capture.scored(scores[0], session.config)
+            capture.on_detection(event)
+        capture.on_scores(scores[0], session.config)
     capture.close()
-    return to.clips
+    return sink.clips
 
 
 @pytest.mark.parametrize("size", [320, 1234, 7000])
-def test_a_clip_is_what_was_heard_around_the_decision_however_it_was_cut(model: Model, size: int) -> None:
-    ((clip, facts),) = collect(model, YES, size)
-    assert {**facts, "score": 0} == {
-        "session": "1f",
-        "model": "tones",
-        "version": "1",
-        "sha256": "0" * 64,
-        "kind": "detection",
-        "label": "yes",
-        "score": 0,
-        "threshold": 0.9,
-        "frame": 87,
-        "decided_s": 0.88,
-    }
-    np.testing.assert_array_equal(clip, heard(YES)[: 88 * HOP + RATE // 2])
+def test_a_clip_is_the_audio_around_the_decision_for_every_chunk_size(model: Model, size: int) -> None:
+    (clip,) = collect(model, YES, size)
+    assert clip.stream == StreamIdentity("1f", "tones", "1", "0" * 64)
+    assert clip.event == CapturedEvent("detection", "yes", clip.event.score, 0.9, 87)
+    assert clip.decided_s == 0.88
+    np.testing.assert_array_equal(clip.samples, heard(YES)[: 88 * HOP + RATE // 2])
 
 
 @pytest.mark.parametrize("size", [320, 1234, 64000])
 def test_near_misses(model: Model, size: int) -> None:
     """A score that comes near its threshold and does not reach it, one that reaches it, one that stays far away."""
     data = pcm(say("yes", "no", gap_s=1.0))
-    clips = [facts for _, facts in collect(model, data, size, threshold={"yes": 1.0, "no": 0.9})]
-    assert [(facts["kind"], facts["label"]) for facts in clips] == [("near_miss", "yes"), ("detection", "no")]
-    assert 0.9 < clips[0]["score"] < 1.0
+    events = [clip.event for clip in collect(model, data, size, threshold={"yes": 1.0, "no": 0.9})]
+    assert [(event.kind, event.label) for event in events] == [("near_miss", "yes"), ("detection", "no")]
+    assert 0.9 < events[0].score < 1.0
     assert collect(model, pcm(say("yes", word_s=0.01)), size) == []
 
 
-def test_audio_that_is_held_does_not_grow(model: Model) -> None:
-    """A score that stays near its threshold for ever."""
-    capture = StreamCapture(Collected(), "1f", METADATA, "")  # type: ignore[arg-type]
+def test_the_audio_buffer_does_not_grow(model: Model) -> None:
+    """A score stays near its threshold indefinitely."""
+    capture = StreamCapture(ClipList(), "1f", METADATA, "")
     config = StreamConfig().resolved(METADATA)
     for _ in range(1000):
-        capture.push(np.zeros(10 * HOP, np.float32))
-        capture.scored(np.full((10, 4), 0.8, np.float32), config)
+        capture.on_audio(np.zeros(10 * HOP, np.float32))
+        capture.on_scores(np.full((10, 4), 0.8, np.float32), config)
     assert sum(map(len, capture._audio)) <= 5.1 * RATE
 
 
-async def test_a_server_keeps_what_it_heard(models_dir: Path, tmp_path: Path) -> None:
+async def test_a_server_keeps_detections_and_near_misses(models_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     with serving(models_dir, capture_dir=folder) as running:
         one = await stream(running.ws(), YES)
@@ -118,7 +109,9 @@ async def test_a_server_keeps_what_it_heard(models_dir: Path, tmp_path: Path) ->
     assert stat.S_IMODE(folder.stat().st_mode) == 0o700
 
 
-async def test_nothing_is_kept_unless_asked(server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_nothing_is_kept_without_a_directory(
+    server: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     await stream(server.ws(), YES)
     assert list(tmp_path.iterdir()) == []
@@ -129,22 +122,23 @@ def results(metrics: Metrics) -> dict[str, float]:
     return {sample.labels["result"]: sample.value for sample in samples if sample.name.endswith("_total")}
 
 
-def facts(frame: int) -> dict[str, Any]:
-    return {"kind": "detection", "session": "1f", "frame": frame}
+def clip(frame: int) -> Clip:
+    event = CapturedEvent("detection", "yes", 0.9, 0.9, frame)
+    return Clip(np.zeros(RATE, np.float32), RATE, StreamIdentity("1f", "tones", "1", "00"), event, 0.5)
 
 
 def test_no_more_is_kept_than_fits(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "LOOK_S", 0.0)
+    monkeypatch.setattr(module, "SCAN_INTERVAL_S", 0.0)
     metrics = Metrics()
     captures = CaptureWriter(tmp_path, 100_000, metrics)
     for frame in range(5):
-        captures.keep(np.zeros(RATE, np.float32), RATE, facts(frame))
+        captures.keep(clip(frame))
     captures.close()
     assert results(metrics) == {"detection": 3, "full": 2}
     assert sum(file.stat().st_size for file in tmp_path.iterdir()) <= 100_000
     next(tmp_path.glob("*.wav")).unlink()
     captures = CaptureWriter(tmp_path, 100_000, metrics)
-    captures.keep(np.zeros(RATE, np.float32), RATE, facts(9))
+    captures.keep(clip(9))
     captures.close()
     assert results(metrics)["detection"] == 4
 
@@ -155,7 +149,7 @@ def test_a_slow_disk_loses_clips_and_no_time(tmp_path: Path, monkeypatch: pytest
     captures = CaptureWriter(tmp_path, 10**9, metrics)
     captures._thread.submit(asyncio.run, asyncio.sleep(0.2))
     for frame in range(5):
-        captures.keep(np.zeros(RATE, np.float32), RATE, facts(frame))
+        captures.keep(clip(frame))
     captures.close()
     assert results(metrics) == {"dropped": 3, "detection": 2}
 

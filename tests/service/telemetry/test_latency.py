@@ -14,7 +14,9 @@ def test_a_frame_came_with_the_message_that_completed_it() -> None:
 
 
 def test_latency_has_its_parts_in_milliseconds() -> None:
-    assert LatencyTracker(35.0).latency(arrived=1.0, run=InferenceTiming(1.002, 1.005, streams=3), now=1.0061234) == {
+    assert LatencyTracker(35.0).latency(
+        arrived=1.0, run=InferenceTiming(1.001, 1.002, 1.005, streams=3), now=1.0061234
+    ) == {
         "algorithmic_ms": 35.0,
         "queue_ms": 2.0,
         "compute_ms": 3.0,

@@ -1,0 +1,57 @@
+"""What all connections of a running server share: settings, models, metrics, captures and the count of streams."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from service.server.model_registry import ModelRegistry
+from service.settings import Settings
+from service.telemetry.capture import open_captures
+from service.telemetry.metrics import Metrics
+
+
+class ServerState:
+    """Raises ModelError when there is no model to serve, or a bad one."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics()
+        self.models = ModelRegistry(settings, self.metrics)
+        self.captures = open_captures(settings, self.metrics)
+        self.stream_count = 0
+        self.draining = False
+
+    def close(self) -> None:
+        """Stop the engines and write the captures that wait."""
+        self.models.close()
+        if self.captures:
+            self.captures.close()
+
+    def drain(self) -> None:
+        """Refuse new streams from now on."""
+        self.draining = True
+
+    @contextmanager
+    def stream(self) -> Iterator[None]:
+        """Count one more stream while the block lasts."""
+        self._count(1)
+        try:
+            yield
+        finally:
+            self._count(-1)
+
+    @property
+    def ready(self) -> bool:
+        return not self.draining and self.models.started
+
+    def refusal(self) -> str | None:
+        """The reason why no other stream can be opened now, counted; None when one can."""
+        full = self.stream_count >= self.settings.max_connections
+        if not full and self.ready:
+            return None
+        reason = "too_many_streams" if full else "not_ready"
+        self.metrics.rejected.labels(reason).inc()
+        return reason
+
+    def _count(self, change: int) -> None:
+        self.stream_count += change
+        self.metrics.streams.set(self.stream_count)
