@@ -8,13 +8,14 @@ BASE := $(VENV)/.installed-base
 ALL := $(VENV)/.installed-test
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: help demo serve test lint clean
+.PHONY: help demo serve test lint docs clean
 
 help:
-	@echo "make demo   hear the bundled recording through a server of its own"
-	@echo "make serve  leave a server running on http://127.0.0.1:8000"
+	@echo "make demo   stream the bundled recording through a server started for it"
+	@echo "make serve  run a server on http://127.0.0.1:8000 until Ctrl-C"
 	@echo "make test   lint, types and tests"
 	@echo "make lint   lint and types"
+	@echo "make docs   the documentation as a site in build/site"
 	@echo "make clean  remove $(VENV)"
 
 demo: $(BASE)
@@ -31,10 +32,13 @@ lint: $(ALL)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
+docs: $(ALL)
+	$(BIN)/mkdocs build --strict --quiet
+
 clean:
 	rm -rf $(VENV)
 
-# The base install: what serving and rc-stream need, no torch.
+# The base install: serving and rc-stream, without torch.
 $(BASE): pyproject.toml $(CONSTRAINTS)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null || \
 	{ echo "make: expected Python 3.11 or newer as $(PYTHON), got $$($(PYTHON) --version 2>&1)" >&2; exit 1; }
@@ -45,7 +49,7 @@ $(BASE): pyproject.toml $(CONSTRAINTS)
 	@$(INSTALL) --editable .
 	@touch $@
 
-# What training and the tests need besides.
+# Training, tests, lint and documentation in addition.
 $(ALL): $(BASE)
 	@echo "installing what training and tests need into $(VENV)"
 	@$(INSTALL) --editable '.[test]'

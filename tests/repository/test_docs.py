@@ -1,4 +1,4 @@
-"""The README cannot drift: its files exist and are all of them, its options are in --help, its Python runs."""
+"""Documents cannot drift: links lead somewhere, options are in --help, settings are described, the Python runs."""
 
 import re
 from collections.abc import Callable
@@ -18,7 +18,8 @@ from tests.support.paths import ROOT
 from tests.support.server import Running
 from training.cli import main as rc_train
 
-README = (ROOT / "README.md").read_text()
+PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "models").rglob("*.md"))]
+GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]  # whose commands a reader types
 COMMANDS: dict[str, Callable[[list[str]], int]] = {
     "rc-classify": rc_classify,
     "rc-listen": rc_listen,
@@ -28,41 +29,49 @@ COMMANDS: dict[str, Callable[[list[str]], int]] = {
 }
 
 
-def section(title: str) -> str:
-    return README.split(f"## {title}\n")[1].split("\n## ")[0]
+def named(path: Path) -> str:
+    return str(path.relative_to(ROOT))
 
 
-def test_links_lead_somewhere() -> None:
-    links = [link for link in re.findall(r"\]\(([^)]+)\)", README) if not link.startswith("https://")]
-    assert "docs/protocol.md" in links
-    assert [link for link in links if not (ROOT / link).exists()] == []
+@pytest.mark.parametrize("page", PAGES, ids=named)
+def test_links_lead_somewhere(page: Path) -> None:
+    links = re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text())
+    local = [link for link in links if not re.match(r"https?://", link)]
+    assert [link for link in local if not (page.parent / link).exists()] == []
+
+
+def test_the_readme_links_to_every_page_of_the_documentation() -> None:
+    readme = (ROOT / "README.md").read_text()
+    pages = {named(path) for path in (ROOT / "docs").glob("*.md")} - {"docs/index.md"}
+    assert {page for page in pages if f"({page})" not in readme} == set()
+    assert len(readme.splitlines()) <= 130
 
 
 def command_lines() -> list[str]:
-    """Every line of the README's shell blocks that calls one of our commands, without its comment."""
-    blocks = re.findall(r"```sh\n(.*?)```", README, re.DOTALL)
+    """Every line of a shell block in the guides that calls one of the commands, without its comment."""
+    blocks = [block for page in GUIDES for block in re.findall(r"```sh\n(.*?)```", page.read_text(), re.DOTALL)]
     lines = [line.split(" #")[0].strip() for block in blocks for line in block.splitlines()]
-    return [line for line in lines if line.startswith("rc-")]
+    return sorted({line for line in lines if line.split(" ")[0] in COMMANDS})
 
 
 def help_of(command: str, capsys: pytest.CaptureFixture[str], *arguments: str) -> str:
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exited:
         COMMANDS[command]([*arguments, "--help"])
-    assert left.value.code == 0
+    assert exited.value.code == 0
     return capsys.readouterr().out
 
 
 @pytest.mark.parametrize("line", command_lines())
 def test_options_are_those_of_the_command(line: str, capsys: pytest.CaptureFixture[str]) -> None:
     command, *words = line.split()
-    said = help_of(command, capsys, *(words[:1] if command == "rc-train" else []))
+    text = help_of(command, capsys, *(words[:1] if command == "rc-train" else []))
     for option in (word for word in words if word.startswith("--")):
-        assert re.search(rf"{option}\b(?!-)", said), f"{option} is no option of {command}"
+        assert re.search(rf"{option}\b(?!-)", text), f"{option} is not an option of {command}"
 
 
 def test_every_command_has_an_example() -> None:
     assert {line.split()[0] for line in command_lines()} == set(COMMANDS)
-    assert {line.split()[1] for line in command_lines() if line.startswith("rc-train")} == {
+    assert {line.split()[1] for line in command_lines() if line.startswith("rc-train")} >= {
         "download",
         "speech",
         "export",
@@ -75,18 +84,25 @@ def test_every_command_has_an_example() -> None:
     }
 
 
-def test_settings_and_metadata_are_all_named() -> None:
-    assert [name for name in StreamConfig.model_fields if f"`{name}`" not in section("Protocol")] == []
-    assert [field.name for field in fields(Metadata) if f"`{field.name}`" not in section("The exported model")] == []
+def test_settings_and_metadata_are_all_described() -> None:
+    protocol, model_format = ((ROOT / "docs" / name).read_text() for name in ("protocol.md", "model-format.md"))
+    assert [name for name in StreamConfig.model_fields if f"`{name}`" not in protocol] == []
+    assert [field.name for field in fields(Metadata) if f"`{field.name}`" not in model_format] == []
 
 
+@pytest.mark.parametrize("page", [ROOT / "README.md", ROOT / "docs" / "python.md"], ids=named)
 def test_its_python_runs(
-    server: Running, models_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    page: Path,
+    server: Running,
+    models_dir: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.chdir(ROOT)
-    stream, blocking, spotter = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    *streams, spotter = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
+    assert len(streams) == (1 if page.name == "README.md" else 2)
     duration = soundfile.info(ROOT / "clients" / "demo" / "demo.flac").duration
-    for code in (stream, blocking):
+    for code in streams:
         exec(code.replace("127.0.0.1:8000", server.address), {})  # noqa: S102
         assert f"'type': 'summary', 'audio_s': {duration}" in capsys.readouterr().out
     exec(spotter.replace('"models/speech-commands-rc"', repr(str(models_dir / "tones"))), {})  # noqa: S102
