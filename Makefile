@@ -31,6 +31,7 @@ lint: $(ALL)
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+	$(BIN)/lint-imports
 
 docs: $(ALL)
 	$(BIN)/mkdocs build --strict --quiet
