@@ -5,10 +5,11 @@ CONSTRAINTS ?= constraints.txt
 
 BIN := $(VENV)/bin
 BASE := $(VENV)/.installed-base
+SERVICE := $(VENV)/.installed-test-service
 ALL := $(VENV)/.installed-test
 INSTALL := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint $(CONSTRAINTS)
 
-.PHONY: help demo serve test lint docs clean
+.PHONY: help demo serve test test-service lint docs clean
 
 help:
 	@echo "make demo   stream the bundled recording through a server started for it"
@@ -26,6 +27,10 @@ serve: $(BASE)
 
 test: lint
 	$(BIN)/python -m pytest
+
+# Without torch: on a Python that torch has no build for yet, too.
+test-service: $(SERVICE)
+	$(BIN)/python -m pytest tests/service tests/clients tests/stress
 
 lint: $(ALL)
 	$(BIN)/ruff check .
@@ -48,6 +53,11 @@ $(BASE): pyproject.toml $(CONSTRAINTS)
 	@test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV)
 	@echo "installing what serving needs into $(VENV)"
 	@$(INSTALL) --editable .
+	@touch $@
+
+$(SERVICE): $(BASE)
+	@echo "installing what the tests of the service need into $(VENV)"
+	@$(INSTALL) --editable '.[test-service]'
 	@touch $@
 
 # Training, tests, lint and documentation in addition.
