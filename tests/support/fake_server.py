@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
 
@@ -11,10 +12,12 @@ CONFIG = {"sample_rate": 16000, "encoding": "pcm_s16le", "channels": 1, "mode": 
 LIMITS = {"max_message_bytes": 65536, "max_backlog_s": 2.0, "idle_timeout_s": 30.0}
 LATENCY = {"algorithmic_ms": 52.5, "queue_ms": 0.8, "compute_ms": 0.2, "server_ms": 1.1}
 SUMMARY = {"type": "summary", "audio_s": 1.0, "frames": 100, "detections": 0, "latency": {"p50_ms": None}}
+Message = dict[str, Any]
+
 SAMPLE_BYTES = {"pcm_s16le": 2, "pcm_f32le": 4}
 
 
-def detection(label: str, audio_time_s: float, crossed: bool = True) -> dict:
+def detection(label: str, audio_time_s: float, crossed: bool = True) -> Message:
     return {
         "type": "detection",
         "id": 0,
@@ -31,11 +34,11 @@ def detection(label: str, audio_time_s: float, crossed: bool = True) -> dict:
 class Peer:
     """The server's end of one stream."""
 
-    def __init__(self, socket: ServerConnection, limits: dict) -> None:
+    def __init__(self, socket: ServerConnection, limits: Message) -> None:
         self.socket = socket
         self.limits = {**LIMITS, **limits}
-        self.config = dict(CONFIG)
-        self.texts: list[dict] = []
+        self.config: Message = dict(CONFIG)
+        self.texts: list[Message] = []
         self.sizes: list[int] = []  # of the binary messages
         self.audio = b""
 
@@ -47,14 +50,14 @@ class Peer:
         await self.hear()
         await self.say(type="ready", config=self.config, limits=self.limits)
 
-    async def hear(self) -> dict | bytes:
+    async def hear(self) -> Message | bytes:
         """The next message, kept; settings in it are taken over."""
         message = await self.socket.recv()
         if isinstance(message, bytes):
             self.sizes.append(len(message))
             self.audio += message
             return message
-        text = json.loads(message)
+        text: Message = json.loads(message)
         self.texts.append(text)
         if text["type"] in ("configure", "update"):
             self.config |= {key: value for key, value in text.items() if key != "type"}
@@ -64,7 +67,7 @@ class Peer:
     def heard_s(self) -> float:
         """How much audio has come."""
         frame = SAMPLE_BYTES[self.config["encoding"]] * self.config["channels"]
-        return len(self.audio) / frame / self.config["sample_rate"]
+        return float(len(self.audio) / frame / self.config["sample_rate"])
 
 
 async def until_flush(peer: Peer) -> None:

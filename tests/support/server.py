@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlencode
 
 import uvicorn
@@ -38,7 +39,7 @@ class Running:
 
 
 @contextmanager
-def serving(models_dir: Path, default_model: str = "tones", **settings: object) -> Iterator[Running]:
+def serving(models_dir: Path, default_model: str = "tones", **settings: Any) -> Iterator[Running]:
     """Run a server in a thread until the block ends."""
     chosen = Settings(models_dir=models_dir, default_model=default_model, **{"port": 0, **settings})
     app = create_app(chosen)

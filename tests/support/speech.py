@@ -25,4 +25,4 @@ def pcm(samples: NDArray[np.float32]) -> bytes:
 
 def heard(data: bytes) -> NDArray[np.float32]:
     """What a stream of pcm_s16le carries, as float32."""
-    return np.frombuffer(data, "<i2").astype(np.float32) / 32768
+    return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)

@@ -1,6 +1,7 @@
 """A tiny data set in the layout of Speech Commands: a word is a pattern of tones, a speaker a pitch. No voice in it."""
 
 import csv
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +78,6 @@ def write_speech(folder: Path) -> Path:
     return folder
 
 
-def write_table(path: Path, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> None:
+def write_table(path: Path, head: tuple[str, ...], rows: Sequence[tuple[str, ...]]) -> None:
     with path.open("w", newline="") as file:
         csv.writer(file, delimiter="\t").writerows([head, *rows])

@@ -28,7 +28,7 @@ class Client:
     async def until(self, kind: str) -> dict[str, Any]:
         """Hear messages up to one of this type."""
         while True:
-            message = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            message: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
             self.heard.append(message)
             if message["type"] == kind:
                 return message
