@@ -23,7 +23,7 @@ from service.access.api_keys import ApiKeys
 from service.access.doors import Doors, error_answer
 from service.server.reload import on_hangup, reload
 from service.server.state import ServerState
-from service.server.stream import AUDIO, Connection
+from service.server.websocket import serve_websocket
 from service.settings import Settings
 from service.spotting.classify import classify_encoded
 from service.spotting.config import ProtocolError
@@ -148,7 +148,7 @@ async def stream_audio(socket: WebSocket) -> None:
         await socket.send_denial_response(PlainTextResponse(reason, 503, _retry(state)))
         return
     with state.stream():
-        await Connection(socket, state, socket.scope.get("extensions", {}).get(AUDIO)).run()
+        await serve_websocket(socket, state)
 
 
 @router.get("/", include_in_schema=False)

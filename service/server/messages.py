@@ -1,61 +1,138 @@
-"""Messages of the protocol, version 1, up and down, and the close codes. What each means is in docs/protocol.md."""
+"""Messages of the wire protocol, version 1: what a client sends, what the server sends, and the close codes.
+
+What each of them means is in docs/protocol.md.
+"""
 
 import json
-from dataclasses import asdict
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar
 
-from service.spotting.config import NO_JSON, ProtocolError, ResolvedConfig
-from service.spotting.events import Event, Message, Summary
+from websockets.frames import CloseCode
+
+from service.spotting.config import NOT_JSON, ConfigWarning, ProtocolError, ResolvedConfig
+from service.spotting.events import Detection, Scores, Summary
 from service.spotting.model import Metadata
+from service.telemetry.latency import Latency, LatencyPercentiles
 
 VERSION = 1
 CONTROLS = ("configure", "update", "reset", "flush", "close", "keepalive")
-NORMAL, WRONG_DATA, TOO_BIG, FAULT, DRAINING, OVERLOADED = 1000, 1003, 1009, 1011, 1012, 1013
+CLOSE_CODES = {
+    "bad_audio": CloseCode.UNSUPPORTED_DATA,
+    "overloaded": CloseCode.TRY_AGAIN_LATER,
+    "server_fault": CloseCode.INTERNAL_ERROR,
+    "too_big": CloseCode.MESSAGE_TOO_BIG,
+}  # of an error's code; the others are POLICY_VIOLATION
+SHOWN = 40  # characters of a bad message that its error quotes
 
 
-def parse_control(text: str) -> Message:
-    """A text message of the client: a JSON object whose `type` is one of CONTROLS. Raises ProtocolError."""
+class WrongDataError(ProtocolError):
+    """A text message that is not a JSON object."""
+
+
+def close_code(error: ProtocolError) -> CloseCode:
+    """The WebSocket close code that goes with an error."""
+    if isinstance(error, WrongDataError):
+        return CloseCode.UNSUPPORTED_DATA
+    return CLOSE_CODES.get(error.code, CloseCode.POLICY_VIOLATION)
+
+
+@dataclass(frozen=True)
+class Control:
+    """A text message of the client: one of CONTROLS, and for `configure` and `update` the settings in it."""
+
+    type: str
+    settings: dict[str, Any]
+
+
+def parse_control(text: str) -> Control:
+    """A text message of the client. Raises ProtocolError."""
     try:
         message = json.loads(text)
-    except NO_JSON as error:
-        raise ProtocolError(
-            "bad_message", f"expected a JSON object (audio goes in binary messages), got {text[:40]!r}", WRONG_DATA
-        ) from error
+    except NOT_JSON as error:
+        expected = "expected a JSON object (audio goes in binary messages)"
+        raise WrongDataError("bad_message", f"{expected}, got {text[:SHOWN]!r}") from error
     if not isinstance(message, dict):
-        raise ProtocolError("bad_message", f"expected a JSON object, got {text[:40]!r}", WRONG_DATA)
-    if message.get("type") not in CONTROLS:
-        raise ProtocolError("bad_message", f"type: expected {', '.join(CONTROLS)}, got {message.get('type')!r}")
-    return message
+        raise WrongDataError("bad_message", f"expected a JSON object, got {text[:SHOWN]!r}")
+    kind = message.pop("type", None)
+    if kind not in CONTROLS:
+        raise ProtocolError("bad_message", f"type: expected {', '.join(CONTROLS)}, got {kind!r}")
+    return Control(kind, message)
 
 
-def event_message(event: Event | Summary, **more: Any) -> Message:
-    return {"type": type(event).__name__.lower(), **asdict(event), **more}
+@dataclass(frozen=True)
+class ModelDescription:
+    """What a client needs to know of a model to read its events."""
+
+    name: str
+    version: str
+    sha256: str
+    labels: tuple[str, ...]
+    frame_ms: float
+    look_ahead_ms: float
 
 
-def error_message(code: str, message: str, fatal: bool = True) -> Message:
-    return {"type": "error", "code": code, "message": message, "fatal": fatal}
+def describe_model(model: Metadata, sha256: str) -> ModelDescription:
+    return ModelDescription(model.name, model.version, sha256, model.labels, model.frame_ms, model.look_ahead_ms)
 
 
-def model_message(model: Metadata, sha256: str) -> Message:
-    return {
-        "name": model.name,
-        "version": model.version,
-        "sha256": sha256,
-        "labels": model.labels,
-        "frame_ms": model.frame_ms,
-        "look_ahead_ms": model.look_ahead_ms,
-    }
+@dataclass(frozen=True)
+class ReadyLimits:
+    """The limits that a client can keep to."""
+
+    max_message_bytes: int
+    max_backlog_s: float
+    idle_timeout_s: float
 
 
-def ready_message(
-    session_id: str, model: Message, config: ResolvedConfig, warnings: list[Message], limits: Message
-) -> Message:
-    return {
-        "type": "ready",
-        "session_id": session_id,
-        "protocol": VERSION,
-        "model": model,
-        "config": config.model_dump(exclude={"model"}),
-        "warnings": warnings,
-        "limits": limits,
-    }
+@dataclass(frozen=True)
+class Ready:
+    """The answer to settings: what was understood."""
+
+    type: ClassVar[str] = "ready"
+
+    session_id: str
+    protocol: int
+    model: ModelDescription
+    config: ResolvedConfig
+    warnings: list[ConfigWarning]
+    limits: ReadyLimits
+
+
+@dataclass(frozen=True)
+class TimedDetection(Detection):
+    """A detection at its hand-over to the socket."""
+
+    latency: Latency
+
+
+@dataclass(frozen=True)
+class TimedSummary(Summary):
+    """A summary with the latency of the stream."""
+
+    latency: LatencyPercentiles
+
+
+@dataclass(frozen=True)
+class ErrorEvent:
+    """What was expected and what came; `fatal` when the stream ends with it."""
+
+    type: ClassVar[str] = "error"
+
+    code: str
+    message: str
+    fatal: bool
+
+
+ServerEvent = Ready | TimedDetection | Scores | TimedSummary | ErrorEvent
+
+
+def encode(event: ServerEvent) -> str:
+    """The text message of an event."""
+    return json.dumps({"type": event.type, **asdict(event)}, separators=(",", ":"), default=_config)
+
+
+def _config(value: object) -> dict[str, Any]:
+    """The settings inside `ready`; its model has a field of its own."""
+    if isinstance(value, ResolvedConfig):
+        return value.model_dump(exclude={"model"})
+    raise TypeError(f"expected a value that JSON has, got {type(value).__name__}")

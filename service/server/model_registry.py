@@ -2,15 +2,16 @@
 
 import asyncio
 from collections.abc import Callable, Iterable
+from dataclasses import asdict
 from time import perf_counter
 
 import numpy as np
 
-from service.server.messages import model_message
+from service.server.messages import describe_model
 from service.settings import Settings
 from service.spotting.audio import Samples
 from service.spotting.config import ProtocolError
-from service.spotting.engine import LONGEST, MAX_FRAMES, Engine, EngineSlot, InferenceTiming
+from service.spotting.engine import MAX_FRAMES_PER_RUN, MAX_FRAMES_PER_STREAM, Engine, EngineSlot, InferenceTiming
 from service.spotting.events import Message
 from service.spotting.model import Model, ModelError
 from service.telemetry.metrics import Metrics
@@ -99,8 +100,8 @@ class ModelRegistry:
         return {**self._describe(name, model), "evaluation": model.report, "curve": model.metadata.curve}
 
     def _describe(self, name: str, model: Model) -> Message:
-        message = model_message(model.metadata, model.sha256)
-        return {**message, "speeds": model.metadata.speeds, "default": name == self.default}
+        description = describe_model(model.metadata, model.sha256)
+        return {**asdict(description), "speeds": model.metadata.speeds, "default": name == self.default}
 
     def _publish(self, models: dict[str, Model]) -> None:
         """Serve these models from now on; a model that was served before keeps its engine."""
@@ -136,7 +137,8 @@ def _load(settings: Settings, known: Iterable[Model] = ()) -> dict[str, Model]:
 
 def _warm(model: Model) -> Model:
     """Run the smallest and the largest batches before any stream: the first run of a size is slow."""
-    for batch, frames in ((1, 1), (MAX_FRAMES, 1), (MAX_FRAMES // 2, 2), (MAX_FRAMES // LONGEST, LONGEST)):
+    most, longest = MAX_FRAMES_PER_RUN, MAX_FRAMES_PER_STREAM
+    for batch, frames in ((1, 1), (most, 1), (most // 2, 2), (most // longest, longest)):
         model.run(np.zeros((batch, frames * model.metadata.hop), np.float32), model.initial_state(batch))
     return model
 

@@ -1,326 +1,299 @@
-"""One WebSocket stream: its socket, its session and its place in the engine. Messages in, events out, limits held."""
+"""One stream from its handshake to its close: messages in, events out, limits kept.
+
+Speaks types only: `websocket.py` and `wyoming.py` know how they travel.
+"""
 
 import asyncio
 import logging
 import secrets
-from collections.abc import Callable, Mapping, MutableMapping
 from contextlib import suppress
+from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any
 
-from starlette.websockets import WebSocketDisconnect
+from websockets.frames import CloseCode
 
-from service.server import messages
-from service.server.model_registry import ServedModel
+from service.server.client import ClientGone, StreamClient
+from service.server.handshake import Handshake, shake_hands
+from service.server.limits import ActivityLimits, BacklogLimit
+from service.server.messages import (
+    VERSION,
+    Control,
+    ErrorEvent,
+    Ready,
+    ReadyLimits,
+    TimedDetection,
+    TimedSummary,
+    close_code,
+    describe_model,
+)
 from service.server.send_queue import SendQueue
 from service.server.state import ServerState
 from service.spotting.audio import AudioError, Samples
-from service.spotting.config import ProtocolError, parse_config
-from service.spotting.engine import EngineSlot, InferenceTiming
-from service.spotting.events import Detection, Event, Message
+from service.spotting.config import ConfigWarning, ProtocolError
+from service.spotting.engine import InferenceTiming
+from service.spotting.events import Detection, Event
 from service.spotting.pcm import WIDTHS
 from service.spotting.session import Session
 from service.telemetry.capture import StreamCapture
 from service.telemetry.latency import LatencyTracker
 from service.telemetry.logs import log_event
+from service.telemetry.observer import StreamMetrics, StreamObserver
 
-GONE = 1006  # in the log, of a client that left without a close
-
-AUDIO = "rc.audio"  # extension of the ASGI scope: a dict in which a stream leaves a Take under "take"
-Take = Callable[[bytes], bool]  # hears one binary message at once, or returns False: it has to wait its turn
-
-
-class Socket(Protocol):
-    """What a stream needs of its client's side: starlette's WebSocket, or one that speaks otherwise as that does."""
-
-    @property
-    def query_params(self) -> Mapping[str, Any]: ...
-
-    @property
-    def client(self) -> Any: ...  # with its `host`, or None
-
-    async def accept(self, subprotocol: str | None = None) -> None: ...
-
-    async def receive(self) -> MutableMapping[str, Any]: ...
-
-    async def send_text(self, data: str) -> None: ...
-
-    async def close(self, code: int = messages.NORMAL, reason: str | None = None) -> None: ...
+SERVER_FAULT = "the server failed; this stream cannot go on"
+NO_RUN = InferenceTiming(0.0, 0.0, 0.0, 0)
 
 
-class Connection:
-    """The client is heard and told at once; the first of these to end, or a failure, ends the stream."""
+@dataclass(frozen=True)
+class Ending:
+    """Why a stream ends, and the code to close with: None when the client is gone."""
 
-    _begun = False  # the settings are known, and with them:
-    _session: Session
-    _served: ServedModel
-    _stream: EngineSlot
-    _ledger: LatencyTracker
-    _model: Message
-    _run: InferenceTiming  # the latest
+    code: CloseCode | None = None
+    error: ProtocolError | None = None
 
-    def __init__(self, socket: Socket, server: ServerState, audio: dict[str, Take] | None = None) -> None:
-        """`audio`: the server's extension AUDIO, where it has it."""
-        self._socket, self._server = socket, server
-        self._audio = {} if audio is None else audio
-        self._limits, self._metrics = server.settings, server.metrics
-        self._outbox = SendQueue(self._limits.max_outgoing, self._fail)
+
+async def serve(client: StreamClient, server: ServerState) -> None:
+    """Serve one client from its handshake to its close."""
+    session_id = secrets.token_hex(8)
+    settings = server.settings
+    activity = ActivityLimits(settings.idle_timeout_s, settings.max_stream_s)
+    try:
+        handshake = await activity.within(shake_hands(client, activity))
+        stream = Stream(session_id, client, server, handshake, activity)
+    except Exception as error:
+        await _refuse(client, server, _ending_of(error, session_id), session_id)
+    else:
+        await stream.run()
+
+
+async def _refuse(client: StreamClient, server: ServerState, ending: Ending, session_id: str) -> None:
+    """End what has not become a stream."""
+    with suppress(TimeoutError, ClientGone):
+        async with asyncio.timeout(server.settings.close_timeout_s):
+            if error := ending.error:
+                server.metrics.errors.labels(error.code).inc()
+                await client.send(ErrorEvent(error.code, str(error), fatal=True))
+            if ending.code:
+                await client.close(ending.code, error.code if error else "")
+    _log_end(session_id, ending)
+
+
+def _ending_of(error: BaseException | None, session_id: str) -> Ending:
+    """How a stream ends that raised this; None is the end that its client asked for."""
+    if error is None:
+        return Ending(CloseCode.NORMAL_CLOSURE)
+    if isinstance(error, ClientGone):
+        return Ending(CloseCode.SERVICE_RESTART if error.code == CloseCode.SERVICE_RESTART else None)
+    if isinstance(error, AudioError):
+        error = ProtocolError("bad_audio", str(error))
+    if not isinstance(error, ProtocolError):
+        log_event("a stream failed", logging.ERROR, error, session=session_id)
+        error = ProtocolError("server_fault", SERVER_FAULT)
+    return Ending(close_code(error), error)
+
+
+def _log_end(session_id: str, ending: Ending, **facts: Any) -> None:
+    error = ending.error
+    code, reason = ending.code or CloseCode.ABNORMAL_CLOSURE, error and str(error)
+    log_event("stream ended", session=session_id, code=code, error=error and error.code, reason=reason, **facts)
+
+
+class Stream:
+    """The client is read and written at the same time; the first of these to end, or a failure, ends the stream."""
+
+    def __init__(
+        self, session_id: str, client: StreamClient, server: ServerState, handshake: Handshake, activity: ActivityLimits
+    ) -> None:
+        config, settings = handshake.config, server.settings
+        self._id, self._client, self._activity, self._settings = session_id, client, activity, settings
+        self._metrics, self._message = server.metrics, handshake.message
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._progress = asyncio.Event()  # scores came back
-        self._heard_at = perf_counter()
-        self._waiting = False  # for the next message, with nothing else to do
-        self._id = secrets.token_hex(8)
+        self._queue = SendQueue(settings.max_outgoing, self._fail)
+        self._served = server.models.get(config.model)
+        model, sha256 = self._served.model.metadata, self._served.model.sha256
+        self._session = Session(model, config)
+        self._backlog = BacklogLimit(self._session, settings.max_backlog_s, model.frame_ms)
+        self._latency = LatencyTracker(model.algorithmic_ms)
+        self._model, self._frame_s = describe_model(model, sha256), model.frame_ms / 1000
+        self._seconds_per_byte = 1 / (WIDTHS[config.encoding] * config.channels * config.sample_rate)
+        self._is_waiting = False  # for the next message, with nothing else to do
+        self._observers: list[StreamObserver] = [StreamMetrics(server.metrics)]
+        if server.captures:
+            self._observers.append(StreamCapture(server.captures, session_id, model, sha256))
+        self._slot = self._served.open(self._on_scores, self._on_fault)
+        self._run = NO_RUN  # the latest
+        log_event("stream begun", session=session_id, client=client.host, model=model.name, mode=config.mode)
+        self._send_ready(handshake.warnings)
 
     async def run(self) -> None:
-        await self._socket.accept()
-        code, error = None, None
-        telling = asyncio.create_task(self._outbox.send_all(self._socket.send_text))
-        ends: list[asyncio.Future[Any]] = [asyncio.create_task(self._hear()), telling, self._failed]
-        ends.append(asyncio.create_task(self._idle()))
+        """Serve to the end."""
+        ending = Ending()
+        sending = asyncio.create_task(self._queue.send_all(self._client.send))
+        ends: list[asyncio.Future[Any]] = [asyncio.create_task(self._receive_loop()), sending, self._failed]
+        ends.append(asyncio.create_task(self._activity.watch()))
+        if self._client.tap:
+            self._client.tap.attach(self._receive_directly)
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
-            code, error = _outcome(done.pop(), self._id)
-            await self._leave(code, error, telling)
+            self._detach()
+            ending = _ending_of(done.pop().exception(), self._id)
+            await self._say_goodbye(ending, sending)
         finally:
-            self._audio.clear()
-            self._end(code, error)
+            self._release(ending)
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
 
-    async def _leave(self, code: int | None, error: ProtocolError | None, telling: "asyncio.Task[None]") -> None:
-        """Tell what is still to be told, then why the stream ends, and close."""
-        if code is None:
+    async def _say_goodbye(self, ending: Ending, sending: "asyncio.Task[None]") -> None:
+        """Send what is queued, then why the stream ends, and close."""
+        if ending.code is None:
             return
-        self._outbox.end(self._error(error.code, str(error), fatal=True) if error else None)
-        with suppress(TimeoutError, WebSocketDisconnect):
-            async with asyncio.timeout(self._limits.close_timeout_s):
-                await telling
-                await self._socket.close(code, error.code if error else "")
+        self._queue.end(self._error_event(ending.error, fatal=True) if ending.error else None)
+        with suppress(TimeoutError, ClientGone):
+            async with asyncio.timeout(self._settings.close_timeout_s):
+                await sending
+                await self._client.close(ending.code, ending.error.code if ending.error else "")
 
-    def _end(self, code: int | None, error: ProtocolError | None) -> None:
-        """Give back what the stream had; the log gets its last line."""
-        said: Message = {"code": code or GONE, "error": error and error.code, "reason": error and str(error)}
-        if self._begun:
-            self._served.close(self._stream)
-            if self._capture:
-                self._capture.close()
-            self._metrics.dropped.inc(self._session.outstanding * self._model["frame_ms"] / 1000)
-            summary = self._session.summary()
-            said |= {"audio_s": round(summary.audio_s, 3), "detections": summary.detections}
-        log_event("stream ended", session=self._id, **said)
+    def _release(self, ending: Ending) -> None:
+        """Give the engine's slot back and write the last line of the log."""
+        self._detach()
+        self._served.close(self._slot)
+        for observer in self._observers:
+            observer.close()
+        self._metrics.dropped.inc(self._session.outstanding * self._frame_s)
+        summary = self._session.summary()
+        _log_end(self._id, ending, audio_s=round(summary.audio_s, 3), detections=summary.detections)
 
-    # Hearing the client
+    def _detach(self) -> None:
+        if self._client.tap:
+            self._client.tap.detach()
 
-    async def _hear(self) -> int | None:
-        """Returns the code to close with; None when the client has gone."""
+    # From the client
+
+    async def _receive_loop(self) -> None:
+        """Returns when the client asked to close. Raises ClientGone."""
         try:
-            settings: Mapping[str, Any] = self._socket.query_params
-            message = None if settings else await self._next()
-            if message and (configure := _configure(message)) is not None:
-                settings, message = configure, None
-            self._begin(settings)
-            while await self._take(message or await self._next()):
-                message = None
-            return messages.NORMAL
-        except WebSocketDisconnect as gone:
-            if gone.code != messages.DRAINING:
-                return None
-            if self._begun:
-                await self._scored_but(0)
-                self._summary()
-            return messages.DRAINING
+            message = await self._receive() if self._message is None else self._message
+            while await self._act_on(message):
+                message = await self._receive()
+        except ClientGone as gone:
+            if gone.code != CloseCode.SERVICE_RESTART:
+                raise
+            await self._backlog.wait_until_empty()
+            self._send_summary()
+            raise
 
-    async def _next(self) -> Message:
-        self._waiting = self._begun
-        message = dict(await self._socket.receive())
-        self._waiting = False
-        self._heard_at = perf_counter()
-        if message["type"] == "websocket.disconnect":
-            raise WebSocketDisconnect(message["code"])
-        size = len(message.get("bytes") or (message.get("text") or "").encode())
-        limit = self._limits.max_message_bytes
-        if size > limit:
-            raise ProtocolError("too_big", f"message: expected at most {limit} bytes, got {size}", messages.TOO_BIG)
+    async def _receive(self) -> bytes | Control:
+        self._is_waiting = True
+        try:
+            message = await self._client.receive()
+        finally:
+            self._is_waiting = False
+        self._activity.mark_received()
         return message
 
-    def _begin(self, settings: Mapping[str, Any]) -> None:
-        config, warnings = parse_config(settings)
-        served = self._server.models.get(config.model)
-        metadata = served.model.metadata
-        self._session = Session(metadata, config)
-        self._served, self._stream = served, served.open(self._on_scores, self._on_fault)
-        self._ledger = LatencyTracker(metadata.algorithmic_ms)
-        self._model = messages.model_message(metadata, served.model.sha256)
-        captures = self._server.captures
-        self._capture = captures and StreamCapture(captures, self._id, metadata, served.model.sha256)
-        self._max_backlog = self._limits.max_backlog_s * 1000 / metadata.frame_ms  # frames
-        self._seconds_a_byte = 1 / (WIDTHS[config.encoding] * config.channels * config.sample_rate)
-        self._begun = True
-        self._audio["take"] = self._take_now
-        client = self._socket.client and self._socket.client.host
-        log_event("stream begun", session=self._id, client=client, model=metadata.name, mode=config.mode)
-        self._ready(warnings)
-
-    async def _take(self, message: Message) -> bool:
-        """Act on one message; False when it is the last."""
-        data = message.get("bytes")
-        if data is None:
-            return await self._control(messages.parse_control(message["text"]))
-        self._hear_audio(data)
-        await self._scored_but(self._max_backlog)  # until there is room, TCP holds the client back
+    async def _act_on(self, message: bytes | Control) -> bool:
+        """False when it was the last message."""
+        if isinstance(message, Control):
+            return await self._act_on_control(message)
+        self._process_audio(message)
+        await self._backlog.wait_for_room()  # until then TCP holds the client back
         return True
 
-    def _take_now(self, data: bytes) -> bool:
-        """A Take."""
-        if not self._waiting or self._session.outstanding > self._max_backlog:
+    def _receive_directly(self, data: bytes) -> bool:
+        """An AudioCallback."""
+        if not self._is_waiting or self._backlog.is_full or len(data) > self._settings.max_message_bytes:
             return False
-        if len(data) > self._limits.max_message_bytes:
-            return False
-        self._heard_at = perf_counter()
+        self._activity.mark_received()
         try:
-            self._hear_audio(data)
-        except Exception as error:  # as from `_hear`, whatever it is
-            self._audio.clear()
+            self._process_audio(data)
+        except Exception as error:  # as from the receive loop, whatever it is
+            self._detach()
             self._fail(error)
         return True
 
-    def _hear_audio(self, data: bytes) -> None:
-        self._metrics.audio.inc(len(data) * self._seconds_a_byte)
-        self._score(self._session.push(data))
+    def _process_audio(self, data: bytes) -> None:
+        self._score(self._session.push(data), len(data) * self._seconds_per_byte)
 
-    async def _control(self, message: Message) -> bool:
-        kind: str = message.pop("type")
-        if kind == "configure":
+    async def _act_on_control(self, control: Control) -> bool:
+        if control.type == "configure":
             raise ProtocolError("bad_message", "configure: expected only as the first message, without a query string")
-        if kind == "update":
-            await self._scored_but(0)  # what was sent before is decided on as it was
-            self._ready(self._session.update(message))
-        if kind == "reset":
-            self._session.reset()
-            self._ledger.reset()
-            self._stream.reset()
-            if self._capture:
-                self._capture.reset()
-        if kind in ("flush", "close"):
+        if control.type == "update":
+            await self._backlog.wait_until_empty()  # audio that came before is decided on with the settings it had
+            self._send_ready(self._session.update(control.settings))
+        if control.type == "reset":
+            self._reset()
+        if control.type in ("flush", "close"):
             await self._flush()
-        return kind != "close"
+        return control.type != "close"
+
+    def _reset(self) -> None:
+        self._session.reset()
+        self._latency.reset()
+        self._slot.reset()
+        for observer in self._observers:
+            observer.reset()
 
     async def _flush(self) -> None:
         if spare := self._session.waiting_bytes:
-            message = f"expected whole samples, got {spare} bytes more; they are dropped"
-            self._outbox.put(self._error("odd_bytes", message, fatal=False))
-        self._score(self._session.flush())
-        await self._scored_but(0)
+            error = ProtocolError("odd_bytes", f"expected whole samples, got {spare} bytes more; they are dropped")
+            self._queue.put(self._error_event(error, fatal=False))
+        self._score(self._session.flush(), 0.0)
+        await self._backlog.wait_until_empty()
         for event in self._session.finish():
-            self._event(event)
-        self._summary()
+            self._send_event(event)
+        self._send_summary()
 
-    async def _scored_but(self, frames: float) -> None:
-        """Wait until no more than so many frames wait for their scores."""
-        if self._session.outstanding <= frames:
-            return
-        try:
-            async with asyncio.timeout(self._limits.max_backlog_s):
-                while self._session.outstanding > frames:
-                    self._progress.clear()
-                    await self._progress.wait()
-        except TimeoutError:
-            raise self._overloaded() from None
+    # To the engine and back
 
-    async def _idle(self) -> None:
-        limit = self._limits.idle_timeout_s
-        try:
-            async with asyncio.timeout(self._limits.max_stream_s):
-                while (left := self._heard_at + limit - perf_counter()) > 0:
-                    await asyncio.sleep(left)
-        except TimeoutError:
-            most = self._limits.max_stream_s
-            raise ProtocolError("time_limit", f"expected a stream of at most {most:g} s, it lasts longer") from None
-        raise ProtocolError("idle_timeout", f"expected a message within {limit:g} s, got none")
-
-    # Scores from the engine
-
-    def _score(self, hops: Samples) -> None:
+    def _score(self, hops: Samples, received_s: float) -> None:
         if len(hops):
-            self._ledger.arrived(self._session.sent, self._heard_at)
-            self._stream.push(hops)
-            if self._capture:
-                self._capture.on_audio(hops)
+            self._latency.mark_received(self._session.frames_sent, self._activity.received_at)
+            self._slot.push(hops)
+        for observer in self._observers:
+            observer.on_audio(hops, received_s)
 
     def _on_scores(self, scores: Samples, run: InferenceTiming) -> None:
         self._run = run
         for event in self._session.scored(scores):
-            self._event(event)
-        if self._capture:
-            self._capture.on_scores(scores, self._session.config)
-        arrived = self._ledger.pop_receive_time(self._session.frames_scored - 1)
-        took = perf_counter() - arrived
-        self._ledger.decided(took)
-        self._progress.set()
-        if took > self._limits.max_backlog_s:
-            self._fail(self._overloaded())
+            self._send_event(event)
+        for observer in self._observers:
+            observer.on_scores(scores, self._session.config)
+        took_s = perf_counter() - self._latency.pop_receive_time(self._session.frames_scored - 1)
+        self._latency.record_decision(took_s)
+        self._backlog.mark_scored()
+        if error := self._backlog.check(took_s):
+            self._fail(error)
 
     def _on_fault(self, error: Exception) -> None:
         log_event("the model failed", logging.ERROR, error, session=self._id)
-        self._fail(_fault())
+        self._fail(ProtocolError("server_fault", SERVER_FAULT))
 
     def _fail(self, error: Exception) -> None:
         if not self._failed.done():
             self._failed.set_exception(error)
 
-    def _overloaded(self) -> ProtocolError:
-        limit = self._limits.max_backlog_s
-        return ProtocolError(
-            "overloaded", f"expected to decide on audio within {limit:g} s, it took longer", messages.OVERLOADED
+    # To the client
+
+    def _send_ready(self, warnings: list[ConfigWarning]) -> None:
+        limits = self._settings.max_message_bytes, self._settings.max_backlog_s, self._settings.idle_timeout_s
+        config = self._session.config
+        self._queue.put(Ready(self._id, VERSION, self._model, config, warnings, ReadyLimits(*limits)))
+
+    def _send_event(self, event: Event) -> None:
+        if not isinstance(event, Detection):
+            self._queue.put(event)
+            return
+        for observer in self._observers:
+            observer.on_detection(event)
+        received_at, run = self._latency.pop_receive_time(event.frame), self._run
+        self._queue.put_lazy(
+            lambda: TimedDetection(**vars(event), latency=self._latency.latency(received_at, run, perf_counter()))
         )
 
-    # Telling the client
+    def _send_summary(self) -> None:
+        self._queue.put(TimedSummary(**vars(self._session.summary()), latency=self._latency.percentiles()))
 
-    def _ready(self, warnings: list[Message]) -> None:
-        limits = self._limits.model_dump(include={"max_message_bytes", "max_backlog_s", "idle_timeout_s"})
-        self._outbox.put(messages.ready_message(self._id, self._model, self._session.config, warnings, limits))
-
-    def _event(self, event: Event) -> None:
-        if isinstance(event, Detection):
-            self._metrics.detections.labels(event.label).inc()
-            if self._capture:
-                self._capture.on_detection(event)
-            arrived, run, latency = self._ledger.pop_receive_time(event.frame), self._run, self._ledger.latency
-            self._outbox.put_lazy(lambda: messages.event_message(event, latency=latency(arrived, run, perf_counter())))
-        else:
-            self._outbox.put(messages.event_message(event))
-
-    def _summary(self) -> None:
-        self._outbox.put(messages.event_message(self._session.summary(), latency=self._ledger.percentiles()))
-
-    def _error(self, code: str, message: str, fatal: bool) -> Message:
-        self._metrics.errors.labels(code).inc()
-        return messages.error_message(code, message, fatal)
-
-
-def _configure(message: Message) -> Message | None:
-    """The settings in a first message that is a `configure`."""
-    if message.get("text") is None:
-        return None
-    control = messages.parse_control(message["text"])
-    return control if control.pop("type") == "configure" else None
-
-
-def _fault() -> ProtocolError:
-    return ProtocolError("server_fault", "the server failed; this stream cannot go on", messages.FAULT)
-
-
-def _outcome(end: "asyncio.Future[int | None]", session: str) -> tuple[int | None, ProtocolError | None]:
-    """The code to close with (None: the client has gone) and the error to tell."""
-    try:
-        return end.result(), None
-    except ProtocolError as error:
-        return error.close, error
-    except AudioError as error:
-        return messages.WRONG_DATA, ProtocolError("bad_audio", str(error), messages.WRONG_DATA)
-    except WebSocketDisconnect:
-        return None, None
-    except Exception as error:
-        log_event("a stream failed", logging.ERROR, error, session=session)
-        return messages.FAULT, _fault()
+    def _error_event(self, error: ProtocolError, fatal: bool) -> ErrorEvent:
+        self._metrics.errors.labels(error.code).inc()
+        return ErrorEvent(error.code, str(error), fatal)

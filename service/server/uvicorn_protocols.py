@@ -1,4 +1,18 @@
-"""uvicorn's server and protocols, with an end to all that a client may leave open: a request's head, a stream."""
+"""What this server changes in uvicorn, by subclasses of these three; pyproject.toml bounds its version at both sides.
+
+- `HttpToolsProtocol`: it would wait indefinitely for the rest of a request's head and keep all of it, lose what comes
+  in one piece with the head of a WebSocket handshake, and wait for the body of a handshake that has one.
+- `WebSocketsSansIOProtocol`: it would neither answer nor close a handshake that its WebSocket library cannot parse, and
+  fail on shutdown while there is one; log a traceback for text that is not UTF-8; drop the answers to a client that
+  has half-closed its connection; close every stream at once on shutdown, where this lets the app finish it; wait
+  indefinitely for a client that takes nothing; pause and resume reading around every message; wake a task for every
+  message of audio, where this offers it to the stream's AudioTap first; and report as a fault of the app that it sends
+  to a client which uvicorn itself has closed on.
+- `Server`: it would stop listening at once on shutdown, where this listens while streams end, so that /readyz says 503;
+  and one connection that fails to shut down would stop the shutdown of all others.
+
+`commands/serve.py` has uvicorn's supervisor of workers, `telemetry/logs.py` its formatter.
+"""
 
 import asyncio
 from collections.abc import Callable
@@ -6,126 +20,207 @@ from socket import socket
 from time import monotonic
 from typing import Any
 
+import httptools
 import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
+from websockets.frames import CloseCode, Frame
 from websockets.http11 import Request
-from websockets.protocol import State
 
-from service.server.messages import DRAINING
-from service.server.stream import AUDIO, Take
-from service.server.websocket_frames import binary_frame
+from service.server.client import AudioTap
+from service.server.websocket import AUDIO_TAP
 
-HELD = 16  # messages taken from a client before the app has asked for them
+MAX_QUEUED = 16  # messages taken from a client before the app has asked for them
 ABORT_S = 10.0  # after a stream, for its client to take what was sent and to close too
 MAX_HEAD = 2**16  # bytes of a request before its body; what comes in one piece may be longer
+MAX_EARLY = 2**16  # bytes of a WebSocket client taken before its handshake is answered
+VERSION = "13"  # of the WebSocket protocol
+
+
+class RequestParser(httptools.HttpRequestParser):
+    """Keeps what came in one piece with the head of an upgrade."""
+
+    rest = b""
+
+    def feed_data(self, data: Any) -> None:
+        try:
+            super().feed_data(data)
+        except httptools.HttpParserUpgrade as upgrade:
+            self.rest = data[upgrade.args[0] :]
+            raise
 
 
 class RequestProtocol(HttpToolsProtocol):
-    """uvicorn would wait for ever for the rest of a request's head, and keep all of it."""
+    """HTTP, and the head of a WebSocket handshake."""
 
     def __init__(self, head_timeout_s: float, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.parser = self._parser = RequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)  # as uvicorn does
         self._head_timeout_s, self._head_bytes = head_timeout_s, 0
-        self._late: asyncio.TimerHandle | None = None
+        self._head_timer: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait_for_head()
+        self._start_head()
 
     def on_message_begin(self) -> None:
         super().on_message_begin()
-        self._wait_for_head()
+        self._start_head()
 
     def data_received(self, data: bytes) -> None:
         super().data_received(data)
         self._head_bytes += len(data)
-        if self._late and self._head_bytes > MAX_HEAD:
+        if self._head_timer and self._head_bytes > MAX_HEAD:
             self.send_400_response("Invalid HTTP request received.")
 
     def on_headers_complete(self) -> None:
-        self._have_head()
+        cycle = self.cycle
         super().on_headers_complete()
+        if self.cycle is not cycle:
+            self._end_head()
+        elif any(_announces_body(*header) for header in self.headers):
+            self.send_400_response("expected a WebSocket handshake without a body")
+
+    def handle_websocket_upgrade(self) -> None:
+        self._end_head()
+        if self.transport.is_closing():
+            return
+        rest = self._parser.rest
+        super().handle_websocket_upgrade()
+        if rest and not self.transport.is_closing():
+            protocol = self.transport.get_protocol()
+            protocol.data_received(rest)  # type: ignore[attr-defined]
 
     def connection_lost(self, exc: Exception | None) -> None:
-        self._have_head()
+        self._end_head()
         super().connection_lost(exc)
 
-    def _wait_for_head(self) -> None:
-        self._have_head()
-        self._head_bytes = 0
-        self._late = self.loop.call_later(self._head_timeout_s, self.transport.close)
+    def shutdown(self) -> None:
+        try:
+            super().shutdown()
+        except Exception:
+            _abandon(self)
 
-    def _have_head(self) -> None:
-        if self._late:
-            self._late.cancel()
-            self._late = None
+    def _start_head(self) -> None:
+        self._end_head()
+        self._head_bytes = 0
+        self._head_timer = self.loop.call_later(self._head_timeout_s, self.transport.close)
+
+    def _end_head(self) -> None:
+        if self._head_timer:
+            self._head_timer.cancel()
+            self._head_timer = None
 
 
 class StreamProtocol(WebSocketsSansIOProtocol):
-    """uvicorn's, with an end to every stream, and a shorter way for audio.
-
-    It would close a stream at once on shutdown: this tells the app, which says its summary and closes. It would wait
-    for ever for a client that takes nothing: this lets it go. It would stop and start reading around every message:
-    this does so when HELD of them wait. It would parse every frame with several generators, queue its message and wake
-    a task for it: this calls what the app left in the scope's extension AUDIO with plain binary frames, unless that
-    returns False, other messages wait, or the parser is not between frames. It would call it a fault of the app to send
-    to a client that it has itself closed on, for frames that are none: this says the client is gone.
-    """
+    """A WebSocket connection."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.audio: dict[str, Take] = {}
+        self.tap = AudioTap()
+        self._early = bytearray()  # came before the handshake was answered
+        self._input_ended = False
 
-    def handle_connect(self, event: Request) -> None:
-        super().handle_connect(event)
-        if not self.close_sent:  # else it was no handshake
-            self.scope["extensions"] = {**(self.scope.get("extensions") or {}), AUDIO: self.audio}  # type: ignore[dict-item]
+    # The handshake
 
     def data_received(self, data: bytes) -> None:
-        start = 0
-        if (take := self.audio.get("take")) and self.queue.empty() and self._between_frames():
-            while (frame := binary_frame(data, start)) and take(frame[0]):
-                start = frame[1]
-        if start < len(data):
-            super().data_received(data[start:])
+        if self.handshake_complete:
+            super().data_received(data)
+        elif self.handshake_initiated:
+            self._early += data
+            if len(self._early) > MAX_EARLY:
+                self.transport.pause_reading()
+        else:
+            super().data_received(data)
+            if not self.handshake_initiated:  # the library could not parse it, and says nothing
+                self._refuse("expected a WebSocket handshake with short lines and without a body")
 
-    def _between_frames(self) -> bool:
-        """Whether the library's parser waits for a new frame of a new message; False where that can't be told."""
-        waiting: Any = self.conn.parser
-        while inner := waiting.gi_yieldfrom:
-            waiting = inner
-        fresh = waiting.__name__ == "at_eof" and not self.conn.reader.buffer
-        return fresh and self.conn.state is State.OPEN and getattr(self.conn, "current_size", 0) is None
+    def handle_connect(self, event: Request) -> None:
+        if event.headers.get_all("Sec-WebSocket-Version") != [VERSION]:
+            self.handshake_initiated = True
+            return self._refuse(f"Sec-WebSocket-Version: expected {VERSION}")
+        super().handle_connect(event)
+        if not self.close_sent:  # else it was no handshake
+            self.scope["extensions"] = {**(self.scope.get("extensions") or {}), AUDIO_TAP: self.tap}  # type: ignore[dict-item]
+        return None
+
+    def _refuse(self, reason: str) -> None:
+        self.handshake_complete = self.close_sent = True
+        body = f"{reason}\n".encode()
+        head = f"HTTP/1.1 400 Bad Request\r\nSec-WebSocket-Version: {VERSION}\r\nConnection: close\r\n"
+        kind = f"Content-Type: text/plain; charset=utf-8\r\nContent-Length: {len(body)}\r\n\r\n"
+        self.transport.write((head + kind).encode() + body)
+        self.transport.close()
+
+    def _receive_early(self) -> None:
+        """Take what came before the answer to the handshake."""
+        early, self._early = bytes(self._early), bytearray()
+        if len(early) > MAX_EARLY:
+            self.transport.resume_reading()
+        if early:
+            super().data_received(early)
+        if self._input_ended:
+            self._queue_disconnect(CloseCode.ABNORMAL_CLOSURE)
+
+    # Messages
+
+    def handle_bytes(self, event: Frame) -> None:
+        if not (event.fin and self.queue.empty() and self.tap.offer(bytes(event.data))):
+            super().handle_bytes(event)
 
     def send_receive_event_to_app(self) -> None:
+        if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)) and not self.close_sent:
+            self.logger.debug("%s - text that is not UTF-8", self.client)
+            self.conn.fail(CloseCode.INVALID_DATA, "text that is not UTF-8")
+            return self.handle_parser_exception()
         paused, self.read_paused = self.read_paused, True
         super().send_receive_event_to_app()
         self.read_paused = paused
-        if not paused and self.queue.qsize() >= HELD:
+        if not paused and self.queue.qsize() >= MAX_QUEUED:
             self.read_paused = True
             self.transport.pause_reading()
+        return None
 
     async def send(self, message: Any) -> None:
         await self.writable.wait()
         if self.handshake_complete and self.close_sent:
             raise ClientDisconnected
         await super().send(message)
+        if message["type"] == "websocket.accept" and self.handshake_complete:
+            self._receive_early()
+
+    # The end
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """The client sends no more; but for TLS, which knows no such thing, it may still read."""
+        self._input_ended = True
+        if self.handshake_complete:
+            self._queue_disconnect(CloseCode.ABNORMAL_CLOSURE)
+        return self.scheme == "ws"
 
     def shutdown(self) -> None:
-        if self.handshake_complete and not self.close_sent:
-            self.queue.put_nowait({"type": "websocket.disconnect", "code": DRAINING})
-        else:
-            super().shutdown()
+        try:
+            if self.close_sent:
+                super().shutdown()
+            else:  # the app says what is left to be said, or refuses the handshake
+                self._queue_disconnect(CloseCode.SERVICE_RESTART)
+        except Exception:
+            _abandon(self)
 
     def on_task_complete(self, task: "asyncio.Task[None]") -> None:
         super().on_task_complete(task)
+        if self._input_ended:  # the client's half of the closing handshake will not come
+            self.transport.close()
         self.loop.call_later(ABORT_S, self.transport.abort)  # does nothing to one that is closed
+
+    def _queue_disconnect(self, code: CloseCode) -> None:
+        self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
 
 
 class DrainingServer(uvicorn.Server):
-    """uvicorn would stop listening at once on shutdown: this listens while streams end, so that /readyz says 503."""
+    """Ends every stream in good order before it stops listening."""
 
     def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:
         super().__init__(config)
@@ -142,4 +237,22 @@ class DrainingServer(uvicorn.Server):
         await super().shutdown(sockets)
 
     def _streams(self) -> list[StreamProtocol]:
-        return [one for one in self.server_state.connections if isinstance(one, StreamProtocol)]
+        return [connection for connection in self.server_state.connections if isinstance(connection, StreamProtocol)]
+
+
+def _announces_body(name: bytes, value: bytes) -> bool:
+    return name == b"transfer-encoding" or (name == b"content-length" and value.strip() != b"0")
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode()
+    except UnicodeDecodeError:
+        return False
+    return True
+
+
+def _abandon(protocol: RequestProtocol | StreamProtocol) -> None:
+    """No single connection may stop the loop over all of them."""
+    protocol.logger.exception("a connection failed to shut down")
+    protocol.transport.abort()

@@ -4,27 +4,33 @@ What each field means is written in docs/protocol.md; where the two disagree, th
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from service.spotting.audio import MAX_RATE, MIN_RATE
-from service.spotting.events import Message
 from service.spotting.model import DEFAULT_SPEED, Metadata
 
 UPDATABLE = ("keywords", "threshold", "speed", "refractory_s", "scores_every_ms")
-POLICY = 1008  # close code of WebSocket: the client broke the contract
-
-NO_JSON = (ValueError, RecursionError)  # of json.loads: bad text, numbers of thousands of digits, endless nesting
+NOT_JSON = (ValueError, RecursionError)  # of json.loads: bad text, numbers of thousands of digits, endless nesting
 
 
 class ProtocolError(ValueError):
-    """The client broke the contract: `code` for programs, a message with expected and got, and the close code."""
+    """The client broke the contract: `code` for programs, and a message with expected and got."""
 
-    def __init__(self, code: str, message: str, close: int = POLICY) -> None:
+    def __init__(self, code: str, message: str) -> None:
         super().__init__(message)
-        self.code, self.close = code, close
+        self.code = code
+
+
+@dataclass(frozen=True)
+class ConfigWarning:
+    """Something about the settings that does not keep the stream from its work."""
+
+    code: str
+    key: str
 
 
 def _split(value: Any) -> Any:
@@ -34,7 +40,7 @@ def _split(value: Any) -> Any:
 def _parse_object(value: Any) -> Any:
     try:
         return json.loads(value) if isinstance(value, str) else value
-    except NO_JSON:
+    except NOT_JSON:
         return value
 
 
@@ -77,7 +83,7 @@ class StreamConfig(BaseModel):
         filled = {"model": model.name, "keywords": keywords, "threshold": thresholds, "refractory_s": refractory_s}
         return ResolvedConfig.model_construct(**{**dict(self), **filled})
 
-    def updated(self, changes: Mapping[str, Any]) -> tuple["StreamConfig", list[Message]]:
+    def updated(self, changes: Mapping[str, Any]) -> tuple["StreamConfig", list[ConfigWarning]]:
         """Apply an `update`; a `speed` without a `threshold` puts an earlier threshold out of force."""
         if fixed := [key for key in changes if key in StreamConfig.model_fields and key not in UPDATABLE]:
             raise ProtocolError("bad_value", f"update: expected some of {', '.join(UPDATABLE)}, got {fixed[0]}")
@@ -94,19 +100,19 @@ class ResolvedConfig(StreamConfig):
     refractory_s: float
 
 
-def _expect_among(key: str, values: Any, allowed: Any) -> None:
+def _expect_among(key: str, values: Iterable[str], allowed: Iterable[str]) -> None:
     for value in values:
         if value not in allowed:
             raise ProtocolError("bad_value", f"{key}: expected among {', '.join(allowed)}, got {value!r}")
 
 
-def parse_config(values: Mapping[str, Any]) -> tuple[StreamConfig, list[Message]]:
+def parse_config(values: Mapping[str, Any]) -> tuple[StreamConfig, list[ConfigWarning]]:
     """Settings from a query string or a message, and a warning for every unknown key.
 
     Raises ProtocolError for a wrong value.
     """
     known = {key: value for key, value in values.items() if key in StreamConfig.model_fields}
-    warnings = [{"code": "unknown_key", "key": key} for key in values if key not in known]
+    warnings = [ConfigWarning("unknown_key", key) for key in values if key not in known]
     try:
         return StreamConfig(**known), warnings
     except ValidationError as error:

@@ -1,7 +1,7 @@
 """Scores for many streams at once: whatever is ready is run together, on a thread of its own.
 
-What arrives while some is run is run next, together, so the batches grow with the load by themselves. All else happens
-on the event loop: thread and loop seldom need the interpreter at the same time, and nothing here needs a lock.
+What arrives during a run is run next, together, so the batches grow with the load. All else happens on the event
+loop: thread and loop seldom need the interpreter at the same time, and nothing here needs a lock.
 """
 
 import asyncio
@@ -17,10 +17,10 @@ import numpy as np
 from service.spotting.audio import Samples
 from service.spotting.model import Model, State
 
-MAX_FRAMES = 128  # a run, all streams together: more are no cheaper
-LONGEST = 16  # frames a run that one stream may have: its long chunks delay the others
-FIRST_SLOTS = 16  # doubled whenever they are all taken
-PACE_S = 0.004  # from one time that all was taken to the next: small runs make every frame dearer
+MAX_FRAMES_PER_RUN = 128  # all streams together: more are no cheaper
+MAX_FRAMES_PER_STREAM = 16  # in one run: the long chunks of one stream delay the others
+FIRST_ROWS = 16  # of the state; doubled whenever all are taken
+PACE_S = 0.004  # between two batches: small runs make every frame more expensive
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,9 +34,9 @@ class InferenceTiming:
 
 
 class EngineSlot:
-    """One stream: the audio it waits with, and the row of the state that is its own.
+    """One stream: its audio that waits to be scored, and its row of the state.
 
-    `on_scores(scores [frames, labels], run)` comes for each run, in order; `on_fault(error)` where a run failed.
+    `on_scores(scores [frames, labels], run)` is called for each run, in order; `on_fault(error)` when a run failed.
     """
 
     def __init__(
@@ -46,9 +46,9 @@ class EngineSlot:
         on_fault: Callable[[Exception], None],
     ) -> None:
         self.on_scores, self.on_fault = on_scores, on_fault
-        self.slot: int | None = None
-        self.samples = 0  # that wait
-        self.epoch = 0  # resets so far: what a run of an earlier epoch gives is dropped
+        self.row: int | None = None  # of the state; None until its first audio
+        self.samples = 0  # waiting to be scored
+        self.epoch = 0  # resets so far: the scores of a run of an earlier epoch are dropped
         self._engine = engine
         self._pieces: deque[Samples] = deque()
 
@@ -59,7 +59,7 @@ class EngineSlot:
         self._engine.enqueue(self)
 
     def take(self, samples: int) -> Iterator[Samples]:
-        """The pieces of so many samples, those that have waited longest."""
+        """The pieces that have waited longest, `samples` samples in all."""
         self.samples -= samples
         while samples:
             piece = self._pieces.popleft()
@@ -75,16 +75,16 @@ class EngineSlot:
         self.samples = 0
 
     def reset(self) -> None:
-        """Forget all that was queued and heard; nothing of it is called back any more."""
+        """Forget all audio so far; no scores of it are handed over any more."""
         self.clear()
         self.epoch += 1
         self._engine.release(self)
 
-    close = reset  # the last one
+    close = reset  # when the stream is over
 
 
 class Engine:
-    """Runs `model` for all streams of one event loop; `on_run` hears of every run, on the loop."""
+    """Runs `model` for all streams of one event loop; `on_run` is called after every run, on the loop."""
 
     def __init__(
         self, model: Model, loop: asyncio.AbstractEventLoop, on_run: Callable[[InferenceTiming], None]
@@ -92,13 +92,13 @@ class Engine:
         self._model, self._loop, self._on_run = model, loop, on_run
         self._hop = model.metadata.hop
         self._thread = ThreadPoolExecutor(1, f"engine-{model.metadata.name}")
-        self._state = model.initial_state(FIRST_SLOTS)
-        self._free = list(range(FIRST_SLOTS))
-        self._slots = FIRST_SLOTS
+        self._state = model.initial_state(FIRST_ROWS)
+        self._free = list(range(FIRST_ROWS))
+        self._rows = FIRST_ROWS
         self._ready: dict[EngineSlot, float] = {}  # the streams with audio waiting, since when; in that order
-        self._running = 0  # runs given to the thread
-        self._due = False  # more will be
-        self._next = 0.0  # loop time before which they are not
+        self._running = 0  # runs submitted to the thread
+        self._scheduled = False  # whether the next batch is
+        self._next_s = 0.0  # loop time before which it is not submitted
 
     def open(
         self, on_scores: Callable[[Samples, InferenceTiming], None], on_fault: Callable[[Exception], None]
@@ -111,97 +111,97 @@ class Engine:
         self._ready.clear()
         self._thread.shutdown()
 
-    def enqueue(self, stream: EngineSlot) -> None:
+    def enqueue(self, slot: EngineSlot) -> None:
         """A stream has audio waiting."""
-        self._ready.setdefault(stream, perf_counter())
+        self._ready.setdefault(slot, perf_counter())
         self._schedule()
 
-    def release(self, stream: EngineSlot) -> None:
-        """A stream wants neither scores nor its slot any more."""
-        self._ready.pop(stream, None)
-        if stream.slot is not None:
-            self._free.append(stream.slot)
-            stream.slot = None
+    def release(self, slot: EngineSlot) -> None:
+        """A stream needs neither scores nor its row any more."""
+        self._ready.pop(slot, None)
+        if slot.row is not None:
+            self._free.append(slot.row)
+            slot.row = None
 
     def _schedule(self) -> None:
-        if self._ready and not self._running and not self._due:
-            self._due = True
-            self._loop.call_at(max(self._next, self._loop.time()), self._begin)
+        if self._ready and not self._running and not self._scheduled:
+            self._scheduled = True
+            self._loop.call_at(max(self._next_s, self._loop.time()), self._submit_waiting)
 
-    def _begin(self) -> None:
-        """Give the thread all that waits, up to LONGEST frames of a stream; streams with equally many share a run."""
-        self._due = False
+    def _submit_waiting(self) -> None:
+        """Submit all that waits, up to MAX_FRAMES_PER_STREAM of each; streams with equally many frames share a run."""
+        self._scheduled = False
         waiting, self._ready = self._ready, {}
         while waiting:
-            frames = min(next(iter(waiting)).samples // self._hop, LONGEST)
-            enough = (stream for stream in waiting if stream.samples >= frames * self._hop)
-            streams = list(islice(enough, MAX_FRAMES // frames))
-            self._run(streams, frames, min(waiting[stream] for stream in streams))
-            for stream in streams:
-                since = waiting.pop(stream)
-                if stream.samples:
-                    self._ready[stream] = since
-        self._next = self._loop.time() + (0 if self._ready else PACE_S)
+            frames = min(next(iter(waiting)).samples // self._hop, MAX_FRAMES_PER_STREAM)
+            long_enough = (slot for slot in waiting if slot.samples >= frames * self._hop)
+            slots = list(islice(long_enough, MAX_FRAMES_PER_RUN // frames))
+            self._submit(slots, frames, min(waiting[slot] for slot in slots))
+            for slot in slots:
+                since = waiting.pop(slot)
+                if slot.samples:
+                    self._ready[slot] = since
+        self._next_s = self._loop.time() + (0 if self._ready else PACE_S)
 
-    def _run(self, streams: list[EngineSlot], frames: int, waiting_since: float) -> None:
-        """Give the thread so many frames of each stream."""
-        audio = b"".join([piece.data for stream in streams for piece in stream.take(frames * self._hop)])
-        rows = np.frombuffer(audio, np.float32).reshape(len(streams), -1)
-        slots = [self._slot(stream) for stream in streams]
-        state = {name: array.take(slots, axis=0) for name, array in self._state.items()}
-        places = [(stream, stream.epoch) for stream in streams]
+    def _submit(self, slots: list[EngineSlot], frames: int, waiting_since: float) -> None:
+        """Have the thread score the next `frames` frames of each stream."""
+        audio = b"".join([piece.data for slot in slots for piece in slot.take(frames * self._hop)])
+        rows = np.frombuffer(audio, np.float32).reshape(len(slots), -1)
+        state_rows = [self._row_of(slot) for slot in slots]
+        state = {name: array.take(state_rows, axis=0) for name, array in self._state.items()}
+        epochs = [(slot, slot.epoch) for slot in slots]
         self._running += 1
-        run = self._loop.run_in_executor(self._thread, self._timed, rows, state, waiting_since)
-        run.add_done_callback(lambda run: self._end(places, run))
+        run = self._loop.run_in_executor(self._thread, self._run, rows, state, waiting_since)
+        run.add_done_callback(lambda run: self._finish(epochs, run))
 
-    def _timed(self, rows: Samples, state: State, waiting_since: float) -> tuple[Samples, State, InferenceTiming]:
-        """The thread's part."""
+    def _run(self, rows: Samples, state: State, waiting_since: float) -> tuple[Samples, State, InferenceTiming]:
+        """What the thread does."""
         began = perf_counter()
         scores, after = self._model.run(rows, state)
         return scores, after, InferenceTiming(waiting_since, began, perf_counter(), len(rows))
 
-    def _end(
-        self, places: list[tuple[EngineSlot, int]], done: "asyncio.Future[tuple[Samples, State, InferenceTiming]]"
+    def _finish(
+        self, epochs: list[tuple[EngineSlot, int]], done: "asyncio.Future[tuple[Samples, State, InferenceTiming]]"
     ) -> None:
         """Put the states back and hand the scores over."""
         self._running -= 1
         if done.cancelled():
             return
-        there = [(i, stream) for i, (stream, epoch) in enumerate(places) if stream.epoch == epoch]
+        current = [(row, slot) for row, (slot, epoch) in enumerate(epochs) if slot.epoch == epoch]
         try:
             scores, after, run = done.result()
-        except Exception as error:  # whatever it is, the other streams go on
-            for _, stream in there:
-                stream.reset()
-                stream.on_fault(error)
+        except Exception as error:  # whatever it is, other streams go on
+            for _, slot in current:
+                slot.reset()
+                slot.on_fault(error)
         else:
-            rows, slots = [i for i, _ in there], [stream.slot or 0 for _, stream in there]
+            rows, state_rows = [row for row, _ in current], [slot.row or 0 for _, slot in current]
             for name, array in after.items():
-                self._state[name][slots] = array[rows]
+                self._state[name][state_rows] = array[rows]
             self._on_run(run)
-            for i, stream in there:
-                _hand_over(stream, scores[i], run)
+            for row, slot in current:
+                _hand_over(slot, scores[row], run)
         self._schedule()
 
-    def _slot(self, stream: EngineSlot) -> int:
+    def _row_of(self, slot: EngineSlot) -> int:
         """The stream's row; a new one starts from zeros."""
-        if stream.slot is None:
+        if slot.row is None:
             if not self._free:
                 self._grow()
-            stream.slot = self._free.pop()
+            slot.row = self._free.pop()
             for array in self._state.values():
-                array[stream.slot] = 0
-        return stream.slot
+                array[slot.row] = 0
+        return slot.row
 
     def _grow(self) -> None:
-        more = self._model.initial_state(self._slots)
+        more = self._model.initial_state(self._rows)
         self._state = {name: np.concatenate([array, more[name]]) for name, array in self._state.items()}
-        self._free = list(range(self._slots, 2 * self._slots))
-        self._slots *= 2
+        self._free = list(range(self._rows, 2 * self._rows))
+        self._rows *= 2
 
 
-def _hand_over(stream: EngineSlot, scores: Samples, run: InferenceTiming) -> None:
+def _hand_over(slot: EngineSlot, scores: Samples, run: InferenceTiming) -> None:
     try:
-        stream.on_scores(scores, run)
-    except Exception as error:  # the other streams of the run still get theirs
-        stream.on_fault(error)
+        slot.on_scores(scores, run)
+    except Exception as error:  # the other streams of the run still get their scores
+        slot.on_fault(error)

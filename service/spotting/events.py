@@ -1,14 +1,16 @@
 """What a stream reports: detections, scores and a summary."""
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, ClassVar
 
 Message = dict[str, Any]
 
 
 @dataclass(frozen=True)
 class Detection:
-    """A label heard: at `frame`, whose newest sample is `audio_time_s` into the stream."""
+    """A label detected at `frame`, whose newest sample is `audio_time_s` into the stream."""
+
+    type: ClassVar[str] = "detection"
 
     id: int
     label: str
@@ -23,6 +25,8 @@ class Detection:
 class Scores:
     """The scores of one frame, label -> probability."""
 
+    type: ClassVar[str] = "scores"
+
     frame: int
     audio_time_s: float
     scores: dict[str, float]
@@ -30,7 +34,9 @@ class Scores:
 
 @dataclass(frozen=True)
 class Summary:
-    """What a stream has come to since it opened or was last reset."""
+    """Totals of a stream since it opened or was last reset."""
+
+    type: ClassVar[str] = "summary"
 
     audio_s: float
     frames: int

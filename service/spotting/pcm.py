@@ -3,7 +3,8 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from service.spotting.audio import Samples, check_amplitude, mono
+from service.spotting.audio import AudioError, Samples, check_amplitude, mono
+from service.spotting.containers import container_name
 
 
 def _mulaw_table() -> Samples:
@@ -15,21 +16,25 @@ def _mulaw_table() -> Samples:
 
 
 MULAW = _mulaw_table()
-WIDTHS = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_mulaw": 1}  # bytes a sample
+WIDTHS = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_mulaw": 1}  # bytes per sample
 
 
 class PcmDecoder:
     """PCM bytes, cut anywhere, to float32 mono samples at full scale 1; bytes short of a whole sample wait.
 
-    Raises BadAudio for floats that are no audio.
+    Raises AudioError for floats that are not audio, and when the first bytes are the header of a sound file.
     """
 
     def __init__(self, encoding: str, channels: int) -> None:
         self._encoding, self._channels = encoding, channels
         self._width = WIDTHS[encoding] * channels
         self._waiting = b""
+        self._first = True
 
     def push(self, data: bytes) -> Samples:
+        """The samples that are whole, [samples]."""
+        if self._first:
+            self._check_first(data)
         data = self._waiting + data if self._waiting else data
         whole = len(data) - len(data) % self._width
         self._waiting = data[whole:]
@@ -37,12 +42,21 @@ class PcmDecoder:
         return check_amplitude(samples) if self._encoding == "pcm_f32le" else samples
 
     @property
-    def waiting(self) -> int:
+    def waiting_bytes(self) -> int:
         """How many bytes wait for the rest of their sample."""
         return len(self._waiting)
 
     def reset(self) -> None:
+        """Forget the bytes that wait."""
         self._waiting = b""
+
+    def _check_first(self, data: bytes) -> None:
+        self._first = False
+        if name := container_name(data):
+            raise AudioError(
+                f"expected samples as {self._encoding}, got the header of a {name} file: "
+                "decode it before sending, or send the whole file to /v1/classify"
+            )
 
     def _samples(self, data: bytes) -> NDArray[np.float32]:
         if self._encoding == "pcm_s16le":

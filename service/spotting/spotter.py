@@ -28,7 +28,7 @@ class Spotter:
         self._model = model if isinstance(model, Model) else Model(model)
         config, unknown = parse_config(settings)
         if unknown:
-            raise TypeError(f"expected settings among {', '.join(StreamConfig.model_fields)}, got {unknown[0]['key']}")
+            raise TypeError(f"expected settings among {', '.join(StreamConfig.model_fields)}, got {unknown[0].key}")
         self._session = Session(self._model.metadata, config)
         self._state = self._model.initial_state(1)
 

@@ -163,9 +163,10 @@ class StreamCapture:
         self._pending: list[CapturedEvent] = []  # waiting for the audio after them
         self._peaks: dict[str, CapturedEvent] = {}  # per label, the best score while it is near its threshold
 
-    def on_audio(self, hops: Samples) -> None:
+    def on_audio(self, hops: Samples, received_s: float) -> None:
         """Audio goes to the model: float32 [samples]."""
-        self._audio.append(hops)
+        if len(hops):
+            self._audio.append(hops)
 
     def on_detection(self, event: Detection) -> None:
         """The stream reports a detection; those of keywords are worth keeping."""

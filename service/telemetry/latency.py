@@ -1,12 +1,35 @@
-"""Where the time of one stream went: when each piece of audio came, how long its decision took. Reads no clock."""
+"""The latency breakdown of one stream: when each piece of audio was received, how long its decision took.
+
+Reads no clock: every time comes from the caller.
+"""
 
 from array import array
 from collections import deque
+from dataclasses import dataclass
 
 from service.spotting.engine import InferenceTiming
-from service.spotting.events import Message
 
 NEWEST = 256  # decisions that the percentiles are over
+DIGITS = 3  # of a time in milliseconds
+
+
+@dataclass(frozen=True)
+class Latency:
+    """Where the time of one detection went; `queue_ms` and `compute_ms` are parts of `server_ms`."""
+
+    algorithmic_ms: float
+    queue_ms: float
+    compute_ms: float
+    server_ms: float
+
+
+@dataclass(frozen=True)
+class LatencyPercentiles:
+    """The server's time over the newest decisions; None when there was no decision."""
+
+    p50_ms: float | None
+    p95_ms: float | None
+    p99_ms: float | None
 
 
 class LatencyTracker:
@@ -14,41 +37,42 @@ class LatencyTracker:
 
     def __init__(self, algorithmic_ms: float) -> None:
         self._algorithmic_ms = algorithmic_ms
-        self._arrivals: deque[tuple[int, float]] = deque()  # frames there were once a message had come, when it came
-        self._server_ms = array("f", bytes(4 * NEWEST))  # the newest of `_decisions`, going round
+        self._received: deque[tuple[int, float]] = deque()  # total frames after a message, when it was received
+        self._server_ms = array("f", bytes(4 * NEWEST))  # ring buffer of the newest decisions
         self._decisions = 0
 
-    def arrived(self, frames: int, at: float) -> None:
-        """A message came that makes it `frames` frames in all."""
-        self._arrivals.append((frames, at))
+    def mark_received(self, frames: int, received_at: float) -> None:
+        """A message was received that makes it `frames` frames in all."""
+        self._received.append((frames, received_at))
 
     def pop_receive_time(self, frame: int) -> float:
-        """When the message came that held the newest sample of `frame`. Frames are asked for in order."""
-        while self._arrivals[0][0] <= frame:
-            self._arrivals.popleft()
-        return self._arrivals[0][1]
+        """When the message was received that held the newest sample of `frame`; frames must be asked for in order."""
+        while self._received[0][0] <= frame:
+            self._received.popleft()
+        return self._received[0][1]
 
-    def decided(self, seconds: float) -> None:
-        """A piece of audio took so long from its arrival to the decision on it."""
+    def record_decision(self, seconds: float) -> None:
+        """The time from receiving a piece of audio to the decision on it."""
         self._server_ms[self._decisions % NEWEST] = 1000 * seconds
         self._decisions += 1
 
     def reset(self) -> None:
-        """The stream begins again: frames at 0, and nothing decided yet."""
-        self._arrivals.clear()
+        """The stream begins again: frames at 0, and no decision yet."""
+        self._received.clear()
         self._decisions = 0
 
-    def latency(self, arrived: float, run: InferenceTiming, now: float) -> Message:
-        """The `latency` of a detection: its parts up to `now`, the hand-over to the socket."""
-        parts = {
-            "algorithmic_ms": self._algorithmic_ms,
-            "queue_ms": 1000 * (run.began - arrived),
-            "compute_ms": 1000 * (run.ended - run.began),
-            "server_ms": 1000 * (now - arrived),
-        }
-        return {name: round(ms, 3) for name, ms in parts.items()}
+    def latency(self, received_at: float, run: InferenceTiming, now: float) -> Latency:
+        """The breakdown of a detection up to `now`, its hand-over to the socket."""
+        return Latency(
+            algorithmic_ms=round(self._algorithmic_ms, DIGITS),
+            queue_ms=round(1000 * (run.began - received_at), DIGITS),
+            compute_ms=round(1000 * (run.ended - run.began), DIGITS),
+            server_ms=round(1000 * (now - received_at), DIGITS),
+        )
 
-    def percentiles(self) -> Message:
-        """The `latency` of a summary; null where nothing was decided."""
+    def percentiles(self) -> LatencyPercentiles:
+        """The percentiles over the newest decisions since the last reset."""
         ordered = sorted(self._server_ms[: min(self._decisions, NEWEST)])
-        return {f"p{p}_ms": round(ordered[len(ordered) * p // 100], 3) if ordered else None for p in (50, 95, 99)}
+        if not ordered:
+            return LatencyPercentiles(None, None, None)
+        return LatencyPercentiles(*(round(ordered[len(ordered) * p // 100], DIGITS) for p in (50, 95, 99)))

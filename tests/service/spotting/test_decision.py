@@ -59,7 +59,7 @@ def test_utterance_of_no_frames_has_no_answer() -> None:
 
 def test_utterance_gives_the_probability_of_excluded_labels_to_the_rest() -> None:
     """Who asked for `b` only and hears "a" is told `_unknown_`, as soon as that is sure."""
-    rule = DecisionSettings(THRESHOLDS, np.array([False, True, True]), rest=2)
+    rule = DecisionSettings(THRESHOLDS, np.array([False, True, True]), other_label=2)
     assert UtteranceDecider(rule).push(frames(LOW, (0.65, 0.1, 0.1))) == [Hit(1, 2, pytest.approx(0.75), True)]
     assert said(UtteranceDecider(rule).push(frames(LOW, B))) == [(1, 1)]
 

@@ -9,7 +9,14 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
-from service.spotting.engine import FIRST_SLOTS, LONGEST, MAX_FRAMES, Engine, EngineSlot, InferenceTiming
+from service.spotting.engine import (
+    FIRST_ROWS,
+    MAX_FRAMES_PER_RUN,
+    MAX_FRAMES_PER_STREAM,
+    Engine,
+    EngineSlot,
+    InferenceTiming,
+)
 from service.spotting.model import Model
 from tests.support.speech import say
 from tests.support.tone_model import HOP
@@ -82,7 +89,7 @@ async def test_a_batch_scores_as_each_alone(engine: Engine, gate: Gate, model: M
     rng = np.random.default_rng(0)
     audio = [
         hops(str(rng.choice(["yes", "no"])), seed=i)[: int(rng.integers(40, 80)) * HOP]
-        for i in range(2 * FIRST_SLOTS + 1)
+        for i in range(2 * FIRST_ROWS + 1)
     ]
     streams = [Heard(engine) for _ in audio]
     gate.open.clear()
@@ -93,19 +100,19 @@ async def test_a_batch_scores_as_each_alone(engine: Engine, gate: Gate, model: M
     gate.open.set()
     for samples, one in zip(audio, streams, strict=True):
         np.testing.assert_allclose(await one.until(len(samples) // HOP), solo(model, samples), atol=1e-5)
-    assert max(rows for rows, _ in gate.shapes) >= FIRST_SLOTS
+    assert max(rows for rows, _ in gate.shapes) >= FIRST_ROWS
     assert len(gate.shapes) < 400  # of 1,900 stream frames
 
 
 async def test_a_run_is_bounded_for_each_stream_and_for_all(engine: Engine, gate: Gate, model: Model) -> None:
     samples = np.tile(hops("yes"), 8)
-    streams = [Heard(engine) for _ in range(MAX_FRAMES // LONGEST + 1)]
+    streams = [Heard(engine) for _ in range(MAX_FRAMES_PER_RUN // MAX_FRAMES_PER_STREAM + 1)]
     for one in streams:
         one.stream.push(samples)
     for one in streams:
         np.testing.assert_allclose(await one.until(len(samples) // HOP), solo(model, samples), atol=1e-5)
-    assert max(frames for _, frames in gate.shapes) == LONGEST
-    assert max(rows * frames for rows, frames in gate.shapes) == MAX_FRAMES
+    assert max(frames for _, frames in gate.shapes) == MAX_FRAMES_PER_STREAM
+    assert max(rows * frames for rows, frames in gate.shapes) == MAX_FRAMES_PER_RUN
 
 
 async def test_streams_that_have_less_wait_for_a_run_of_their_own(engine: Engine, gate: Gate) -> None:
@@ -153,7 +160,7 @@ async def test_a_reset_forgets_what_waits_and_what_runs(engine: Engine, gate: Ga
 
 
 async def test_a_slot_given_back_in_mid_run_is_clean_for_the_next(engine: Engine, gate: Gate, model: Model) -> None:
-    leavers = [Heard(engine) for _ in range(FIRST_SLOTS)]
+    leavers = [Heard(engine) for _ in range(FIRST_ROWS)]
     gate.open.clear()
     gate.running.clear()
     for one in leavers:
@@ -161,22 +168,22 @@ async def test_a_slot_given_back_in_mid_run_is_clean_for_the_next(engine: Engine
     assert await asyncio.to_thread(gate.running.wait, 5)
     for one in leavers:
         one.stream.close()
-    comers = [Heard(engine) for _ in range(FIRST_SLOTS)]
+    comers = [Heard(engine) for _ in range(FIRST_ROWS)]
     for one in comers:
         one.stream.push(hops("yes"))
     gate.open.set()
     for one in comers:
         np.testing.assert_allclose(await one.until(90), solo(model, hops("yes")), atol=1e-6)
-    assert [len(one.scores) for one in leavers] == [0] * FIRST_SLOTS
+    assert [len(one.scores) for one in leavers] == [0] * FIRST_ROWS
 
 
 async def test_slots_are_used_again(engine: Engine, model: Model) -> None:
-    for _ in range(3 * FIRST_SLOTS):
+    for _ in range(3 * FIRST_ROWS):
         one = Heard(engine)
         one.stream.push(hops("yes")[: 10 * HOP])
         await one.until(10)
         one.stream.close()
-    assert len(engine._state["state_h"]) == FIRST_SLOTS
+    assert len(engine._state["state_h"]) == FIRST_ROWS
 
 
 async def test_a_fault_reaches_its_streams_and_no_other(engine: Engine, gate: Gate, model: Model) -> None:
@@ -215,5 +222,5 @@ async def test_runs_tell_their_times_and_size(gate: Gate) -> None:
     await one.until(90)
     engine.close()
     assert runs == one.runs
-    assert [run.streams for run in runs] == [1] * -(-90 // LONGEST)
+    assert [run.streams for run in runs] == [1] * -(-90 // MAX_FRAMES_PER_STREAM)
     assert all(run.began < run.ended for run in runs)

@@ -64,7 +64,7 @@ def test_hops_handed_out_are_whole_and_in_order() -> None:
     assert {len(hops) % HOP for hops in out} == {0}
     everything = heard(DATA)
     np.testing.assert_array_equal(np.concatenate(out), everything[: len(everything) // HOP * HOP])
-    assert session.sent == session.outstanding == len(everything) // HOP
+    assert session.frames_sent == session.outstanding == len(everything) // HOP
 
 
 def test_flush_completes_the_hop_and_adds_the_look_ahead() -> None:

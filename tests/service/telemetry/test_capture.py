@@ -49,7 +49,7 @@ def collect(model: Model, data: bytes, size: int, **settings: Any) -> list[Clip]
     capture = StreamCapture(sink, "1f", METADATA, "0" * 64)
     hops = [session.push(data[start : start + size]) for start in range(0, len(data), size)]
     for piece in filter(len, [*hops, session.flush()]):
-        capture.on_audio(piece)
+        capture.on_audio(piece, 0.0)
         scores, state = model.run(piece[np.newaxis], state)
         for event in session.scored(scores[0]):
             assert isinstance(event, Detection)
@@ -83,7 +83,7 @@ def test_the_audio_buffer_does_not_grow(model: Model) -> None:
     capture = StreamCapture(ClipList(), "1f", METADATA, "")
     config = StreamConfig().resolved(METADATA)
     for _ in range(1000):
-        capture.on_audio(np.zeros(10 * HOP, np.float32))
+        capture.on_audio(np.zeros(10 * HOP, np.float32), 0.0)
         capture.on_scores(np.full((10, 4), 0.8, np.float32), config)
     assert sum(map(len, capture._audio)) <= 5.1 * RATE
 

@@ -1,0 +1,58 @@
+"""What a stream needs of its client, whatever protocol it speaks."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Protocol
+
+from websockets.frames import CloseCode
+
+from service.server.messages import Control, ServerEvent
+
+AudioCallback = Callable[[bytes], bool]  # takes one binary message at once, or returns False: it has to wait its turn
+
+
+class ClientGone(Exception):
+    """No more messages come; `code` is SERVICE_RESTART when the server itself is about to stop."""
+
+    def __init__(self, code: int = CloseCode.ABNORMAL_CLOSURE) -> None:
+        super().__init__(f"the client is gone: {code}")
+        self.code = code
+
+
+class AudioTap:
+    """Where a protocol offers whole binary messages to a stream without waking its task."""
+
+    def __init__(self) -> None:
+        self._callback: AudioCallback | None = None
+
+    def attach(self, callback: AudioCallback) -> None:
+        self._callback = callback
+
+    def detach(self) -> None:
+        self._callback = None
+
+    def offer(self, data: bytes) -> bool:
+        """Whether the stream took this message."""
+        return self._callback is not None and self._callback(data)
+
+
+class StreamClient(Protocol):
+    """One client of a stream. A new stream of the same connection has a new one."""
+
+    @property
+    def host(self) -> str | None: ...
+
+    @property
+    def settings(self) -> Mapping[str, Any]:
+        """Those that came before any message; empty when the first message may be a `configure`."""
+
+    @property
+    def tap(self) -> AudioTap | None: ...
+
+    async def receive(self) -> bytes | Control:
+        """The next message: audio, or a request. Raises ClientGone, and ProtocolError for a message that is neither."""
+
+    async def send(self, event: ServerEvent) -> None:
+        """Raises ClientGone."""
+
+    async def close(self, code: CloseCode, reason: str) -> None:
+        """The end of the stream. `reason` is the code of its error, or empty. Raises ClientGone."""

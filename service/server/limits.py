@@ -1,0 +1,92 @@
+"""Limits of one stream: silence on the line, its length, audio that waits for its scores."""
+
+import asyncio
+import math
+from collections.abc import Coroutine
+from time import perf_counter
+from typing import Any, NoReturn, TypeVar
+
+from service.spotting.config import ProtocolError
+from service.spotting.session import Session
+
+T = TypeVar("T")
+
+
+class ActivityLimits:
+    """How long a stream may be without a message from its client, and how long it may last."""
+
+    def __init__(self, idle_timeout_s: float, max_stream_s: float | None) -> None:
+        self._idle_timeout_s, self._max_stream_s = idle_timeout_s, max_stream_s
+        self._opened_at = self.received_at = perf_counter()  # received_at: when the latest message came
+
+    def mark_received(self) -> None:
+        """A message came."""
+        self.received_at = perf_counter()
+
+    async def watch(self) -> NoReturn:
+        """Raises ProtocolError as soon as a limit is passed."""
+        most_s = math.inf if self._max_stream_s is None else self._max_stream_s
+        while True:
+            now = perf_counter()
+            idle_left_s = self.received_at + self._idle_timeout_s - now
+            left_s = self._opened_at + most_s - now
+            if left_s <= 0:
+                raise ProtocolError("time_limit", f"expected a stream of at most {most_s:g} s, it lasts longer")
+            if idle_left_s <= 0:
+                expected = f"expected a message within {self._idle_timeout_s:g} s, got none"
+                raise ProtocolError("idle_timeout", expected)
+            await asyncio.sleep(min(idle_left_s, left_s))
+
+    async def within(self, work: Coroutine[Any, Any, T]) -> T:
+        """The result of `work`. Raises ProtocolError when a limit is passed before it is there."""
+        working, watching = asyncio.ensure_future(work), asyncio.ensure_future(self.watch())
+        try:
+            await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)
+            return working.result() if working.done() else watching.result()
+        finally:
+            working.cancel()
+            watching.cancel()
+            await asyncio.gather(working, watching, return_exceptions=True)
+
+
+class BacklogLimit:
+    """How many frames of a stream may wait for their scores, and how long any of them may wait."""
+
+    def __init__(self, session: Session, max_backlog_s: float, frame_ms: float) -> None:
+        self._session, self._max_s = session, max_backlog_s
+        self._max_frames = 1000 * max_backlog_s / frame_ms
+        self._progress = asyncio.Event()
+
+    @property
+    def is_full(self) -> bool:
+        return self._session.outstanding > self._max_frames
+
+    async def wait_for_room(self) -> None:
+        """Raises ProtocolError when that takes too long."""
+        if self.is_full:
+            await self._wait(self._max_frames)
+
+    async def wait_until_empty(self) -> None:
+        """Raises ProtocolError when that takes too long."""
+        if self._session.outstanding:
+            await self._wait(0)
+
+    def mark_scored(self) -> None:
+        """Scores came back."""
+        self._progress.set()
+
+    def check(self, took_s: float) -> ProtocolError | None:
+        """The error of a stream whose audio waited so long for its decision."""
+        return self._overloaded() if took_s > self._max_s else None
+
+    def _overloaded(self) -> ProtocolError:
+        return ProtocolError("overloaded", f"expected to decide on audio within {self._max_s:g} s, it took longer")
+
+    async def _wait(self, frames: float) -> None:
+        try:
+            async with asyncio.timeout(self._max_s):
+                while self._session.outstanding > frames:
+                    self._progress.clear()
+                    await self._progress.wait()
+        except TimeoutError:
+            raise self._overloaded() from None
