@@ -24,8 +24,8 @@ from clients.bench.files import measure_files
 from clients.bench.load import Heard, Load, Tally, connect_all, play_all
 from clients.bench.machine import machine
 from clients.demo.__main__ import RECORDING
-from service.spotting.audio import read_audio
 from service.spotting.events import Detection
+from service.spotting.files import read_audio
 from service.spotting.spotter import Spotter
 from service.testing import HOST, free_port, rc_serve, serving
 

@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from service.spotting.audio import MAX_S, AudioError, Samples, read_audio
+from service.spotting.audio import AudioError, Samples
 from service.spotting.config import ProtocolError, StreamConfig, parse_config
 from service.spotting.events import Detection, Event
+from service.spotting.files import MAX_S, read_audio
 from service.spotting.model import DEFAULT_SPEED, Model
 from service.spotting.session import Session
 

@@ -9,9 +9,9 @@ import pytest
 from clients.connection import Event
 from clients.player import Options, Player
 from clients.sound_file import Recording
-from service.spotting.audio import read_audio
 from service.spotting.classify import classify
 from service.spotting.events import Detection
+from service.spotting.files import read_audio
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.paths import DATA, ROOT

@@ -25,7 +25,8 @@ from clients.bench.capacity import SAMPLE_RATE, expected_of, measure
 from clients.bench.load import Load
 from clients.bench.machine import processor
 from clients.demo.__main__ import RECORDING
-from service.spotting.audio import Samples, read_audio
+from service.spotting.audio import Samples
+from service.spotting.files import read_audio
 from service.testing import HOST, free_port, rc_serve, serving
 from tests.peers.engines import CHUNK_MS, MODEL
 from tests.peers.environment import FOLDER, PEERS, hear, peers_python

@@ -13,7 +13,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.spotting.audio import read_audio
+from service.spotting.files import read_audio
 from training.data import recordings as sc
 from training.data.endpoints import endpoints
 from training.model.frontend import SAMPLE_RATE

@@ -13,7 +13,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from service.spotting.audio import AudioError, read_audio
+from service.spotting.audio import AudioError
+from service.spotting.files import read_audio
 from training.data.endpoints import LEAST_DB, endpoints, levels
 from training.model.frontend import SAMPLE_RATE
 

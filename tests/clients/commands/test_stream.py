@@ -79,7 +79,7 @@ def test_a_bad_file_is_named_and_the_others_go_on(
     said = capsys.readouterr()
     assert "good.wav" in said.out
     assert said.err.splitlines()[0] == "none.wav  error  bad_audio: expected a file, got: No such file or directory"
-    assert said.err.splitlines()[1].startswith("bad.wav  error  bad_audio: expected WAV, FLAC, OGG or MP3, got: ")
+    assert said.err.splitlines()[1].startswith("bad.wav  error  bad_audio: expected WAV, AIFF, FLAC, OGG or MP3, got: ")
     assert run(server, "--json", str(bad)) == 1
     assert json.loads(capsys.readouterr().out).items() >= {"file": str(bad), "code": "bad_audio", "fatal": True}.items()
 

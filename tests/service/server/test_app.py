@@ -75,7 +75,7 @@ def test_bad_files_spoil_no_neighbour(http: httpx.Client) -> None:
     assert {result["error"]["code"] for result in results[1:6]} == {"bad_audio"}
     assert [result["error"]["message"].split(", got")[0] for result in results[1:6]] == [
         "expected audio",
-        "expected WAV, FLAC, OGG or MP3",
+        "expected WAV, AIFF, FLAC, OGG or MP3",
         "expected 8000 to 48000 Hz",
         "expected 1 or 2 channels",
         "expected 28800 bytes of samples as its header says",

@@ -58,7 +58,7 @@ def test_bad_clips_are_refused_by_name_and_short_ones_padded(tmp_path: Path) -> 
     clips, samples, refused = sc.read_clips(sc.find_clips(tmp_path, sc.split_of("a_nohash_0.wav")))
     assert [clip.path.name for clip in clips] == ["a_nohash_0.wav"]
     assert "a_nohash_1.wav: expected 0.2 to 30 s, got 0.05 s" in refused[0]
-    assert "a_nohash_2.wav: expected WAV, FLAC, OGG or MP3" in refused[1]
+    assert "a_nohash_2.wav: expected WAV, AIFF, FLAC, OGG or MP3" in refused[1]
     rows = sc.padded(samples)
     assert rows.shape == (1, 16_000)
     assert not rows[0, 8000:].any()

@@ -1,0 +1,40 @@
+"""What kind of sound file some bytes are, and the parts of it that libsndfile decodes right to their end."""
+
+import re
+from collections.abc import Iterator
+
+from service.spotting.audio import AudioError
+from service.spotting.files import mpeg, ogg, riff
+from service.spotting.files.part import Part
+
+KINDS = "WAV, AIFF, FLAC, OGG or MP3"
+FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # how every FLAC begins: the magic and the header of STREAMINFO
+
+
+def parts(content: bytes) -> Iterator[Part]:
+    """The files that are joined in `content`, most often one, each with the length that it really has.
+
+    libsndfile knows thirty formats; only what begins like one of ours comes. Raises AudioError for anything else.
+    """
+    start = mpeg.after_tags(content)
+    if content[:4] in (b"RIFF", b"RF64") and content[8:12] == b"WAVE":
+        yield from riff.wav_parts(content)
+    elif content[:4] == b"FORM" and content[8:12] in (b"AIFF", b"AIFC"):
+        riff.check_aiff(content)
+        yield Part(content)
+    elif content[:4] == ogg.MAGIC:
+        yield from ogg.parts(content)
+    elif content[start : start + 4] == b"fLaC":
+        yield from _flacs(content, start)
+    elif content[start : start + 1] == b"\xff" and content[start + 1 : start + 2] >= b"\xe0":
+        yield from mpeg.parts(content, start)
+    else:
+        raise AudioError(f"expected {KINDS}, got: Format not recognised.")
+
+
+def _flacs(content: bytes, start: int) -> Iterator[Part]:
+    """The FLAC files that follow each other in `content`; libsndfile decodes the first of them only."""
+    while following := FLAC.search(content, start + 4):
+        yield Part(content[start : following.start()])
+        start = following.start()
+    yield Part(content[start:])

@@ -1,0 +1,114 @@
+"""M4A, WebM and their like: what a phone and a browser record, decoded by PyAV in a process of its own.
+
+The process bounds what a hostile file can do: its memory and its time are limited, and it may crash. PyAV comes with
+the extra `media`.
+"""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+from typing import IO, NamedTuple
+
+import numpy as np
+
+from service.spotting.audio import AudioError, Samples
+from service.spotting.files.mpeg import after_tags
+
+WORKER = Path(__file__).with_name("media_worker.py")
+SECONDS_PER_CPU_S = 30.0  # of audio, decoded at least; a core decodes some hundreds
+LEAST_CPU_S = 10
+BYTES_PER_SAMPLE = 4
+INSTALL = "pip install 'rank-coding-kws[media]'"
+MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")  # what an MP4 or QuickTime file begins with
+
+
+class MediaKind(NamedTuple):
+    name: str  # for people
+    demuxer: str  # as FFmpeg calls it
+
+
+def media_kind(content: bytes) -> MediaKind | None:
+    """What kind of file it is, if it is for PyAV."""
+    start = after_tags(content)
+    if content[4:8] in MP4_BOXES:
+        return MediaKind("M4A or MP4", "mov")
+    if content[:4] == b"\x1a\x45\xdf\xa3":
+        return MediaKind("WebM or Matroska", "matroska")
+    if content[start : start + 1] == b"\xff" and content[start + 1 : start + 2] in (b"\xf0", b"\xf1", b"\xf8", b"\xf9"):
+        return MediaKind("AAC", "aac")
+    return None
+
+
+class MediaDecoder:
+    """The first audio stream of a file, by media_worker.py in a process of its own.
+
+    Raises AudioError where PyAV is not installed, and for a file that it cannot read.
+    """
+
+    is_empty = False
+
+    def __init__(self, content: bytes, kind: MediaKind, max_s: float) -> None:
+        if find_spec("av") is None:
+            raise AudioError(f"expected an installed decoder for {kind.name}, got none: {INSTALL}")
+        self._cpu_s = LEAST_CPU_S + math.ceil(max_s / SECONDS_PER_CPU_S) if math.isfinite(max_s) else 0  # 0: no limit
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", str(WORKER), kind.demuxer, str(self._cpu_s)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        self._input, self._output, self._errors = pipes(self._process)
+        try:
+            self.sample_rate, self.channels = self._start(content)
+        except BaseException:
+            self._end()
+            raise
+
+    def blocks(self, size: int) -> Iterator[Samples]:
+        wanted = size * self.channels * BYTES_PER_SAMPLE
+        try:
+            while data := self._output.read(wanted):
+                yield np.frombuffer(data, np.float32).reshape(-1, self.channels)
+            self._check_status()
+        finally:
+            self._end()
+
+    def _start(self, content: bytes) -> tuple[int, int]:
+        """Pass the file on; returns its rate and channels."""
+        with suppress(BrokenPipeError), self._input as pipe:  # it may end early
+            pipe.write(content)
+        head = self._output.readline()
+        if not head:
+            self._check_status()
+            raise AudioError("expected audio, got a header without samples")
+        sample_rate, channels = json.loads(head)
+        return sample_rate, channels
+
+    def _check_status(self) -> None:
+        """Raises AudioError where the process has ended for another reason than the end of the file."""
+        reason = self._errors.read()
+        status = self._process.wait()
+        if status in (-signal.SIGXCPU, -signal.SIGKILL):
+            raise AudioError(f"expected a file that is decoded in {self._cpu_s} s, it took longer")
+        if status:
+            lines = reason.decode(errors="replace").strip().splitlines() or [f"status {status} of the decoder"]
+            raise AudioError(f"expected audio to the end, got: {lines[-1]}")
+
+    def _end(self) -> None:
+        self._process.kill()
+        self._process.wait()
+        self._output.close()
+        self._errors.close()
+
+
+def pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
+    """Its standard input, output and error, all of them pipes."""
+    if process.stdin is None or process.stdout is None or process.stderr is None:
+        raise TypeError("expected pipes")
+    return process.stdin, process.stdout, process.stderr
