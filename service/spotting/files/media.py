@@ -9,6 +9,7 @@ import math
 import signal
 import subprocess
 import sys
+import weakref
 from collections.abc import Iterator
 from contextlib import suppress
 from importlib.util import find_spec
@@ -22,7 +23,7 @@ from service.spotting.files.mpeg import after_tags
 
 WORKER = Path(__file__).with_name("media_worker.py")
 SECONDS_PER_CPU_S = 30.0  # of audio, decoded at least; a core decodes some hundreds
-LEAST_CPU_S = 10
+MIN_CPU_S = 10
 BYTES_PER_SAMPLE = 4
 INSTALL = "pip install 'rank-coding-kws[media]'"
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")  # what an MP4 or QuickTime file begins with
@@ -56,7 +57,7 @@ class MediaDecoder:
     def __init__(self, content: bytes, kind: MediaKind, max_s: float) -> None:
         if find_spec("av") is None:
             raise AudioError(f"expected an installed decoder for {kind.name}, got none: {INSTALL}")
-        self._cpu_s = LEAST_CPU_S + math.ceil(max_s / SECONDS_PER_CPU_S) if math.isfinite(max_s) else 0  # 0: no limit
+        self._cpu_s = MIN_CPU_S + math.ceil(max_s / SECONDS_PER_CPU_S) if math.isfinite(max_s) else 0  # 0: no limit
         self._process = subprocess.Popen(
             [sys.executable, "-P", str(WORKER), kind.demuxer, str(self._cpu_s)],
             stdin=subprocess.PIPE,
@@ -64,20 +65,14 @@ class MediaDecoder:
             stderr=subprocess.PIPE,
         )
         self._input, self._output, self._errors = pipes(self._process)
-        try:
-            self.sample_rate, self.channels = self._start(content)
-        except BaseException:
-            self._end()
-            raise
+        self._end = weakref.finalize(self, end, self._process)
+        self.sample_rate, self.channels = self._start(content)
 
     def blocks(self, size: int) -> Iterator[Samples]:
         wanted = size * self.channels * BYTES_PER_SAMPLE
-        try:
-            while data := self._output.read(wanted):
-                yield np.frombuffer(data, np.float32).reshape(-1, self.channels)
-            self._check_status()
-        finally:
-            self._end()
+        while data := self._output.read(wanted):
+            yield np.frombuffer(data, np.float32).reshape(-1, self.channels)
+        self._check_status()
 
     def _start(self, content: bytes) -> tuple[int, int]:
         """Pass the file on; returns its rate and channels."""
@@ -94,17 +89,12 @@ class MediaDecoder:
         """Raises AudioError where the process has ended for another reason than the end of the file."""
         reason = self._errors.read()
         status = self._process.wait()
+        self._end()
         if status in (-signal.SIGXCPU, -signal.SIGKILL):
             raise AudioError(f"expected a file that is decoded in {self._cpu_s} s, it took longer")
         if status:
             lines = reason.decode(errors="replace").strip().splitlines() or [f"status {status} of the decoder"]
             raise AudioError(f"expected audio to the end, got: {lines[-1]}")
-
-    def _end(self) -> None:
-        self._process.kill()
-        self._process.wait()
-        self._output.close()
-        self._errors.close()
 
 
 def pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[bytes]]:
@@ -112,3 +102,12 @@ def pipes(process: subprocess.Popen[bytes]) -> tuple[IO[bytes], IO[bytes], IO[by
     if process.stdin is None or process.stdout is None or process.stderr is None:
         raise TypeError("expected pipes")
     return process.stdin, process.stdout, process.stderr
+
+
+def end(process: subprocess.Popen[bytes]) -> None:
+    """Leave nothing of a process, at the end of its file or when its reader is given up."""
+    process.kill()
+    process.wait()
+    for pipe in pipes(process):
+        with suppress(BrokenPipeError):
+            pipe.close()
