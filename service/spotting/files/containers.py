@@ -1,10 +1,11 @@
-"""What kind of sound file some bytes are, and the parts of it that libsndfile decodes right to their end."""
+"""What kind of sound file some bytes are, and the parts of it that a decoder reads right to their end."""
 
 import re
 from collections.abc import Iterator
 
 from service.spotting.audio import AudioError
 from service.spotting.files import mpeg, ogg, riff
+from service.spotting.files.media import media_kind
 from service.spotting.files.part import Part
 
 KINDS = "WAV, AIFF, FLAC, OGG or MP3"
@@ -14,7 +15,8 @@ FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # how every FLAC begins: the 
 def parts(content: bytes) -> Iterator[Part]:
     """The files that are joined in `content`, most often one, each with the length that it really has.
 
-    libsndfile knows thirty formats; only what begins like one of ours comes. Raises AudioError for anything else.
+    libsndfile and FFmpeg know many formats; only what begins like one of ours is given to them. Raises AudioError for
+    anything else.
     """
     start = mpeg.after_tags(content)
     if content[:4] in (b"RIFF", b"RF64") and content[8:12] == b"WAVE":
@@ -26,6 +28,8 @@ def parts(content: bytes) -> Iterator[Part]:
         yield from ogg.parts(content)
     elif content[start : start + 4] == b"fLaC":
         yield from _flacs(content, start)
+    elif media_kind(content):
+        yield Part(content)
     elif content[start : start + 1] == b"\xff" and content[start + 1 : start + 2] >= b"\xe0":
         yield from mpeg.parts(content, start)
     else:

@@ -1,4 +1,4 @@
-"""M4A, WebM and their like: what a phone and a browser record, decoded by PyAV in a process of its own.
+"""M4A, WebM and others that libsndfile does not read, as phones and browsers record: PyAV in a process of its own.
 
 The process bounds what a hostile file can do: its memory and its time are limited, and it may crash. PyAV comes with
 the extra `media`.
@@ -26,6 +26,7 @@ SECONDS_PER_CPU_S = 30.0  # of audio, decoded at least; a core decodes some hund
 MIN_CPU_S = 10
 BYTES_PER_SAMPLE = 4
 INSTALL = "pip install 'rank-coding-kws[media]'"
+OGG_MAGIC, OGG_HEADER = b"OggS", 28  # bytes of a first page before its only packet
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")  # what an MP4 or QuickTime file begins with
 
 
@@ -43,6 +44,8 @@ def media_kind(content: bytes) -> MediaKind | None:
         return MediaKind("WebM or Matroska", "matroska")
     if content[start : start + 1] == b"\xff" and content[start + 1 : start + 2] in (b"\xf0", b"\xf1", b"\xf8", b"\xf9"):
         return MediaKind("AAC", "aac")
+    if content.startswith(OGG_MAGIC) and content[OGG_HEADER : OGG_HEADER + 5] in (b"\x7fFLAC", b"Speex"):
+        return MediaKind("Ogg FLAC or Speex", "ogg")
     return None
 
 

@@ -52,7 +52,8 @@ class Decoder(Protocol):
 class AudioFile:
     """A sound file that is read once, from front to back: WAV, AIFF, FLAC, Ogg Opus or Vorbis, MP3.
 
-    With the extra `media` also M4A and other MP4, WebM and Matroska, and AAC. 8 to 48 kHz, mono or stereo.
+    With the extra `media` also M4A and other MP4, WebM and Matroska, AAC, Ogg FLAC and Speex. 8 to 48 kHz, mono or
+    stereo.
 
     Args:
         source: the file's bytes, or its path.
@@ -165,14 +166,11 @@ class _SndfileDecoder:
 
 def _decoders(content: bytes, max_s: float) -> Iterator[Decoder]:
     """The decoder of each part, opened when its turn comes."""
-    kind = media_kind(content)
-    if kind:
-        yield _checked(MediaDecoder(content, kind, max_s))
-        return
     for count, part in enumerate(parts(content)):
         if count == MAX_PARTS:
             raise AudioError(f"expected at most {MAX_PARTS} joined files, got more")
-        yield _checked(_SndfileDecoder(part, max_s))
+        kind = media_kind(part.content)
+        yield _checked(MediaDecoder(part.content, kind, max_s) if kind else _SndfileDecoder(part, max_s))
 
 
 def _checked(decoder: Decoder) -> Decoder:
