@@ -47,7 +47,7 @@ LOSSY = [
     Kind(".wav", ("-c:a", "adpcm_ms"), tolerance=2e-3),
     Kind(".wav", ("-c:a", "libmp3lame"), tolerance=1e-3),
     Kind(".ogg", ("-c:a", "libvorbis"), tolerance=1e-3, block=256, joins=True),
-    Kind(".opus", (), (48000,), tolerance=1e-3, joins=True),
+    Kind(".opus", (), (48000,), tolerance=0.01, joins=True),
     Kind(".opus", ("-application", "voip"), (24000, 16000, 12000, 8000), tolerance=0.15, joins=True),  # see below
     Kind(".mp3", ("-b:a", "64k"), tolerance=1e-3, joins=True),
     Kind(".mp3", ("-q:a", "4"), tolerance=1e-3, joins=True),
