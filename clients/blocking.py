@@ -1,7 +1,7 @@
 """A stream to the server for programs without asyncio: clients/connection.py with the same names, every call waits.
 
 Owns the thread that the connection runs on. Several threads may use one stream, for instance one that sends and one
-that hears.
+that iterates.
 """
 
 from collections.abc import Iterator
@@ -12,35 +12,71 @@ import numpy.typing as npt
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 from clients import connection
-from clients.connection import Event
+from clients.connection import ConnectionLostError, Event, ServerError, ServerUnreachableError, StreamError
+
+__all__ = [
+    "BlockingConnection",
+    "ConnectionLostError",
+    "Event",
+    "ServerError",
+    "ServerUnreachableError",
+    "StreamError",
+    "connect",
+]
 
 
-class Stream:
-    """An open stream. `for event in stream` waits for each event and ends where the server closes in good order."""
+class BlockingConnection:
+    """An open stream, from `connect`. `for event in stream` waits for each event, as it is on the wire.
+
+    The iteration ends when the server closes in good order. It raises ServerError for a fatal error of the server and
+    ConnectionLostError where the connection breaks off.
+    """
 
     def __init__(self, portal: BlockingPortal, stream: connection.Connection) -> None:
         self._call, self._stream = portal.call, stream
 
     @property
     def ready(self) -> Event:
+        """The server's last `ready` message: model, config and limits."""
         return self._stream.ready
 
     def send(self, audio: bytes | npt.NDArray[Any]) -> None:
+        """Send audio of any length, cut to the server's message limit.
+
+        Args:
+            audio: bytes in the encoding of the stream, or samples [n] or [n, channels], floats in -1..1 or int16.
+
+        Raises:
+            ConnectionLostError: the connection is closed; the iteration says why.
+            ValueError: samples that do not fit the encoding.
+        """
         self._call(self._stream.send, audio)
 
     def update(self, **config: object) -> None:
+        """Change settings of the running stream; a `ready` event answers.
+
+        Args:
+            **config: `keywords`, `threshold`, `speed`, `refractory_s` or `scores_every_ms`.
+
+        Raises:
+            ConnectionLostError: the connection is closed.
+        """
         self._call(lambda: self._stream.update(**config))
 
     def reset(self) -> None:
+        """Forget the audio so far: frames and times start from 0. Raises ConnectionLostError."""
         self._call(self._stream.reset)
 
     def flush(self) -> None:
+        """Decide on everything sent so far; the last events and a `summary` follow. Raises ConnectionLostError."""
         self._call(self._stream.flush)
 
     def keepalive(self) -> None:
+        """Keep an idle stream open. Raises ConnectionLostError."""
         self._call(self._stream.keepalive)
 
     def close(self) -> None:
+        """Flush and close; the last events and a `summary` follow, then no more. Raises ConnectionLostError."""
         self._call(self._stream.close)
 
     def __iter__(self) -> Self:
@@ -54,8 +90,22 @@ class Stream:
 
 
 @contextmanager
-def connect(url: str, **config: object) -> Iterator[Stream]:
-    """Open a stream with these settings, ready for audio; leave it where the block ends. Raises as the other does."""
+def connect(url: str, **config: object) -> Iterator[BlockingConnection]:
+    """Open a stream, ready for audio, and leave it at the end of the `with` block.
+
+    API key and proxies are taken from the environment, as for `clients.connection.connect`.
+
+    Args:
+        url: ws:// or wss:// address of the server's stream.
+        **config: settings of the stream, as docs/protocol.md lists them: `sample_rate` in Hz, `speed`, `keywords`, ...
+
+    Returns:
+        A context manager that gives a BlockingConnection.
+
+    Raises:
+        ServerUnreachableError: no server answers there; its message names the proxy, if one was on the way.
+        ServerError: the server refuses the stream. `retryable` and `retry_after_s` say whether and when to try again.
+    """
     opening = connection.connect(url, **config)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(opening) as stream:
-        yield Stream(portal, stream)
+        yield BlockingConnection(portal, stream)

@@ -4,7 +4,6 @@ Owns the socket. Knows nothing of files, microphones or time.
 """
 
 import json
-import os
 from collections.abc import Generator
 from contextlib import suppress
 from types import TracebackType
@@ -13,38 +12,34 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 from websockets.asyncio.client import ClientConnection
-from websockets.asyncio.client import connect as open_socket
-from websockets.exceptions import ConnectionClosed, ConnectionClosedOK, InvalidHandshake, InvalidStatus, InvalidURI
+from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
-Event = dict[str, Any]
+from clients.errors import ConnectionLostError, ServerError, ServerUnreachableError, StreamError
+from clients.handshake import open_socket
+
+__all__ = [
+    "Connection",
+    "ConnectionLostError",
+    "Event",
+    "ServerError",
+    "ServerUnreachableError",
+    "StreamError",
+    "connect",
+    "encode",
+]
+
+Event = dict[str, Any]  # a message of the server as it is on the wire
 FULL_SCALE = 32768  # of int16, as the server decodes it
 
 
-class ServerUnreachableError(Exception):
-    """No server answers at that address."""
-
-
-class ServerError(Exception):
-    """The server refused the stream or gave it up: `code` for programs, `message` for people."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(f"{code}: {message}")
-        self.code = code
-        self.message = message
-
-
-class ConnectionLost(ServerError):
-    """The socket closed without a word of why, or before it was asked to."""
-
-    def __init__(self, closed: ConnectionClosed) -> None:
-        super().__init__("connection_lost", f"expected the stream to stay open, got: {closed}")
-
-
 class Connection:
-    """An open stream. `async for event in connection` gives the events as they are on the wire.
+    """An open stream, from `connect`. `async for event in connection` gives the events as they are on the wire.
 
-    `ready` is the server's last answer to the settings: model, config and limits. A fatal error of the
-    server is raised as ServerError; the iteration ends when the server closes in good order.
+    The iteration ends when the server closes in good order. It raises ServerError for a fatal error of the server and
+    ConnectionLostError where the connection breaks off.
+
+    Attributes:
+        ready: the server's last `ready` message: model, config and limits.
     """
 
     def __init__(self, socket: ClientConnection) -> None:
@@ -52,34 +47,49 @@ class Connection:
         self.ready: Event = {}
 
     async def send(self, audio: bytes | npt.NDArray[Any]) -> None:
-        """Send audio of any length, cut to the server's message limit: bytes as they are, arrays by `encode`."""
+        """Send audio of any length, cut to the server's message limit.
+
+        Args:
+            audio: bytes in the encoding of the stream, or samples that `encode` takes.
+
+        Raises:
+            ConnectionLostError: the connection is closed; the iteration says why.
+            ValueError: samples that do not fit the encoding.
+        """
         data = audio if isinstance(audio, bytes) else encode(audio, self.ready["config"]["encoding"])
         limit = self.ready["limits"]["max_message_bytes"]
         for start in range(0, len(data), limit):
             await self._send(data[start : start + limit])
 
     async def update(self, **config: object) -> None:
-        """Change settings on the way (`keywords`, `threshold`, `speed`, ...); a `ready` event answers."""
+        """Change settings of the running stream; a `ready` event answers.
+
+        Args:
+            **config: `keywords`, `threshold`, `speed`, `refractory_s` or `scores_every_ms`.
+
+        Raises:
+            ConnectionLostError: the connection is closed.
+        """
         await self._request("update", **config)
 
     async def reset(self) -> None:
-        """Forget the audio so far."""
+        """Forget the audio so far: frames and times start from 0. Raises ConnectionLostError."""
         await self._request("reset")
 
     async def flush(self) -> None:
-        """Have everything decided that was sent; the last events and a `summary` follow."""
+        """Decide on everything sent so far; the last events and a `summary` follow. Raises ConnectionLostError."""
         await self._request("flush")
 
     async def keepalive(self) -> None:
-        """Tell the server that silence on the line is meant."""
+        """Keep an idle stream open. Raises ConnectionLostError."""
         await self._request("keepalive")
 
     async def close(self) -> None:
-        """Flush, and have the server close; the last events and a `summary` follow, then the iteration ends."""
+        """Flush and close; the last events and a `summary` follow, then no more. Raises ConnectionLostError."""
         await self._request("close")
 
     async def leave(self) -> None:
-        """Close the socket now; what the server has not told yet is lost."""
+        """Close the socket now; events that the server has not sent yet are lost."""
         await self._socket.close()
 
     def __aiter__(self) -> Self:
@@ -91,7 +101,7 @@ class Connection:
         except ConnectionClosedOK:
             raise StopAsyncIteration from None
         except ConnectionClosed as closed:
-            raise ConnectionLost(closed) from closed
+            raise ConnectionLostError(closed) from closed
         if event["type"] == "error" and event["fatal"]:
             raise ServerError(event["code"], event["message"])
         if event["type"] == "ready":
@@ -113,18 +123,13 @@ class Connection:
         try:
             await self._socket.send(message)
         except ConnectionClosed as closed:
-            raise ConnectionLost(closed) from closed
+            raise ConnectionLostError(closed) from closed
 
 
-class connect:
-    """Opens a stream at `url` (ws:// or wss://) with these settings and waits until the server is ready for audio.
+class OpeningConnection:
+    """What `connect` returns: a Connection once awaited, or for the length of an `async with` block."""
 
-    `async with connect(url) as stream`, which leaves it at the end, or `stream = await connect(url)`.
-    An API key comes from the environment, RC_API_KEY.
-    Raises Unreachable when nobody answers there and ServerError when the server refuses.
-    """
-
-    def __init__(self, url: str, **config: object) -> None:
+    def __init__(self, url: str, config: dict[str, object]) -> None:
         self._url, self._config = url, config
 
     def __await__(self) -> Generator[Any, None, Connection]:
@@ -140,9 +145,9 @@ class connect:
         await self._connection.leave()
 
     async def _connect(self) -> Connection:
-        connection = Connection(await _open(self._url))
+        connection = Connection(await open_socket(self._url))
         try:
-            with suppress(ConnectionLost):  # what the server says below tells why
+            with suppress(ConnectionLostError):  # the server's answer below says why
                 await connection._request("configure", **self._config)
             while not connection.ready:
                 await anext(connection)
@@ -154,24 +159,40 @@ class connect:
         return connection
 
 
-async def _open(url: str) -> ClientConnection:
-    try:
-        key = os.environ.get("RC_API_KEY")
-        headers = {"Authorization": f"Bearer {key}"} if key else None
-        return await open_socket(url, compression=None, additional_headers=headers)  # audio does not deflate
-    except InvalidURI as error:
-        raise ServerUnreachableError(
-            f"expected an address such as ws://127.0.0.1:8000/v1/stream, got {url!r}"
-        ) from error
-    except InvalidStatus as error:
-        body = (error.response.body or b"").decode(errors="replace").strip()
-        raise ServerError(f"http_{error.response.status_code}", body or error.response.reason_phrase) from error
-    except (OSError, TimeoutError, InvalidHandshake) as error:
-        raise ServerUnreachableError(f"expected a server at {url}, got: {error}") from error
+def connect(url: str, **config: object) -> OpeningConnection:
+    """Open a stream and wait until the server is ready for audio.
+
+    `async with connect(url) as stream` leaves the stream at the end of the block; `stream = await connect(url)` leaves
+    that to the caller. An API key is taken from the environment variable RC_API_KEY. Proxies of the environment apply
+    (HTTP_PROXY, HTTPS_PROXY, NO_PROXY), but never to this machine itself.
+
+    Args:
+        url: ws:// or wss:// address of the server's stream.
+        **config: settings of the stream, as docs/protocol.md lists them: `sample_rate` in Hz, `speed`, `keywords`, ...
+
+    Returns:
+        An object to await or to enter; either gives a Connection.
+
+    Raises:
+        ServerUnreachableError: no server answers there; its message names the proxy, if one was on the way.
+        ServerError: the server refuses the stream. `retryable` and `retry_after_s` say whether and when to try again.
+    """
+    return OpeningConnection(url, config)
 
 
 def encode(samples: npt.NDArray[Any], encoding: str) -> bytes:
-    """Samples as the wire wants them: floats in -1..1 or int16, mono [n] or [n, channels]; clamped, never wrapped."""
+    """Encode samples for the wire; too large values are clamped, never wrapped.
+
+    Args:
+        samples: [n] or [n, channels], floats in -1..1 or int16.
+        encoding: `pcm_s16le` or `pcm_f32le`; int16 samples only for the former.
+
+    Returns:
+        Little-endian PCM, channels interleaved.
+
+    Raises:
+        ValueError: the samples do not fit the encoding.
+    """
     if encoding == "pcm_f32le" and samples.dtype.kind == "f":
         return samples.astype("<f4").tobytes()
     if encoding == "pcm_s16le" and samples.dtype.kind == "f":

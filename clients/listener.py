@@ -1,7 +1,7 @@
-"""A live source through a server: its blocks up, its detections down, and another stream where one breaks off.
+"""A live source through a server: its audio up, its detections down, and another stream where one breaks off.
 
-Owns the connection and its reconnecting. Knows nothing of devices or terminals. Times that it tells are audio time
-since the source began, whatever was dropped or reconnected in between.
+Owns the connection and its reconnecting. Knows nothing of devices or terminals. Times in events are audio time since
+the source began, whatever was dropped or reconnected in between.
 """
 
 import asyncio
@@ -12,13 +12,13 @@ from typing import Protocol, Self
 
 import numpy as np
 
-from clients.connection import Connection, ConnectionLost, Event, ServerError, ServerUnreachableError, connect
+from clients.connection import Connection, ConnectionLostError, Event, ServerError, StreamError, connect
 from clients.microphone import Block
+from clients.retry import Backoff
 
-FIRST_DELAY_S, LONGEST_DELAY_S = 0.5, 30.0  # before another try; doubled with each
-STEADY_S = 10.0  # a stream that lasted so long: the next delay is the first again
-CLOSE_S = 5.0  # for the server to decide on the rest
-DIGITS = 6  # of a time
+STEADY_S = 10.0  # a stream that lasted this long resets the back-off
+CLOSE_S = 5.0  # how long to wait for the server to decide on the rest
+DIGITS = 6  # decimals of a time in seconds
 
 
 class Source(Protocol):
@@ -27,7 +27,7 @@ class Source(Protocol):
     sample_rate: int
 
     def stop(self) -> None:
-        """Give no more than what was heard up to now."""
+        """Deliver nothing beyond the audio up to now."""
 
     def __aiter__(self) -> Self: ...
 
@@ -35,78 +35,83 @@ class Source(Protocol):
 
 
 class Listener:
-    """`tell` gets each event, `hear` each block that was taken from the source."""
+    """Sends a source to a server until stopped: `on_event` gets each event, `on_block` each block of the source."""
 
     def __init__(
         self,
         source: Source,
         url: str,
         settings: Mapping[str, object],
-        tell: Callable[[Event], None],
-        hear: Callable[[Block], None],
+        on_event: Callable[[Event], None],
+        on_block: Callable[[Block], None],
+        backoff: Backoff | None = None,
     ) -> None:
-        self._source, self._url, self._tell, self._on_block = source, url, tell, hear
+        self._source, self._url, self._on_event, self._on_block = source, url, on_event, on_block
         self._settings = {**settings, "sample_rate": source.sample_rate, "encoding": "pcm_s16le"}
+        self._backoff = backoff or Backoff()
         self._stopping = asyncio.Event()
-        self._delay_s = FIRST_DELAY_S
         self._clock = 0.0  # audio time minus `time.monotonic`, at the latest block
-        self._heard = self._dropped = 0  # samples of the source so far, those that were dropped among them
-        self._origin: int | None = None  # of them, those before this stream
+        self._received = self._dropped = 0  # samples of the source so far, and how many of them were dropped
+        self._origin: int | None = None  # samples of the source before this stream
         self._detections = self._streams = 0
         self._latency: Event = {}
 
     def stop(self) -> None:
-        """Have the rest decided on and end."""
+        """Let the server decide on the rest, and end."""
         self._stopping.set()
         self._source.stop()
 
     async def run(self) -> None:
-        """Until stopped. Raises ServerError where the server would refuse again, NoMicrophone where the source ends."""
+        """Run until stopped. Raises StreamError where another try is useless, and what the source raises."""
         while not self._stopping.is_set():
             try:
                 async with connect(self._url, **self._settings) as stream:
                     self._streams += 1
-                    self._tell(stream.ready)
-                    await self._converse(stream)
-            except (ServerError, ServerUnreachableError) as error:
-                if _is_final(error):
+                    self._on_event(stream.ready)
+                    await self._run_stream(stream)
+            except StreamError as error:
+                if self._is_final(error):
                     raise
                 await self._wait(error)
-        self._tell(self._summary())
+        self._on_event(self._summary())
 
-    async def _wait(self, error: ServerError | ServerUnreachableError) -> None:
-        """Tell what happened and wait before another try."""
-        again = "" if self._stopping.is_set() else f"; trying again in {self._delay_s:g} s"
-        code = error.code if isinstance(error, ServerError) else "unreachable"
-        message = error.message if isinstance(error, ServerError) else str(error)
-        self._tell({"type": "error", "code": code, "message": message + again, "fatal": False})
+    def _is_final(self, error: StreamError) -> bool:
+        """Whether the same request would be refused again. Where a stream was open, 404 is a server that restarts."""
+        return not error.retryable and not (error.code == "http_404" and self._streams)
+
+    async def _wait(self, error: StreamError) -> None:
+        """Report what happened and wait before another try."""
+        message = error.message
+        delay_s = self._backoff.next_s(error.retry_after_s)
+        if not self._stopping.is_set():
+            message += f"; trying again in {round(delay_s, 2):g} s"
+        self._on_event({"type": "error", "code": error.code, "message": message, "fatal": False})
         with suppress(TimeoutError):
-            async with asyncio.timeout(self._delay_s):
+            async with asyncio.timeout(delay_s):
                 await self._stopping.wait()
-        self._delay_s = min(2 * self._delay_s, LONGEST_DELAY_S)
 
-    async def _converse(self, stream: Connection) -> None:
-        """One stream, up to the server's last word; ServerError where that comes before the source's end."""
+    async def _run_stream(self, stream: Connection) -> None:
+        """One stream until the server closes it; ServerError where that comes before the source's end."""
         self._origin = None
         steady_at = time.monotonic() + STEADY_S
         try:
             async with asyncio.TaskGroup() as tasks:
                 sending = tasks.create_task(self._send(stream))
                 async for event in stream:
-                    self._hear(event)
+                    self._receive(event)
                 sending.cancel()
         except ExceptionGroup as group:
             raise group.exceptions[0] from None
         finally:
             if time.monotonic() > steady_at:
-                self._delay_s = FIRST_DELAY_S
+                self._backoff.reset()
         if not self._stopping.is_set():
             raise ServerError("closed", "expected the stream to stay open, got a closed connection")
 
     async def _send(self, stream: Connection) -> None:
-        with suppress(ConnectionLost):  # the hearing side tells why
+        with suppress(ConnectionLostError):  # the receiving side says why
             async for block in self._source:
-                lost = self._take(block)
+                lost = self._advance(block)
                 if self._origin is None:
                     self._origin = block.start
                 elif lost:  # silence in its place, so that the server's time is the source's
@@ -117,19 +122,19 @@ class Listener:
             await asyncio.sleep(CLOSE_S)
             raise ServerError("closed", f"expected a summary within {CLOSE_S:g} s, got none")
 
-    def _take(self, block: Block) -> int:
-        """Move the clocks on to the end of a block; tell and return how many samples were lost before it."""
-        lost = block.start - self._heard
+    def _advance(self, block: Block) -> int:
+        """Move the clocks on to the end of a block; report and return how many samples were lost before it."""
+        lost = block.start - self._received
         if lost or block.overflow:
             self._dropped += lost
-            self._tell({"type": "dropped", "audio_s": self._seconds(lost), "by_device": block.overflow})
-        self._heard = block.start + len(block.samples)
-        self._clock = self._seconds(self._heard) - block.heard_at
+            self._on_event({"type": "dropped", "audio_s": self._seconds(lost), "by_device": block.overflow})
+        self._received = block.start + len(block.samples)
+        self._clock = self._seconds(self._received) - block.received_at
         self._on_block(block)
         return lost
 
-    def _hear(self, event: Event) -> None:
-        """Tell an event of the server in the time of the source."""
+    def _receive(self, event: Event) -> None:
+        """Pass an event of the server on, in the time of the source."""
         if event["type"] == "detection":
             self._detections += 1
             at = self._seconds(self._origin or 0) + event["audio_time_s"]
@@ -138,12 +143,12 @@ class Listener:
         if event["type"] == "summary":
             self._latency = event["latency"]
         elif event["type"] != "ready":
-            self._tell(event)
+            self._on_event(event)
 
     def _summary(self) -> Event:
         return {
             "type": "summary",
-            "audio_s": self._seconds(self._heard),
+            "audio_s": self._seconds(self._received),
             "dropped_s": self._seconds(self._dropped),
             "detections": self._detections,
             "reconnects": max(0, self._streams - 1),
@@ -152,10 +157,3 @@ class Listener:
 
     def _seconds(self, samples: int) -> float:
         return round(samples / self._source.sample_rate, DIGITS)
-
-
-def _is_final(error: ServerError | ServerUnreachableError) -> bool:
-    """Whether the same request would be refused again: wrong settings, no permission, nothing there."""
-    return isinstance(error, ServerError) and (
-        error.code in ("bad_value", "unknown_model") or error.code.startswith("http_4")
-    )

@@ -1,7 +1,7 @@
-"""The microphone: which there are, and the blocks of one of them as PortAudio delivers them. Owns the device.
+"""Microphones: their list, and the blocks of audio of one of them as PortAudio delivers them. Owns the device.
 
-PortAudio calls on a thread of its own and must never wait: the newest KEPT_S of audio wait for whoever takes them, what
-is older is dropped, and a block's `start` tells how much.
+PortAudio calls on a thread of its own and must never wait: the newest KEPT_S of audio are kept for the caller, older
+audio is dropped, and a block's `start` shows how much.
 """
 
 import asyncio
@@ -19,7 +19,7 @@ from service.spotting.audio import MAX_RATE
 
 BLOCK_S = 0.02
 KEPT_S = 2.0
-STALLED_S = 5.0  # without a block: the device has gone
+STALLED_S = 5.0  # after this long without a block the device is gone
 
 NO_SOUNDDEVICE = "expected the package sounddevice, got none: pip install '.[microphone]'"
 NO_PORTAUDIO = (
@@ -29,21 +29,21 @@ NO_PORTAUDIO = (
 
 
 class MicrophoneError(Exception):
-    """There is no audio to be had; the message says what was expected, what came and what to do."""
+    """No audio can be recorded; the message says what was expected, what came and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """Samples as they came, int16 [n, 1]."""
+    """Consecutive samples, int16 [n, 1]."""
 
-    start: int  # samples before it since the microphone was opened, those that were dropped among them
+    start: int  # samples before it since the microphone was opened, dropped ones included
     samples: npt.NDArray[np.int16]
-    heard_at: float  # `time.monotonic` when its last sample was there
-    overflow: bool = False  # the device itself lost audio before it, nobody knows how much
+    received_at: float  # `time.monotonic` when its last sample arrived
+    overflow: bool = False  # the device itself lost audio before it, nobody can say how much
 
 
 class Microphone:
-    """An open microphone; `async for block in microphone` goes on until `stop`. Raises NoMicrophone."""
+    """An open microphone; `async for block in microphone` goes on until `stop`. Raises MicrophoneError."""
 
     def __init__(self, device: int | str | None = None) -> None:
         """`device`: its number, a part of its name, or None for the default."""
@@ -53,9 +53,9 @@ class Microphone:
         self._start = 0
         self._stopped = False
         try:
-            about = library.query_devices(device, "input")
-            self.name: str = about["name"]
-            self.sample_rate = min(round(about["default_samplerate"]), MAX_RATE)
+            info = library.query_devices(device, "input")
+            self.name: str = info["name"]
+            self.sample_rate = min(round(info["default_samplerate"]), MAX_RATE)
             self._stream = library.InputStream(
                 device=device,
                 samplerate=self.sample_rate,
@@ -63,15 +63,17 @@ class Microphone:
                 channels=1,
                 dtype="int16",
                 latency="low",
-                callback=self._hear,
+                callback=self._on_audio,
             )
             self._stream.start()
         except (ValueError, library.PortAudioError) as error:
-            wanted = "a microphone" if device is None else f"a microphone {device!r}"
-            raise MicrophoneError(f"expected {wanted}, got: {error}; --list-devices shows which there are") from error
+            expected = "a microphone" if device is None else f"a microphone {device!r}"
+            raise MicrophoneError(
+                f"expected {expected}, got: {error}; --list-devices shows the microphones of this machine"
+            ) from error
 
     def stop(self) -> None:
-        """No more than what was heard up to now."""
+        """Close the device and end the iteration after the audio up to now."""
         self._stream.close()
         self._stopped = True
         self._arrived.set()
@@ -99,21 +101,21 @@ class Microphone:
     ) -> None:
         self.stop()
 
-    def _hear(self, samples: npt.NDArray[np.int16], count: int, _: object, status: Any) -> None:
-        """On PortAudio's thread: `samples` are there for this call only."""
+    def _on_audio(self, samples: npt.NDArray[np.int16], count: int, _: object, status: Any) -> None:
+        """On PortAudio's thread: `samples` are valid during this call only."""
         self._blocks.append(Block(self._start, samples.copy(), time.monotonic(), status.input_overflow))
         self._start += count
         self._loop.call_soon_threadsafe(self._arrived.set)
 
 
 def devices() -> Iterator[str]:
-    """A line for each microphone there is: its number, `*` at the default, its name and rate. Raises NoMicrophone."""
+    """One line per microphone: its number, `*` at the default, its name and rate. Raises MicrophoneError."""
     library = _library()
     default = library.default.device[0]
-    for number, about in enumerate(library.query_devices()):
-        if about["max_input_channels"]:
+    for number, info in enumerate(library.query_devices()):
+        if info["max_input_channels"]:
             mark = "*" if number == default else " "
-            yield f"{number:3} {mark} {about['name']}, {about['default_samplerate']:.0f} Hz"
+            yield f"{number:3} {mark} {info['name']}, {info['default_samplerate']:.0f} Hz"
 
 
 def _library() -> Any:
@@ -121,6 +123,6 @@ def _library() -> Any:
         import sounddevice
     except ImportError:
         raise MicrophoneError(NO_SOUNDDEVICE) from None
-    except OSError:  # which it raises where it finds no PortAudio
+    except OSError:  # raised where there is no PortAudio library
         raise MicrophoneError(NO_PORTAUDIO) from None
     return sounddevice

@@ -1,21 +1,21 @@
 """When the next piece of a recording may be sent. Owns the clock of one sending; knows nothing of sockets.
 
-Live pace sends a piece when a microphone would have had it. Full pace keeps at most `window_s` of audio on the
-way: the server's `scores` messages tell how far it has listened. Full pace is never slower than live pace, so a
-server that tells nothing still gets everything.
+Live pace sends a piece when a microphone would have recorded it. Full pace keeps at most `window_s` of audio on the
+way: the server's `scores` messages show how far it has come. Full pace is never slower than live pace, so a
+server that reports nothing still gets everything.
 """
 
 import asyncio
 
 
 class Pace:
-    """One recording's sending, from the first `wait` on."""
+    """The sending of one recording, from the first `wait` on."""
 
     def __init__(self, window_s: float = 0.0) -> None:
-        """`window_s`: how much unheard audio may be on the way; 0 is live pace."""
+        """`window_s`: seconds of audio that may be on the way without a score; 0 is live pace."""
         self.stopped = False
         self._window_s = window_s
-        self._heard_s = 0.0
+        self._scored_s = 0.0
         self._start: float | None = None  # on the event loop's clock
         self._progress = asyncio.Event()
 
@@ -23,16 +23,16 @@ class Pace:
         """Wait until the piece that ends at `end_s` of audio time may go; False when no more is wanted."""
         try:
             async with asyncio.timeout_at(self._due(end_s)):
-                while not self.stopped and end_s - self._heard_s > self._window_s:
+                while not self.stopped and end_s - self._scored_s > self._window_s:
                     self._progress.clear()
                     await self._progress.wait()
         except TimeoutError:
-            pass  # a live source would have it by now
+            pass  # a live source would have recorded it by now
         return not self.stopped
 
-    def heard(self, audio_time_s: float) -> None:
-        """The server has listened up to here."""
-        self._heard_s = max(self._heard_s, audio_time_s)
+    def scored(self, audio_time_s: float) -> None:
+        """The server has scored the audio up to here."""
+        self._scored_s = max(self._scored_s, audio_time_s)
         self._progress.set()
 
     def stop(self) -> None:

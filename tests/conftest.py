@@ -10,6 +10,8 @@ from service.spotting.model import Model
 from tests.support.server import Running, serving
 from tests.support.tone_model import write_model
 
+for variable in [name for name in os.environ if name.lower().endswith("_proxy")]:
+    del os.environ[variable]  # every server of the tests is on this machine
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: its threads would wait on each other
 
 

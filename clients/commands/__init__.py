@@ -1,0 +1,1 @@
+"""The commands rc-stream and rc-listen."""

@@ -1,4 +1,4 @@
-"""A command of the user that is started on each detection and never waited for. Owns the processes."""
+"""A command of the user that is started on each detection; nothing waits for it. Owns the processes."""
 
 import os
 import subprocess
@@ -6,45 +6,46 @@ from collections.abc import Sequence
 
 from clients.connection import Event
 
-AT_ONCE = 8  # running commands; while there are so many, no other is started
+MAX_RUNNING = 8  # commands at the same time; beyond that none is started
 STDERR = 2
 
 
-class Hook:
-    """Starts the program `words[0]`, without a shell; its output goes to standard error."""
+class DetectionHook:
+    """Starts the program `command[0]` without a shell; its output goes to standard error."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        self._words = list(words)
-        self._running: list[subprocess.Popen[bytes]] = []
+    def __init__(self, command: Sequence[str]) -> None:
+        self._command = list(command)
+        self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self, event: Event) -> list[str]:
-        """Start it for a detection; returns what there is to complain of, earlier runs that failed too."""
-        complaints = self.ended()
-        if len(self._running) >= AT_ONCE:
-            return [*complaints, f"expected at most {AT_ONCE} running, got another; not started for {event['label']}"]
+        """Start it for a detection; returns the problems, earlier runs that failed included."""
+        problems = self.ended()
+        if len(self.running) >= MAX_RUNNING:
+            return [*problems, f"expected at most {MAX_RUNNING} running, got another; not started for {event['label']}"]
         try:
-            self._running.append(
+            self.running.append(
                 subprocess.Popen(
-                    self._words,
+                    self._command,
                     env={**os.environ, **environment(event)},
                     stdin=subprocess.DEVNULL,
                     stdout=STDERR,
-                    start_new_session=True,  # Ctrl-C is not for it
+                    start_new_session=True,  # so that Ctrl-C does not reach it
                 )
             )
-        except OSError as error:
-            complaints.append(f"expected to run {self._words[0]}, got: {error.strerror}")
-        return complaints
+        except (OSError, ValueError) as error:  # ValueError: a label with a NUL byte
+            reason = error.strerror if isinstance(error, OSError) else error
+            problems.append(f"expected to run {self._command[0]}, got: {reason}")
+        return problems
 
     def ended(self) -> list[str]:
-        """Forget the runs that have ended; returns a complaint for each that failed."""
-        done = [run for run in self._running if run.poll() is not None]
-        self._running = [run for run in self._running if run not in done]
+        """Forget the runs that have ended; returns a problem for each that failed."""
+        done = [run for run in self.running if run.poll() is not None]
+        self.running = [run for run in self.running if run not in done]
         return [f"expected exit status 0, got {run.returncode}" for run in done if run.returncode]
 
 
 def environment(event: Event) -> dict[str, str]:
-    """What the command is told of a detection."""
+    """The environment variables that describe a detection to the command."""
     return {
         "RC_LABEL": event["label"],
         "RC_SCORE": str(event["score"]),

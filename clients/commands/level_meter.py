@@ -1,36 +1,36 @@
-"""How loud it is, on one line of a terminal that is drawn over and over. Knows no clock: it goes by the audio."""
+"""The loudness of the audio on one line of a terminal, drawn again and again. Knows no clock: it goes by the audio."""
 
 from typing import TextIO
 
 import numpy as np
 import numpy.typing as npt
 
-EVERY_S = 0.1  # of audio
-QUIET_DB = -60.0  # where the bar is empty; it is full at 0, the loudest sample there is
+EVERY_S = 0.1  # seconds of audio between two drawings
+QUIET_DB = -60.0  # the bar is empty here, and full at 0, the loudest sample possible
 WIDTH = 30
 ERASE = "\r\x1b[K"
 
 
-class Meter:
+class LevelMeter:
     """Draws to a terminal; draws nothing to anything else."""
 
     def __init__(self, out: TextIO) -> None:
         self._out, self._on = out, out.isatty()
-        self._peak, self._heard_s = 0.0, 0.0
+        self._peak, self._pushed_s = 0.0, 0.0
 
     def push(self, samples: npt.NDArray[np.int16], sample_rate: int) -> None:
-        """Hear samples, and draw when it is time."""
+        """Take samples [n, 1], and draw when it is time."""
         if not self._on:
             return
         self._peak = max(self._peak, level(samples))
-        self._heard_s += len(samples) / sample_rate
-        if self._heard_s >= EVERY_S:
+        self._pushed_s += len(samples) / sample_rate
+        if self._pushed_s >= EVERY_S:
             self._out.write(ERASE + line(self._peak))
             self._out.flush()
-            self._peak, self._heard_s = 0.0, 0.0
+            self._peak, self._pushed_s = 0.0, 0.0
 
     def clear(self) -> None:
-        """Make room for other words."""
+        """Erase the line for other text."""
         if self._on:
             self._out.write(ERASE)
             self._out.flush()

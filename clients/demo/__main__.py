@@ -1,4 +1,4 @@
-"""`make demo`: a server of its own on a free port, the bundled recording at live pace, each label as it comes."""
+"""`make demo`: start a server on a free port, stream the bundled recording at live pace, print each label."""
 
 import asyncio
 import json
@@ -7,7 +7,8 @@ from pathlib import Path
 
 from clients.commands.stream import show_line, stream_files
 from clients.connection import Event
-from clients.player import Options
+from clients.player import PlayerOptions
+from service.commands.output import run_command
 from service.testing import HOST, free_port, rc_serve, serving
 
 HERE = Path(__file__).parent
@@ -15,8 +16,8 @@ RECORDING, SCRIPT = HERE / "demo.flac", HERE / "demo.json"
 MODELS, MODEL = HERE.parents[1] / "models", "speech-commands-rc"
 
 
-def listen(port: int) -> list[str]:
-    """Stream the recording, print each event as it comes, and return the labels heard."""
+def stream_recording(port: int) -> list[str]:
+    """Stream the recording, print each event as it comes, and return the detected labels."""
     labels = []
 
     def show(path: Path, event: Event) -> None:
@@ -24,18 +25,23 @@ def listen(port: int) -> list[str]:
         if event["type"] == "detection":
             labels.append(event["label"])
 
-    asyncio.run(stream_files([RECORDING], Options(f"ws://{HOST}:{port}/v1/stream"), show))
+    asyncio.run(stream_files([RECORDING], PlayerOptions(f"ws://{HOST}:{port}/v1/stream"), show))
     return labels
 
 
 def main() -> int:
-    """Run the demo; exit status 1 unless every keyword of the recording was heard and nothing else."""
+    """Run the demo; exit status 1 unless exactly the keywords of the recording were detected."""
+    return run_command("demo", run)
+
+
+def run() -> int:
+    """Start the server, stream, and compare the labels with the script."""
     script = json.loads(SCRIPT.read_text())
     keywords = [line["word"] for line in script if line["keyword"]]
-    print(f"synthetic voices say: {' '.join(line['word'] for line in script)}", flush=True)
+    print(f"words of the synthetic voices: {' '.join(line['word'] for line in script)}", flush=True)
     with serving(port := free_port(), rc_serve(port, MODELS, MODEL)):
-        labels = listen(port)
-    print(f"keywords said:  {' '.join(keywords)}\nlabels heard:   {' '.join(labels)}")
+        labels = stream_recording(port)
+    print(f"keywords spoken:  {' '.join(keywords)}\nlabels detected:  {' '.join(labels)}")
     return int(labels != keywords)
 
 

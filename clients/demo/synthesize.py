@@ -20,16 +20,15 @@ import soxr
 Audio = npt.NDArray[np.float32]
 
 SAMPLE_RATE = 16000
-GAP_S = 0.7  # silence before every word
-PEAK = 0.4  # every word is brought to this level
+GAP_S = 0.7  # seconds of silence before every word
+PEAK = 0.4  # peak of every word
 NOISE_RMS = 5e-4  # -66 dB: no microphone is digitally silent
-EDGE = 0.005  # of the peak; what is quieter at both ends of a word is cut off (a final t is faint)
+EDGE = 0.005  # of the peak; quieter samples at both ends of a word are cut off (a final t is faint)
 HERE = Path(__file__).parent
 
-# What the recording says: word, then the voice that says it (PROGRAM:VOICE, and of espeak-ng and flite /STRETCH: how
-# many times as long). Both were chosen because the bundled model hears them right, however its frames fall on them (of
-# some voices it takes "seven" for stop and "happy" for yes), so the demo shows how it works and measures nothing: the
-# model card does that.
+# The recording: each word and its voice (PROGRAM:VOICE, for espeak-ng and flite also /STRETCH: how many times as long).
+# Both were chosen because the bundled model recognizes them wherever its frames begin (with some voices it takes
+# "seven" for stop and "happy" for yes). The demo shows how the service works; the model card has the measurements.
 LINES = [
     ("go", "flite:rms"),
     ("left", "flite:awb"),
@@ -43,7 +42,7 @@ LINES = [
     ("yes", "flite:rms/1.5"),
 ]
 
-OTHER_WORDS = ("bed", "three")  # no keywords of the bundled model: nothing may answer to them
+OTHER_WORDS = ("bed", "three")  # not keywords of the bundled model: nothing may be detected for them
 
 # Voices to choose from; `--voices DIR` speaks every word of LINES with each of them.
 CANDIDATES = [
@@ -64,8 +63,8 @@ def command(voice: str, word: str, wav: Path) -> list[str]:
     if program == "flite":
         return ["flite", "-voice", name, "--setf", f"duration_stretch={stretch or 1}", "-t", word, "-o", str(wav)]
     if program == "festival":
-        say = f'(utt.save.wave (utt.synth (Utterance Text "{word}")) "{wav}" \'riff)'
-        return ["festival", "-b", f"(voice_{name})", say]
+        script = f'(utt.save.wave (utt.synth (Utterance Text "{word}")) "{wav}" \'riff)'
+        return ["festival", "-b", f"(voice_{name})", script]
     raise ValueError(f"expected espeak-ng:, flite: or festival:VOICE, got {voice!r}")
 
 
@@ -86,9 +85,9 @@ def record(lines: Sequence[tuple[str, str]]) -> tuple[Audio, list[dict[str, obje
     gap = np.zeros(int(GAP_S * SAMPLE_RATE), np.float32)
     pieces, script, at = [], [], 0
     for word, voice in lines:
-        spoken = speak(voice, word)
-        start, at = at + len(gap), at + len(gap) + len(spoken)
-        pieces += [gap, spoken]
+        audio = speak(voice, word)
+        start, at = at + len(gap), at + len(gap) + len(audio)
+        pieces += [gap, audio]
         seconds = {"start_s": round(start / SAMPLE_RATE, 3), "end_s": round(at / SAMPLE_RATE, 3)}
         script.append({"word": word, "keyword": word not in OTHER_WORDS, "voice": voice, **seconds})
     clean = np.concatenate([*pieces, gap])

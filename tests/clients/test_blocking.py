@@ -15,18 +15,18 @@ from tests.support.ws_client import facts
 SPEECH = say("yes", "no", "_unknown_", "yes")
 
 
-def test_it_hears_what_a_spotter_hears_in_process(server: Running, models_dir: Path) -> None:
+def test_it_reports_what_a_spotter_detects_in_process(server: Running, models_dir: Path) -> None:
     spotter = Spotter(models_dir / "tones", speed="fast")
     with connect(server.ws(), speed="fast", encoding="pcm_f32le") as stream:
         assert stream.ready["config"]["speed"] == "fast"
         stream.send(SPEECH)
         stream.close()
-        *heard, summary = stream
-    assert [facts(event) for event in heard] == [facts(event) for event in spotter.push(SPEECH) + spotter.flush()]
-    assert (summary["type"], summary["detections"], len(heard)) == ("summary", 3, 3)
+        *events, summary = stream
+    assert [facts(event) for event in events] == [facts(event) for event in spotter.push(SPEECH) + spotter.flush()]
+    assert (summary["type"], summary["detections"], len(events)) == ("summary", 3, 3)
 
 
-def test_one_thread_sends_while_another_hears(server: Running) -> None:
+def test_one_thread_sends_while_another_iterates(server: Running) -> None:
     def send() -> None:
         for start in range(0, len(SPEECH), 800):
             stream.send(SPEECH[start : start + 800])
@@ -40,7 +40,7 @@ def test_one_thread_sends_while_another_hears(server: Running) -> None:
     assert labels == ["yes", "no", "yes"]
 
 
-def test_requests_go_up_and_are_answered(server: Running) -> None:
+def test_requests_are_sent_and_answered(server: Running) -> None:
     with connect(server.ws()) as stream:
         stream.update(speed="accurate")
         assert next(stream)["type"] == "ready"
@@ -60,7 +60,7 @@ def test_no_thread_is_left(server: Running) -> None:
     assert threading.active_count() == before
 
 
-def test_refusals_are_those_of_the_other() -> None:
+def test_failures_are_those_of_the_asyncio_library() -> None:
     with (
         pytest.raises(ServerUnreachableError, match="expected a server at ws://127.0.0.1:1/"),
         connect("ws://127.0.0.1:1/"),
@@ -68,6 +68,6 @@ def test_refusals_are_those_of_the_other() -> None:
         pass
 
 
-def test_a_wrong_setting_is_told(server: Running) -> None:
+def test_a_wrong_setting_is_raised(server: Running) -> None:
     with pytest.raises(ServerError, match="bad_value: mode: expected"), connect(server.ws(), mode="c"):
         pass

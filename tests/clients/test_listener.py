@@ -1,101 +1,102 @@
-"""clients/listener.py: a fake source against a real server that comes and goes."""
+"""clients/listener.py: a fake source against a real server that comes and goes, and against scripted refusals."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from clients import listener as module
-from clients.connection import Event, ServerError
+from clients.connection import ConnectionLostError, Event, ServerError
 from clients.listener import Listener
+from clients.microphone import Block
+from clients.retry import Backoff
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from service.testing import free_port
-from tests.support.fake_microphone import Tape
-from tests.support.fake_server import Peer, fake_server
+from tests.support.fake_microphone import FakeMicrophone
+from tests.support.fake_server import FakeStream, Refusal, fake_server, until_flush
 from tests.support.server import Running, serving
-from tests.support.speech import heard, pcm, say
+from tests.support.speech import decode_pcm, pcm, say
 from tests.support.tone_model import RATE
 from tests.support.ws_client import facts
 
 YES, NO = say("yes"), say("no")
 
 
-class Listening:
-    """A listener at work, and what it told."""
+class RunningListener:
+    """A listener at work, its events, and the number of samples it took."""
 
-    def __init__(self, tape: Tape, url: str, **settings: object) -> None:
-        self.told: list[Event] = []
-        self.heard = 0
-        self._news = asyncio.Event()
-        self.listener = Listener(tape, url, settings, self._tell, self._hear)
+    def __init__(
+        self, microphone: FakeMicrophone, url: str, backoff: Backoff | None = None, **settings: object
+    ) -> None:
+        self.events: list[Event] = []
+        self.samples = 0
+        self._arrived = asyncio.Event()
+        self.listener = Listener(microphone, url, settings, self._on_event, self._on_block, backoff)
         self.task = asyncio.create_task(self.listener.run())
 
-    def _tell(self, event: Event) -> None:
-        self.told.append(event)
-        self._news.set()
+    def _on_event(self, event: Event) -> None:
+        self.events.append(event)
+        self._arrived.set()
 
-    def _hear(self, block: Any) -> None:
-        self.heard += len(block.samples)
+    def _on_block(self, block: Block) -> None:
+        self.samples += len(block.samples)
 
-    async def until(self, true: Callable[[Event], bool]) -> Event:
-        """The first event told of which this is true."""
+    async def until(self, matches: Callable[[Event], bool]) -> Event:
+        """The first event that matches."""
         async with asyncio.timeout(20):
-            while not (found := [event for event in self.told if true(event)]):
-                self._news.clear()
-                await self._news.wait()
-        return found[0]
+            while not (events := [event for event in self.events if matches(event)]):
+                self._arrived.clear()
+                await self._arrived.wait()
+        return events[0]
 
     async def end(self) -> Event:
-        """Stop it, once it has begun; its summary."""
+        """Stop it once it has begun; returns its summary."""
         await self.until(lambda event: True)
         self.listener.stop()
         await asyncio.wait_for(self.task, 20)
-        return self.told[-1]
+        return self.events[-1]
 
     def of(self, kind: str) -> list[Event]:
-        return [event for event in self.told if event["type"] == kind]
+        return [event for event in self.events if event["type"] == kind]
 
 
-async def test_it_hears_what_a_spotter_hears(server: Running, model: Model) -> None:
+async def test_it_reports_what_a_spotter_detects(server: Running, model: Model) -> None:
     speech = say("yes", "no", "_unknown_", "yes")
-    listening = Listening(Tape(speech), server.ws(), speed="fast")
+    listening = RunningListener(FakeMicrophone(speech), server.ws(), speed="fast")
     summary = await listening.end()
     spotter = Spotter(model, speed="fast")
-    expected = spotter.push(heard(pcm(speech))) + spotter.flush()
+    expected = spotter.push(decode_pcm(pcm(speech))) + spotter.flush()
     assert [facts(event) for event in listening.of("detection")] == [facts(event) for event in expected]
     assert [event["audio_time_s"] for event in listening.of("detection")] == [event.audio_time_s for event in expected]
-    assert listening.told[0]["type"] == "ready"
-    assert listening.heard == len(speech)
+    assert listening.events[0]["type"] == "ready"
+    assert listening.samples == len(speech)
     assert summary["latency"].pop("p99_ms") > 0
     del summary["latency"]
     assert summary == {"type": "summary", "audio_s": 3.0, "dropped_s": 0.0, "detections": 3, "reconnects": 0}
 
 
 async def test_lag_runs_from_the_newest_sample_that_was_needed(server: Running) -> None:
-    listening = Listening(Tape(YES), server.ws())
+    listening = RunningListener(FakeMicrophone(YES), server.ws())
     await listening.until(lambda event: event["type"] == "detection")
     (event,) = listening.of("detection")
-    # all of it is heard at once, as if its last sample had just been spoken
+    # all of it arrives at once, as if its last sample had just been spoken
     assert 0 < event["lag_ms"] - 1000 * (len(YES) / RATE - event["audio_time_s"]) < 2000
     await listening.end()
 
 
-async def test_a_server_that_went_comes_back_and_the_times_go_on(
-    models_dir: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(module, "FIRST_DELAY_S", 0.1)
+async def test_times_go_on_when_the_server_restarts(models_dir: Path) -> None:
     port = free_port()
-    tape = Tape(YES)
+    microphone = FakeMicrophone(YES)
     with serving(models_dir, port=port) as server:
-        listening = Listening(tape, server.ws())
+        listening = RunningListener(microphone, server.ws(), Backoff(first_s=0.1, jitter=0))
         first = await listening.until(lambda event: event["type"] == "detection")
         server.server.should_exit = True
         await listening.until(lambda event: event["type"] == "error")
     with serving(models_dir, port=port):
-        tape.put(NO)
+        microphone.put(NO)
         second = await listening.until(lambda event: event.get("label") == "no")
         summary = await listening.end()
     assert (first["label"], second["label"]) == ("yes", "no")
@@ -107,11 +108,11 @@ async def test_a_server_that_went_comes_back_and_the_times_go_on(
     assert summary["audio_s"] == pytest.approx(1.8)
 
 
-async def test_what_was_dropped_is_told_and_times_count_it(server: Running) -> None:
-    tape = Tape(YES)
-    tape.lose(RATE // 2)
-    tape.put(NO)
-    listening = Listening(tape, server.ws())
+async def test_dropped_audio_is_reported_and_counted_in_times(server: Running) -> None:
+    microphone = FakeMicrophone(YES)
+    microphone.lose(RATE // 2)
+    microphone.put(NO)
+    listening = RunningListener(microphone, server.ws())
     summary = await listening.end()
     (dropped,) = listening.of("dropped")
     assert dropped == {"type": "dropped", "audio_s": 0.5, "by_device": False}
@@ -120,54 +121,128 @@ async def test_what_was_dropped_is_told_and_times_count_it(server: Running) -> N
     assert (summary["audio_s"], summary["dropped_s"]) == (2.3, 0.5)
 
 
-async def test_the_delay_doubles_while_nobody_answers_and_stop_does_not_wait_for_it(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(module, "FIRST_DELAY_S", 0.01)
-    monkeypatch.setattr(module, "LONGEST_DELAY_S", 0.04)
-    tape = Tape(YES)
-    listening = Listening(tape, f"ws://127.0.0.1:{free_port()}/v1/stream")
+async def test_delays_double_while_nobody_answers_and_stop_does_not_wait() -> None:
+    microphone = FakeMicrophone(YES)
+    backoff = Backoff(first_s=0.01, longest_s=0.04, jitter=0)
+    listening = RunningListener(microphone, f"ws://127.0.0.1:{free_port()}/v1/stream", backoff)
     async with asyncio.timeout(20):
-        while len(listening.told) < 5:
+        while len(listening.events) < 5:
             await asyncio.sleep(0.01)
-    monkeypatch.setattr(module, "LONGEST_DELAY_S", 1000.0)
+    backoff.first_s = backoff.longest_s = 1000.0
+    backoff.reset()
     summary = await listening.end()
     delays = [event["message"].split("trying again in ")[1] for event in listening.of("error")[:5]]
     assert delays == ["0.01 s", "0.02 s", "0.04 s", "0.04 s", "0.04 s"]
     assert {event["code"] for event in listening.of("error")} == {"unreachable"}
-    assert tape.stopped
+    assert microphone.stopped
     assert (summary["audio_s"], summary["reconnects"]) == (0.0, 0)
 
 
-async def test_what_would_be_refused_again_is_raised(server: Running) -> None:
-    listening = Listening(Tape(), server.ws(), keywords=["maybe"])
+async def test_wrong_settings_are_raised(server: Running) -> None:
+    listening = RunningListener(FakeMicrophone(), server.ws(), keywords=["maybe"])
     with pytest.raises(ServerError, match="bad_value: keywords: expected among yes, no, got 'maybe'"):
         await listening.task
 
 
-async def test_a_full_server_is_asked_again(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "FIRST_DELAY_S", 0.05)
-    with serving(models_dir, max_connections=1) as server:
-        one = Listening(Tape(), server.ws())
-        await one.until(lambda event: event["type"] == "ready")
-        other = Listening(Tape(YES), server.ws())
-        refused = await other.until(lambda event: event["type"] == "error")
-        await one.end()
-        await other.until(lambda event: event["type"] == "detection")
-        await other.end()
+async def test_a_full_server_is_tried_again_when_it_says(models_dir: Path) -> None:
+    with serving(models_dir, max_connections=1, retry_after_s=1) as server:
+        first = RunningListener(FakeMicrophone(), server.ws())
+        await first.until(lambda event: event["type"] == "ready")
+        second = RunningListener(FakeMicrophone(YES), server.ws(), Backoff(first_s=0.05, jitter=0))
+        refused = await second.until(lambda event: event["type"] == "error")
+        await first.end()
+        await second.until(lambda event: event["type"] == "detection")
+        await second.end()
     assert refused["code"] == "http_503"
-    assert refused["message"].startswith("too_many_streams; trying again")
+    assert refused["message"].endswith("; trying again in 1 s")
 
 
-async def test_a_server_that_never_sums_up_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "CLOSE_S", 0.1)
+@pytest.mark.parametrize("status", [408, 425, 429, 500, 502, 503, 504])
+async def test_statuses_that_pass_are_tried_again(status: int) -> None:
+    async with fake_server(until_flush, [Refusal(status)]) as (url, streams):
+        listening = RunningListener(FakeMicrophone(), url, Backoff(first_s=0.01, jitter=0))
+        await listening.until(lambda event: event["type"] == "ready")
+        listening.task.cancel()
+    assert len(streams) == 1
+    assert [event["code"] for event in listening.of("error")] == [f"http_{status}"]
 
-    async def script(peer: Peer) -> None:
-        while True:
-            await peer.hear()
+
+async def test_retry_after_is_waited_for() -> None:
+    refusals = [Refusal(429, {"Retry-After": "0.3"}), Refusal(404, {"Retry-After": "0.2"})]
+    async with fake_server(until_flush, refusals) as (url, _):
+        begin = time.monotonic()
+        listening = RunningListener(FakeMicrophone(), url, Backoff(first_s=0.01, jitter=0))
+        await listening.until(lambda event: event["type"] == "ready")
+        listening.task.cancel()
+    assert time.monotonic() - begin >= 0.5
+    assert [event["message"].rpartition("; ")[2] for event in listening.of("error")] == [
+        "trying again in 0.3 s",
+        "trying again in 0.2 s",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("status", "advice"),
+    [
+        (401, "set the environment variable RC_API_KEY to a key of this server"),
+        (403, "this server does not admit this client"),
+        (404, "check the path of the address: streams are at /v1/stream"),
+        (426, "check the address, and that no proxy on the way removes the header Upgrade"),
+    ],
+)
+async def test_statuses_that_stay_end_at_once(status: int, advice: str) -> None:
+    async with fake_server(until_flush, [Refusal(status)]) as (url, streams):
+        listening = RunningListener(FakeMicrophone(), url)
+        with pytest.raises(ServerError, match=f"^http_{status}: because of the test; {advice}$"):
+            await asyncio.wait_for(listening.task, 20)
+    assert not streams
+
+
+async def test_404_after_a_stream_is_a_server_that_restarts() -> None:
+    async def script(stream: FakeStream) -> None:
+        if not refusals:
+            refusals.append(Refusal(404))
+            await stream.socket.close(1012)
+
+    refusals: list[Refusal] = []
+    async with fake_server(script, refusals) as (url, streams):
+        listening = RunningListener(FakeMicrophone(), url, Backoff(first_s=0.01, jitter=0))
+        await listening.until(lambda event: len(listening.of("ready")) == 2)
+        listening.task.cancel()
+    assert [event["code"] for event in listening.of("error")] == ["connection_lost", "http_404"]
+
+
+@pytest.mark.parametrize("code", [1001, 1011, 1012, 1013])
+async def test_close_codes_that_pass_are_tried_again(code: int) -> None:
+    async def script(stream: FakeStream) -> None:
+        if len(streams) == 1:
+            await stream.socket.close(code)
+
+    async with fake_server(script) as (url, streams):
+        listening = RunningListener(FakeMicrophone(), url, Backoff(first_s=0.01, jitter=0))
+        await listening.until(lambda event: len(listening.of("ready")) == 2)
+        listening.task.cancel()
+
+
+async def test_a_close_for_policy_ends_at_once() -> None:
+    async def script(stream: FakeStream) -> None:
+        await stream.socket.close(1008, "not you")
 
     async with fake_server(script) as (url, _):
-        listening = Listening(Tape(YES), url)
+        listening = RunningListener(FakeMicrophone(), url)
+        with pytest.raises(ConnectionLostError, match="not you"):
+            await asyncio.wait_for(listening.task, 20)
+
+
+async def test_a_missing_summary_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "CLOSE_S", 0.1)
+
+    async def script(stream: FakeStream) -> None:
+        while True:
+            await stream.receive()
+
+    async with fake_server(script) as (url, _):
+        listening = RunningListener(FakeMicrophone(YES), url)
         await listening.until(lambda event: event["type"] == "ready")
         summary = await listening.end()
     assert listening.of("error")[0]["message"] == "expected a summary within 0.1 s, got none"

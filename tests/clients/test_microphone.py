@@ -1,4 +1,4 @@
-"""clients/microphone.py against a PortAudio that does what the test says; the real one is in test_listen.py."""
+"""clients/microphone.py against a fake PortAudio; the real one is in commands/test_listen.py."""
 
 import ctypes.util
 import sys
@@ -13,7 +13,7 @@ from clients.microphone import Microphone, MicrophoneError, devices
 
 
 class FakePortAudio:
-    """Two devices; `play` calls the stream that was opened back."""
+    """Two devices; `play` calls the callback of the stream that was opened."""
 
     PortAudioError = OSError
     default = SimpleNamespace(device=[1, 0])
@@ -33,8 +33,8 @@ class FakePortAudio:
             raise ValueError(f"No input device matching {device!r}")
         return self._devices[1]
 
-    def InputStream(self, **asked: Any) -> "FakePortAudio":
-        self.opened = asked
+    def InputStream(self, **options: Any) -> "FakePortAudio":
+        self.opened = options
         return self
 
     def start(self) -> None: ...
@@ -57,7 +57,7 @@ def portaudio(monkeypatch: pytest.MonkeyPatch) -> FakePortAudio:
     return fake
 
 
-async def test_blocks_come_as_they_were_heard_and_end_with_stop(portaudio: FakePortAudio) -> None:
+async def test_blocks_arrive_as_recorded_and_end_with_stop(portaudio: FakePortAudio) -> None:
     microphone = Microphone("USB")
     portaudio.play(3)
     microphone.stop()
@@ -68,7 +68,7 @@ async def test_blocks_come_as_they_were_heard_and_end_with_stop(portaudio: FakeP
     assert (microphone.name, microphone.sample_rate) == ("USB headset", 48000)
 
 
-async def test_what_nobody_takes_is_dropped_oldest_first_and_shows_in_start(portaudio: FakePortAudio) -> None:
+async def test_blocks_that_nobody_takes_are_dropped_oldest_first_and_show_in_start(portaudio: FakePortAudio) -> None:
     with Microphone() as microphone:
         portaudio.play(130)
     blocks = [block async for block in microphone]
@@ -82,18 +82,20 @@ async def test_audio_lost_by_the_device_is_marked(portaudio: FakePortAudio) -> N
     assert [block.overflow async for block in microphone] == [True]
 
 
-@pytest.mark.parametrize(("native", "asked"), [(44100.0, 44100), (8000.0, 8000), (96000.0, 48000)])
+@pytest.mark.parametrize(("native", "opened"), [(44100.0, 44100), (8000.0, 8000), (96000.0, 48000)])
 async def test_the_device_is_asked_for_its_own_rate_up_to_the_highest(
-    native: float, asked: int, monkeypatch: pytest.MonkeyPatch
+    native: float, opened: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     fake = FakePortAudio(native)
     monkeypatch.setattr(module, "_library", lambda: fake)
     with Microphone() as microphone:
-        assert microphone.sample_rate == fake.opened["samplerate"] == asked
-        assert fake.opened["blocksize"] == asked // 50
+        assert microphone.sample_rate == fake.opened["samplerate"] == opened
+        assert fake.opened["blocksize"] == opened // 50
 
 
-async def test_a_device_that_falls_silent_is_told(portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_device_that_falls_silent_is_an_error(
+    portaudio: FakePortAudio, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(module, "STALLED_S", 0.05)
     with (
         Microphone() as microphone,
@@ -102,25 +104,25 @@ async def test_a_device_that_falls_silent_is_told(portaudio: FakePortAudio, monk
         await anext(microphone)
 
 
-async def test_a_device_that_is_not_there_is_told(portaudio: FakePortAudio) -> None:
+async def test_a_missing_device_is_an_error(portaudio: FakePortAudio) -> None:
     with pytest.raises(
         MicrophoneError, match="expected a microphone 7, got: No input device matching 7; --list-devices"
     ):
         Microphone(7)
 
 
-def test_devices_lists_those_that_hear(portaudio: FakePortAudio) -> None:
+def test_devices_lists_the_microphones(portaudio: FakePortAudio) -> None:
     assert list(devices()) == ["  1 * USB headset, 48000 Hz"]
 
 
-def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     with pytest.raises(MicrophoneError, match=r"expected the package sounddevice, .* pip install '\.\[microphone\]'"):
         list(devices())
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="elsewhere the package brings PortAudio along")
-def test_a_missing_library_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_missing_library_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "sounddevice", raising=False)
     monkeypatch.setattr(ctypes.util, "find_library", lambda _: None)
     with pytest.raises(

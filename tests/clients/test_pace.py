@@ -23,25 +23,25 @@ async def test_live_pace_waits_until_the_audio_would_have_been_spoken() -> None:
 async def test_live_pace_does_not_run_ahead_when_the_server_is_quick() -> None:
     pace, start = Pace(), now()
     assert await pace.wait(0.01)
-    pace.heard(0.01)
+    pace.scored(0.01)
     assert await pace.wait(0.05)
     assert now() - start >= 0.05
 
 
-async def test_full_pace_stops_a_window_ahead_of_what_was_heard() -> None:
+async def test_full_pace_stops_a_window_ahead_of_the_scores() -> None:
     pace = Pace(window_s=1.0)
     assert await pace.wait(1.0)
     waiting = asyncio.create_task(pace.wait(1.4))
     await asyncio.sleep(0.02)
     assert not waiting.done()
-    pace.heard(0.3)
+    pace.scored(0.3)
     await asyncio.sleep(0.02)
     assert not waiting.done()
-    pace.heard(0.4)
+    pace.scored(0.4)
     assert await asyncio.wait_for(waiting, 0.2)
 
 
-async def test_full_pace_goes_on_at_live_pace_when_nothing_is_heard_of_the_server() -> None:
+async def test_full_pace_goes_on_at_live_pace_when_the_server_reports_nothing() -> None:
     pace, start = Pace(window_s=0.05), now()
     assert await pace.wait(0.05)
     assert now() - start < 0.04

@@ -1,6 +1,7 @@
-"""A source for a Listener that gives what a test gives it."""
+"""A source for a Listener that delivers what a test puts into it."""
 
 import asyncio
+import signal
 import time
 from typing import Self
 
@@ -13,11 +14,11 @@ from tests.support.tone_model import RATE
 BLOCK = RATE // 50
 
 
-class Tape:
-    """Plays the samples that were put in, at once, and then waits for more or for `stop`."""
+class FakeMicrophone:
+    """Delivers the samples that were put in, at once, and then waits for more or for `stop`."""
 
     def __init__(self, *pieces: NDArray[np.float32], sample_rate: int = RATE) -> None:
-        self.name = "tape"
+        self.name = "fake"
         self.sample_rate = sample_rate
         self.stopped = False
         self._start = 0
@@ -32,7 +33,7 @@ class Tape:
             self._start += len(piece)
 
     def lose(self, samples: int) -> None:
-        """So many samples were heard, but nobody took them."""
+        """Skip samples, as a microphone whose blocks nobody takes in time."""
         self._start += samples
 
     def stop(self) -> None:
@@ -52,3 +53,12 @@ class Tape:
 
     def __exit__(self, *_: object) -> None:
         pass
+
+
+class InterruptedMicrophone(FakeMicrophone):
+    """Is interrupted, as by Ctrl-C, where its samples end."""
+
+    async def __anext__(self) -> Block:
+        if self._blocks.empty():
+            signal.raise_signal(signal.SIGINT)
+        return await super().__anext__()

@@ -1,12 +1,15 @@
-"""A stand-in for the server on the real `websockets` library: it says what a test tells it to, and keeps what came."""
+"""A stand-in for the server on the real `websockets` library: sends what a test scripts, keeps what it receives."""
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection, serve
+from websockets.http11 import Request, Response
 
 CONFIG = {"sample_rate": 16000, "encoding": "pcm_s16le", "channels": 1, "mode": "continuous", "scores_every_ms": 0}
 LIMITS = {"max_message_bytes": 65536, "max_backlog_s": 2.0, "idle_timeout_s": 30.0}
@@ -31,7 +34,7 @@ def detection(label: str, audio_time_s: float, crossed: bool = True) -> Message:
     }
 
 
-class Peer:
+class FakeStream:
     """The server's end of one stream."""
 
     def __init__(self, socket: ServerConnection, limits: Message) -> None:
@@ -39,19 +42,19 @@ class Peer:
         self.limits = {**LIMITS, **limits}
         self.config: Message = dict(CONFIG)
         self.texts: list[Message] = []
-        self.sizes: list[int] = []  # of the binary messages
+        self.sizes: list[int] = []  # sizes of the binary messages in bytes
         self.audio = b""
 
-    async def say(self, **message: object) -> None:
+    async def send(self, **message: object) -> None:
         await self.socket.send(json.dumps(message))
 
     async def ready(self) -> None:
         """Take the configure message and answer it."""
-        await self.hear()
-        await self.say(type="ready", config=self.config, limits=self.limits)
+        await self.receive()
+        await self.send(type="ready", config=self.config, limits=self.limits)
 
-    async def hear(self) -> Message | bytes:
-        """The next message, kept; settings in it are taken over."""
+    async def receive(self) -> Message | bytes:
+        """The next message, kept; settings in it are applied."""
         message = await self.socket.recv()
         if isinstance(message, bytes):
             self.sizes.append(len(message))
@@ -64,33 +67,57 @@ class Peer:
         return text
 
     @property
-    def heard_s(self) -> float:
-        """How much audio has come."""
+    def received_s(self) -> float:
+        """Seconds of audio received."""
         frame = SAMPLE_BYTES[self.config["encoding"]] * self.config["channels"]
         return float(len(self.audio) / frame / self.config["sample_rate"])
 
 
-async def until_flush(peer: Peer) -> None:
-    """Hear all up to the flush and answer it with a summary."""
-    while (message := await peer.hear()) and (isinstance(message, bytes) or message["type"] != "flush"):
+async def until_flush(stream: FakeStream) -> None:
+    """Receive all up to the flush and answer it with a summary."""
+    while (message := await stream.receive()) and (isinstance(message, bytes) or message["type"] != "flush"):
         await asyncio.sleep(0)
-    await peer.say(**SUMMARY)
+    await stream.send(**SUMMARY)
 
 
-Script = Callable[[Peer], Awaitable[None]]
+Script = Callable[[FakeStream], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An answer to a handshake that opens no stream."""
+
+    status: int
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: str = "because of the test"
 
 
 @asynccontextmanager
-async def fake_server(script: Script, **limits: float) -> AsyncIterator[tuple[str, list[Peer]]]:
-    """A server that is ready at once and then follows `script` on every stream: its address and the streams so far."""
-    peers: list[Peer] = []
+async def fake_server(
+    script: Script, refusals: list[Refusal] | None = None, **limits: float
+) -> AsyncIterator[tuple[str, list[FakeStream]]]:
+    """A server that is ready at once and then follows `script` on every stream: its address and the streams so far.
+
+    Handshakes get the `refusals` first, one after the other, as long as there are some.
+    """
+    streams: list[FakeStream] = []
 
     async def handle(socket: ServerConnection) -> None:
-        peers.append(Peer(socket, limits))
-        await peers[-1].ready()
-        await script(peers[-1])
+        streams.append(FakeStream(socket, limits))
+        await streams[-1].ready()
+        await script(streams[-1])
         await socket.wait_closed()
 
-    async with serve(handle, "127.0.0.1", 0) as server:
+    def refuse(socket: ServerConnection, request: Request) -> Response | None:
+        if not refusals:
+            return None
+        refusal = refusals.pop(0)
+        response = socket.respond(HTTPStatus(refusal.status), refusal.body)
+        for name, value in refusal.headers.items():
+            response.headers.pop(name, None)
+            response.headers[name] = value
+        return response
+
+    async with serve(handle, "127.0.0.1", 0, process_request=refuse) as server:
         port = next(iter(server.sockets)).getsockname()[1]
-        yield f"ws://127.0.0.1:{port}/v1/stream", peers
+        yield f"ws://127.0.0.1:{port}/v1/stream", streams

@@ -23,6 +23,9 @@ def pcm(samples: NDArray[np.float32]) -> bytes:
     return (samples * 32767).round().astype("<i2").tobytes()
 
 
-def heard(data: bytes) -> NDArray[np.float32]:
-    """What a stream of pcm_s16le carries, as float32."""
+def decode_pcm(data: bytes) -> NDArray[np.float32]:
+    """The samples of pcm_s16le as float32."""
     return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
+
+
+heard = decode_pcm

@@ -1,12 +1,14 @@
+"""clients/commands/level_meter.py on a terminal and off it."""
+
 import io
 
 import numpy as np
 import pytest
 
-from clients.commands.level_meter import ERASE, Meter, level, line
+from clients.commands.level_meter import ERASE, LevelMeter, level, line
 
 
-class Terminal(io.StringIO):
+class FakeTerminal(io.StringIO):
     def isatty(self) -> bool:
         return True
 
@@ -24,8 +26,8 @@ def test_the_lowest_sample_is_the_loudest() -> None:
 
 @pytest.mark.parametrize("rate", [8000, 48000])
 def test_it_draws_ten_times_a_second_of_audio_the_peak_since_the_last(rate: int) -> None:
-    terminal = Terminal()
-    meter = Meter(terminal)
+    terminal = FakeTerminal()
+    meter = LevelMeter(terminal)
     block = np.zeros((rate // 50, 1), np.int16)
     loud = block.copy()
     loud[3] = 3277
@@ -35,9 +37,9 @@ def test_it_draws_ten_times_a_second_of_audio_the_peak_since_the_last(rate: int)
     assert [text.rsplit("| ", 1)[1] for text in drawn] == ["-100 dB", "-20 dB", *["-100 dB"] * 8]
 
 
-def test_nothing_is_drawn_where_nobody_looks() -> None:
+def test_nothing_is_drawn_off_a_terminal() -> None:
     file = io.StringIO()
-    meter = Meter(file)
+    meter = LevelMeter(file)
     meter.push(np.zeros((48000, 1), np.int16), 48000)
     meter.clear()
     assert file.getvalue() == ""

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from clients.commands import listen as module
 from clients.commands.listen import main
 from clients.demo.__main__ import RECORDING, SCRIPT
-from tests.support.fake_microphone import Tape
+from tests.support.fake_microphone import FakeMicrophone, InterruptedMicrophone
 from tests.support.paths import ROOT
 from tests.support.server import Running, serving
 from tests.support.speech import say
@@ -29,32 +29,23 @@ HOOK = f'{sys.executable} -c \'import os; print(os.environ["RC_LABEL"], os.envir
 WAIT_S = 30.0
 
 
-class Once(Tape):
-    """A tape that is interrupted, as by Ctrl-C, where it ends."""
-
-    async def __anext__(self):
-        if self._blocks.empty():
-            signal.raise_signal(signal.SIGINT)
-        return await super().__anext__()
-
-
 def play(monkeypatch: pytest.MonkeyPatch, *pieces: NDArray[np.float32]) -> None:
-    """Have the microphone hear this."""
-    monkeypatch.setattr(module, "Microphone", lambda _: Once(*pieces))
+    """Let the microphone record this."""
+    monkeypatch.setattr(module, "Microphone", lambda _: InterruptedMicrophone(*pieces))
 
 
-def test_a_line_for_each_detection_and_the_rest_on_stderr(
+def test_one_line_per_detection_and_the_rest_on_stderr(
     server: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     play(monkeypatch, say("yes", "no"))
     assert main(["--url", server.ws(), "--speed", "fast"]) == 0
-    said = capsys.readouterr()
-    yes, no = said.out.splitlines()
+    output = capsys.readouterr()
+    yes, no = output.out.splitlines()
     assert yes.startswith("  0.26 s  yes        0.")
     assert no.split()[2] == "no"
     assert "(spoken " in no
-    listening, summary = said.err.splitlines()[-2:]
-    assert listening == "tape, 16000 Hz: listening for yes, no"
+    listening, summary = output.err.splitlines()[-2:]
+    assert listening == "fake, 16000 Hz: listening for yes, no"
     assert summary.startswith("1.60 s of audio, 2 detections, server p50 ")
 
 
@@ -77,38 +68,41 @@ def test_ctrl_c_is_as_it_was_afterwards(server: Running, monkeypatch: pytest.Mon
     assert signal.getsignal(signal.SIGINT) == before
 
 
-def test_a_refusal_is_told(
+def test_a_refusal_is_printed(
     server: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(module, "Microphone", lambda _: Tape())
+    monkeypatch.setattr(module, "Microphone", lambda _: FakeMicrophone())
     assert main(["--url", server.ws(), "--model", "none"]) == 1
     assert "rc-listen: unknown_model: model: expected among other, tones, got 'none'\n" in capsys.readouterr().err
 
 
-def test_no_microphone_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_microphone_is_printed(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setitem(sys.modules, "sounddevice", None)
     assert main([]) == main(["--list-devices"]) == 1
     assert capsys.readouterr().err.startswith("rc-listen: expected the package sounddevice, got none: pip install")
 
 
 @pytest.mark.parametrize(
-    ("arguments", "told"),
+    ("arguments", "message"),
     [
-        (["--url", "http://x"], "expected an address such as ws://127.0.0.1:8000/v1/stream, got 'http://x'"),
-        (["--exec", "no-such-program 1"], "expected a program that is there, got 'no-such-program 1'"),
+        (
+            ["--url", "http://x"],
+            "expected an address such as ws://127.0.0.1:8000/v1/stream, got 'http://x': ",
+        ),
+        (["--exec", "no-such-program 1"], "expected a program of this machine, got 'no-such-program 1'"),
         (["--exec", "'"], 'expected a command, got "\'": No closing quotation'),
-        (["--exec", ""], "expected a program that is there, got ''"),
+        (["--exec", ""], "expected a program of this machine, got ''"),
     ],
 )
-def test_wrong_options_are_told(arguments: list[str], told: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wrong_options_are_printed(arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         main(arguments)
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
 
 
 @contextmanager
 def sound_server(folder: Path) -> Iterator[dict[str, str]]:
-    """PulseAudio with a microphone that hears what is played; the environment that leads there."""
+    """PulseAudio with a microphone that records what is played; the environment that leads there."""
     # without norewinds the sink holds two seconds back, and runs out of memory blocks with a quick reader
     loads = ["module-native-protocol-unix auth-anonymous=1", "module-null-sink sink_name=room norewinds=1"]
     command = ["pulseaudio", "-n", "--daemonize=no", "--exit-idle-time=-1", *(f"--load={load}" for load in loads)]
@@ -119,7 +113,8 @@ def sound_server(folder: Path) -> Iterator[dict[str, str]]:
     try:
         deadline = time.monotonic() + WAIT_S
         while subprocess.run(["pactl", "info"], env=environment, capture_output=True).returncode:
-            assert pulse.poll() is None and time.monotonic() < deadline, (folder / "log").read_text()
+            assert pulse.poll() is None, (folder / "log").read_text()
+            assert time.monotonic() < deadline, (folder / "log").read_text()
             time.sleep(0.05)
         yield environment
     finally:
@@ -131,7 +126,7 @@ def sound_server(folder: Path) -> Iterator[dict[str, str]]:
     not (shutil.which("pulseaudio") and shutil.which("paplay") and find_library("portaudio")),
     reason="needs pulseaudio, pulseaudio-utils, libportaudio2 and libasound2-plugins",
 )
-def test_a_real_device_is_heard(tmp_path_factory: pytest.TempPathFactory) -> None:
+def test_a_real_device_is_recorded(tmp_path_factory: pytest.TempPathFactory) -> None:
     script = json.loads(SCRIPT.read_text())[:4]
     samples, rate = soundfile.read(RECORDING, dtype="float32")
     folder = tmp_path_factory.mktemp("sound")
@@ -141,7 +136,8 @@ def test_a_real_device_is_heard(tmp_path_factory: pytest.TempPathFactory) -> Non
         with subprocess.Popen(
             command, env=environment, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         ) as listener:
-            assert listener.stdout and listener.stderr
+            assert listener.stdout
+            assert listener.stderr
             assert "Hz: listening for yes, no, " in listener.stderr.readline()
             subprocess.run(["paplay", folder / "part.wav"], env=environment, check=True)
             listener.send_signal(signal.SIGINT)

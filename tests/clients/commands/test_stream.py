@@ -1,6 +1,10 @@
 """rc-stream (clients/commands/stream.py) by its command line, against the real service."""
 
 import json
+import os
+import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import httpx
@@ -10,14 +14,17 @@ import soundfile
 
 from clients.commands.stream import main, show_line
 from tests.support.fake_server import detection
+from tests.support.paths import ROOT
 from tests.support.server import Running
 from tests.support.speech import say
 from tests.support.tone_model import RATE
 
+COMMAND = "clients.commands.stream"
+
 
 @pytest.fixture(scope="module")
 def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Words at several rates, of one and two channels, in every format, and one clip that crosses nothing."""
+    """Words at several rates, of one and two channels, in every format, and one clip that crosses no threshold."""
     folder = tmp_path_factory.mktemp("clips")
     kinds = [(16000, 1, "wav"), (16000, 1, "flac"), (44100, 2, "wav"), (8000, 1, "wav"), (48000, 2, "ogg")]
     paths = []
@@ -58,15 +65,15 @@ def test_utterances_are_answered_as_by_classify(
     assert not answers[-1]["crossed"]
 
 
-def test_one_line_an_event(server: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    soundfile.write(tmp_path / "said.wav", say("yes", "no"), RATE)
-    assert run(server, str(tmp_path / "said.wav")) == 0
+def test_one_line_per_event(server: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    soundfile.write(tmp_path / "words.wav", say("yes", "no"), RATE)
+    assert run(server, str(tmp_path / "words.wav")) == 0
     first, second, summary = capsys.readouterr().out.splitlines()
     assert "yes " in first
     assert "no " in second
-    assert first.startswith("said.wav    0.")
+    assert first.startswith("words.wav    0.")
     assert "model wait 35 ms)" in first
-    assert summary.startswith("said.wav  1.60 s of audio, 2 detections, server p50 ")
+    assert summary.startswith("words.wav  1.60 s of audio, 2 detections, server p50 ")
 
 
 def test_a_bad_file_is_named_and_the_others_go_on(
@@ -76,15 +83,17 @@ def test_a_bad_file_is_named_and_the_others_go_on(
     bad.write_text("not audio")
     soundfile.write(good, say("no"), RATE)
     assert run(server, str(tmp_path / "none.wav"), str(bad), str(good)) == 1
-    said = capsys.readouterr()
-    assert "good.wav" in said.out
-    assert said.err.splitlines()[0] == "none.wav  error  bad_audio: expected a file, got: No such file or directory"
-    assert said.err.splitlines()[1].startswith("bad.wav  error  bad_audio: expected WAV, AIFF, FLAC, OGG or MP3, got: ")
+    output = capsys.readouterr()
+    assert "good.wav" in output.out
+    assert output.err.splitlines()[0] == "none.wav  error  bad_audio: expected a file, got: No such file or directory"
+    assert output.err.splitlines()[1].startswith(
+        "bad.wav  error  bad_audio: expected WAV, AIFF, FLAC, OGG or MP3, got: "
+    )
     assert run(server, "--json", str(bad)) == 1
     assert json.loads(capsys.readouterr().out).items() >= {"file": str(bad), "code": "bad_audio", "fatal": True}.items()
 
 
-def test_no_server_is_told_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_server_is_reported_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.wav"
     soundfile.write(path, say("no"), RATE)
     assert main(["--url", "ws://127.0.0.1:9/v1/stream", str(path), str(path)]) == 1
@@ -100,15 +109,63 @@ def test_a_setting_the_model_lacks_fails_every_file(
     assert capsys.readouterr().err.count("a.wav  error  unknown_model: model: expected among other, tones, ") == 2
 
 
-@pytest.mark.parametrize("arguments", [[], ["--chunk-ms", "0", "a.wav"], ["--realtime", "--fast", "a.wav"]])
-def test_wrong_use_is_told(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as left:
+@pytest.mark.parametrize(
+    "arguments", [[], ["--chunk-ms", "0", "a.wav"], ["--realtime", "--fast", "a.wav"], ["--url", "x", "a.wav"]]
+)
+def test_wrong_options_are_printed(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
         main(arguments)
-    assert left.value.code == 2
+    assert exit_info.value.code == 2
     assert "rc-stream: error: " in capsys.readouterr().err
 
 
-def test_a_label_that_crossed_nothing_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_label_that_crossed_no_threshold_is_marked(capsys: pytest.CaptureFixture[str]) -> None:
     show_line(Path("a/b.wav"), {**detection("go", 0.52, crossed=False), "lag_ms": 61.2})
-    wanted = "b.wav    0.52 s  go?        0.97  (spoken 61 ms ago, server 1.1 ms, model wait 52 ms)\n"
-    assert capsys.readouterr().out == wanted
+    expected = "b.wav    0.52 s  go?        0.97  (spoken 61 ms ago, server 1.1 ms, model wait 52 ms)\n"
+    assert capsys.readouterr().out == expected
+
+
+@pytest.mark.parametrize("options", ["", "--json"])
+def test_a_reader_that_leaves_early_ends_the_command(server: Running, tmp_path: Path, options: str) -> None:
+    path = tmp_path / "a.wav"
+    soundfile.write(path, say("yes", "no", "yes"), RATE)
+    files = f"{path} " * 20
+    pipeline = f"set -o pipefail; {sys.executable} -m {COMMAND} --url {server.ws()} --fast {options} {files} | head -1"
+    result = subprocess.run(["bash", "-c", pipeline], capture_output=True, text=True, cwd=ROOT, timeout=60)
+    assert (result.returncode, result.stdout.count("\n"), result.stderr) == (141, 1, "")
+
+
+def test_names_and_labels_cannot_write_to_the_terminal(
+    server: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "\x1b[31mred\n\r\x9b2J.wav"
+    soundfile.write(path, say("yes"), RATE)
+    assert run(server, str(path), f"{path}.none") == 1
+    output = capsys.readouterr()
+    assert all(char.isprintable() for char in (output.out + output.err).replace("\n", ""))
+    assert output.out.splitlines()[0].startswith("\\x1b[31mred\\n\\r\\x9b2J.wav    0.")
+    assert output.err.startswith("\\x1b[31mred\\n\\r\\x9b2J.wav.none  error  bad_audio: expected a file, got: ")
+
+
+def test_any_name_of_a_file_can_be_printed_in_any_encoding(server: Running, tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path)
+    names = [b"caf\xe9.wav", "日本語.wav".encode(), b"-dash.wav", b"a b'\"$(x).wav", b"x" * 300 + b".wav", b"=1+1.wav"]
+    soundfile.write(tmp_path / "yes.wav", say("yes"), RATE)
+    for name in names:
+        if len(name) < 255:
+            shutil.copyfile(tmp_path / "yes.wav", folder + b"/" + name)
+    options = [sys.executable, "-m", COMMAND, "--url", server.ws(), "--fast", "--"]
+    command = [*map(os.fsencode, options), *names]
+    environment = {**os.environ, "PYTHONIOENCODING": "cp1252", "PYTHONPATH": str(ROOT)}
+    result = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, timeout=60)
+    assert (result.returncode, b"Traceback" in result.stderr) == (1, False)
+    shown = [line.rpartition("  (")[0].split("    0.")[0] for line in result.stdout.decode("cp1252").splitlines()]
+    assert shown[::2] == ["caf\\ufffd.wav", "\\u65e5\\u672c\\u8a9e.wav", "-dash.wav", "a b'\"$(x).wav", "=1+1.wav"]
+    assert result.stderr.decode("cp1252").splitlines() == [
+        f"{'x' * 300}.wav  error  bad_audio: expected a file, got: File name too long"
+    ]
+
+
+def test_a_file_without_a_name_is_shown_by_its_path(server: Running, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(server, "") == 1
+    assert capsys.readouterr().err == ".  error  bad_audio: expected a file, got: Is a directory\n"

@@ -1,0 +1,53 @@
+"""Lines that rc-stream and rc-listen print for an event. Text from elsewhere never reaches the terminal unescaped."""
+
+from collections.abc import Callable
+from typing import TextIO
+
+from clients.connection import Event
+from service.commands.output import printable
+
+
+def write_line(line: str, out: TextIO) -> None:
+    """Print one line at once, control characters escaped: file names, labels and messages may hold anything."""
+    print(printable(line), file=out, flush=True)
+
+
+def event_line(event: Event) -> str:
+    """The line of an event of any type."""
+    return LINES[event["type"]](event)
+
+
+def detection_line(event: Event) -> str:
+    """`1.62 s  yes     0.97  (server 1.1 ms, model wait 52 ms)`; a `?` marks a label that crossed no threshold."""
+    latency = event["latency"]
+    label = event["label"] if event["crossed"] else event["label"] + "?"
+    lag = f"spoken {event['lag_ms']:.0f} ms ago, " if "lag_ms" in event else ""
+    waits = f"{lag}server {latency['server_ms']:.1f} ms, model wait {latency['algorithmic_ms']:.0f} ms"
+    return f"{event['audio_time_s']:6.2f} s  {label:<10} {event['score']:.2f}  ({waits})"
+
+
+def summary_line(event: Event) -> str:
+    """`12.50 s of audio, 8 detections, server p50 0.9 ms, p95 2.1 ms, 1.20 s dropped, 1 reconnects`."""
+    percentiles = ", ".join(f"{name[:-3]} {ms:.1f} ms" for name, ms in event["latency"].items() if ms is not None)
+    server = f", server {percentiles}" if percentiles else ""
+    lost = f", {event['dropped_s']:.2f} s dropped" if event.get("dropped_s") else ""
+    reconnects = f", {event['reconnects']} reconnects" if event.get("reconnects") else ""
+    return f"{event['audio_s']:.2f} s of audio, {event['detections']} detections{server}{lost}{reconnects}"
+
+
+def dropped_line(event: Event) -> str:
+    """`dropped  1.20 s of audio`."""
+    return "dropped  some audio, by the device" if event["by_device"] else f"dropped  {event['audio_s']:.2f} s of audio"
+
+
+def error_line(event: Event) -> str:
+    """`error  bad_audio: expected ..., got ...`."""
+    return f"error  {event['code']}: {event['message']}"
+
+
+LINES: dict[str, Callable[[Event], str]] = {
+    "detection": detection_line,
+    "summary": summary_line,
+    "dropped": dropped_line,
+    "error": error_line,
+}
