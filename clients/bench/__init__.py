@@ -1,0 +1,1 @@
+"""rc-bench: what a server carries on this machine."""

@@ -1,6 +1,6 @@
 """The transport alone: the server's own WebSocket protocol with an app that takes audio and does nothing with it.
 
-What rc-bench measures of it is what no engine could save.
+The CPU time that rc-bench measures here is the part that no engine could save.
 """
 
 import json
@@ -23,16 +23,19 @@ ProcessCollector(registry=registry)
 
 @app.get("/readyz")
 def ready() -> dict[str, bool]:
+    """Ready at once."""
     return {"ready": True}
 
 
 @app.get("/metrics")
 def metrics() -> Response:
+    """CPU time and memory of this process, and a model that never runs."""
     return Response(generate_latest(registry) + NO_RUNS)
 
 
 @app.websocket("/v1/stream")
 async def stream(socket: WebSocket) -> None:
+    """Take audio until the client closes."""
     await socket.accept()
     await socket.send_text(json.dumps(READY))
     while (message := await socket.receive())["type"] == "websocket.receive":
@@ -41,6 +44,7 @@ async def stream(socket: WebSocket) -> None:
 
 
 def main(port: int) -> None:
+    """Serve on this port."""
     options: dict[str, Any] = {"ws_per_message_deflate": False, "access_log": False, "log_level": "warning"}
     uvicorn.run(app, port=port, ws=StreamProtocol, **options)
 

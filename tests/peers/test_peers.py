@@ -135,7 +135,7 @@ def test_the_command_writes_a_table_and_its_figures(
     assert facts["rows"][1]["server_carries"] == pytest.approx(50 / facts["rows"][0]["rounds"][0], abs=0.1)
     lines = (out / "README.md").read_text().splitlines()
     assert {line.count("|") for line in lines[: 2 + len(facts["rows"])]} == {len(peers.COLUMNS) + 1}
-    assert facts["machine"]["cpu"] in lines[-1]
+    assert facts["machine"]["processor"] in lines[-1]
     assert capsys.readouterr().out == (out / "README.md").read_text()
 
 

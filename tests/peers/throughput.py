@@ -9,10 +9,10 @@ time counts, not wall time, yet a busy machine raises that too, of a server more
 import argparse
 import json
 import os
-import platform
 import shlex
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -21,10 +21,10 @@ from typing import Any
 
 import numpy as np
 
-from clients.bench.capacity import SAMPLE_RATE, expected_of, measure
-from clients.bench.load import Load
-from clients.bench.machine import processor
+from clients.bench.capacity import expected_of, measure
+from clients.bench.load import SAMPLE_RATE, Load
 from clients.demo.__main__ import RECORDING
+from service.machine import Machine, this_machine
 from service.spotting.audio import Samples
 from service.spotting.files import read_audio
 from service.testing import HOST, free_port, rc_serve, serving
@@ -65,11 +65,11 @@ def speech(folder: Path | None, seconds: float) -> Samples:
 
 def of_server(port: int, load: Load) -> float:
     """CPU ms a stream-second of a running server under a load; SystemExit where a stream failed."""
-    found = measure(f"http://{HOST}:{port}", load)
-    print(f"server: {found}", file=sys.stderr)
-    if found["failed"] or found["found"] < found["expected"]:
-        sys.exit(f"expected all of {load.streams} streams carried, got {found}: try fewer, or an idle machine")
-    return float(found["cpu_ms_per_stream_s"])
+    result = measure(port, load)
+    print(f"server: {result}", file=sys.stderr)
+    if result.failed or result.found < result.expected:
+        sys.exit(f"expected all of {load.streams} streams carried, got {result}: try fewer, or an idle machine")
+    return result.cpu_ms_per_stream_s
 
 
 def in_process(python: Path, engine: str, audio: Samples) -> float:
@@ -117,28 +117,15 @@ def row(title: str, transport: str, streams: int, piece_ms: int, rounds: list[fl
     }
 
 
-def machine() -> dict[str, Any]:
-    """What the figures depend on."""
-    return {
-        "cpu": processor(),
-        "cores": os.cpu_count(),
-        "load_average": round(os.getloadavg()[0], 1),
-        "system": f"{platform.system()} {platform.machine()}",
-        "python": platform.python_version(),
-        "onnxruntime": version("onnxruntime"),
-    }
-
-
 def report(facts: dict[str, Any]) -> str:
     """The facts as markdown."""
-    on = facts["machine"]
     lines = [f"| {' | '.join(COLUMNS)} |", "| --- " * len(COLUMNS) + "|"]
     for one in facts["rows"]:
         *cells, carries = (str(one[key]) for key in list(one)[: len(COLUMNS)])
         lines.append(f"| {' | '.join(cells)} | {carries} times |")
     about = (
-        f"{facts['measured']}, {on['cpu']}, {on['cores']} cores (load {on['load_average']} before), {on['system']}, "
-        f"Python {on['python']}, onnxruntime {on['onnxruntime']}. Speech: {facts['speech']}. By `{facts['command']}`."
+        f"{facts['measured']}, {Machine(**facts['machine'])} (load {facts['load_average']} before), "
+        f"onnxruntime {facts['onnxruntime']}. Speech: {facts['speech']}. By `{facts['command']}`."
     )
     return "\n".join([*lines, "", NOTE, "", about, ""])
 
@@ -161,7 +148,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         "measured": f"{datetime.now(UTC):%Y-%m-%d}",
         "command": shlex.join(["python", "-m", "tests.peers.throughput", *words]),
         "speech": f"{given.seconds:g} s of {given.speech.name if given.speech else 'the bundled recording, repeated'}",
-        "machine": machine(),
+        "machine": asdict(this_machine()),
+        "load_average": round(os.getloadavg()[0], 1),
+        "onnxruntime": version("onnxruntime"),
         "rows": run(given),
     }
     (given.out / "data.json").write_text(json.dumps(facts, indent=1) + "\n")

@@ -24,7 +24,7 @@ import httpx
 import numpy as np
 import soundfile
 
-from clients.bench.load import Load, Tally, connect_all, play
+from clients.bench.load import Load, LoadTally, connect_all, play
 from clients.connection import encode
 from service.settings import Settings
 from service.spotting.model import Model
@@ -68,7 +68,7 @@ def pieces(model: Model, url: str, seed: int, count: int = 16) -> list[Load]:
     return loads
 
 
-async def seat(number: int, loads: list[Load], tally: Tally, begin: float, until: float) -> int:
+async def seat(number: int, loads: list[Load], tally: LoadTally, begin: float, until: float) -> int:
     """One stream after another from `begin` to `until`, seconds of `time.monotonic`; how many."""
     rng, played = np.random.default_rng(number), 0
     await asyncio.sleep(begin - time.monotonic() + rng.uniform(0, 5))
@@ -97,7 +97,7 @@ async def half_open(port: int, count: int) -> int:
     return sum(await asyncio.gather(*(one(number) for number in range(count))))
 
 
-async def watch(pid: int, tally: Tally, seconds: float) -> list[Look]:
+async def watch(pid: int, tally: LoadTally, seconds: float) -> list[Look]:
     """A line each tenth of the time."""
     looks, told = [], 0
     for tenth in range(TENTHS):
@@ -113,8 +113,8 @@ async def watch(pid: int, tally: Tally, seconds: float) -> list[Look]:
     return looks
 
 
-async def soak(asked: argparse.Namespace, pid: int, address: str, loads: list[Load]) -> tuple[list[Look], Tally]:
-    tally, begin, seconds = Tally(), time.monotonic(), 60 * asked.minutes
+async def soak(asked: argparse.Namespace, pid: int, address: str, loads: list[Load]) -> tuple[list[Look], LoadTally]:
+    tally, begin, seconds = LoadTally(), time.monotonic(), 60 * asked.minutes
     begins = asked.streams * [begin] + asked.twice * asked.streams * [begin + seconds / 2]
     port = int(address.rpartition(":")[2])
     async with asyncio.TaskGroup() as tasks:
@@ -132,7 +132,7 @@ async def soak(asked: argparse.Namespace, pid: int, address: str, loads: list[Lo
     return looks, tally
 
 
-def faults(before: Look, looks: list[Look], after: Look, tally: Tally) -> Iterator[str]:
+def faults(before: Look, looks: list[Look], after: Look, tally: LoadTally) -> Iterator[str]:
     if tally.failures:
         yield f"streams failed: {dict(tally.failures)}"
     if tally.missed:

@@ -1,29 +1,31 @@
-"""rc-bench on the tiny model: what it counts is what was sent."""
+"""rc-bench on the tiny model: its counts are those of the audio that was sent."""
 
 import asyncio
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import soundfile
 
-from clients.bench import capacity as bench
+from clients.bench import capacity
 from clients.bench.files import measure_files
-from clients.bench.load import Load, Tally, connect_all, play_all
+from clients.bench.load import Load, LoadTally, connect_all, play_all
+from clients.bench.results import MARKS, BenchReport, FilesResult, LoadResult, write_into
 from tests.support.server import Running
 from tests.support.speech import say
 from tests.support.tone_model import RATE
 
 
-async def run_load(load: Load) -> Tally:
-    tally = Tally()
+async def run_load(load: Load) -> LoadTally:
+    tally = LoadTally()
     await play_all(load, await connect_all(load, tally), tally)
     return tally
 
 
 def test_every_stream_is_compared_with_one_alone(server: Running, models_dir: Path) -> None:
     audio = say("yes", "no")
-    expected = bench.expected_of(models_dir / "tones", audio)
+    expected = capacity.expected_of(models_dir / "tones", audio)
     assert [label for label, _ in expected] == ["yes", "no"]
     load = Load(server.ws(), 5, audio, RATE, 0.02, expected)
     tally = asyncio.run(run_load(load))
@@ -38,13 +40,13 @@ def test_a_stream_that_fails_is_counted_as_failed_and_missed(models_dir: Path) -
     assert (tally.found, tally.missed, tally.failures.total()) == (0, 2, 2)
 
 
-def test_the_command_reports_a_row_a_load(
+def test_the_command_reports_one_row_per_load(
     models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     soundfile.write(tmp_path / "tones.wav", say("yes", "no"), RATE)
-    monkeypatch.setattr(bench, "RECORDING", tmp_path / "tones.wav")
+    monkeypatch.setattr(capacity, "RECORDING", tmp_path / "tones.wav")
     arguments = ["--models", str(models_dir), "--model", "tones", "--streams", "1", "4", "--seconds", "1.8", "--json"]
-    assert bench.main([*arguments, "--transport"]) == 0
+    assert capacity.main([*arguments, "--transport"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
     assert [(row["streams"], row["failed"]) for row in rows] == [(1, 0), (4, 0)]
     assert [row["found"] for row in rows] == [row["expected"] for row in rows] == [2, 8]
@@ -52,23 +54,44 @@ def test_the_command_reports_a_row_a_load(
     assert all(row["cpu_ms_per_stream_s"] > 0 and row["transport_alone"] > 0 for row in rows)
 
 
-def test_a_table_has_all_columns() -> None:
-    lines = bench.table([dict.fromkeys(bench.COLUMNS, 1)], bench.COLUMNS).splitlines()
-    assert lines[0].count("|") == lines[2].count("|") == len(bench.COLUMNS) + 1
+def test_the_report_has_a_table_of_loads_and_one_of_files() -> None:
+    load = LoadResult(40, 2, 3.5, None, 285, None, None, None, None, 12.5, 1.0, 0, 0, 1, 0.5, {"refused": 1})
+    report = BenchReport(
+        "rc-bench --files 4", "2030-01-02, a machine", (load,), (FilesResult("WAV", 4, 900, 300, 3.0),)
+    )
+    loads, files, source = report.to_markdown().split("\n\n")
+    assert loads.splitlines()[0].startswith("| chunk ms | streams | cpu ms per stream s | transport alone |")
+    assert loads.splitlines()[0].endswith("| found | expected | failed | load late p99 ms |")
+    assert loads.splitlines()[2].startswith("| 40 | 2 | 3.5 | - | 285 | - |")
+    assert {line.count("|") for line in loads.splitlines()} == {16}
+    assert files.splitlines()[2] == "| WAV | 4 | 900 | 300 | 3.0 |"
+    assert source == "`rc-bench --files 4`, 2030-01-02, a machine"
+    assert json.loads(report.to_json())["rows"][0]["why"] == {"refused": 1}
+
+
+def test_a_load_without_detections_does_not_hold() -> None:
+    silent = LoadResult(40, 2, 3.5, None, 285, None, None, None, None, 12.5, 1.0, 0, 0, 0, 0.5, {})
+    assert not capacity.holds(silent)
+    assert capacity.holds(replace(silent, p99_ms=20.0))
+    assert not capacity.holds(replace(silent, p99_ms=20.1))
+    assert not capacity.holds(replace(silent, p99_ms=20.0, expected=1))
 
 
 def test_tables_go_between_the_marks_of_a_file(tmp_path: Path) -> None:
-    begin, end = bench.MARKS
+    begin, end = MARKS
     file = tmp_path / "README.md"
     file.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    bench.write_into(file, "new \\1")
+    write_into(file, "new \\1")
     assert file.read_text() == f"before\n{begin}\nnew \\1\n{end}\nafter\n"
     file.write_text("no marks")
     with pytest.raises(SystemExit, match="expected <!-- rc-bench --> and"):
-        bench.write_into(file, "new")
+        write_into(file, "new")
 
 
 def test_files_are_measured_in_batches_and_one_by_one(models_dir: Path) -> None:
     rows = measure_files(models_dir / "tones", say("yes", "no", "yes"), count=40)
-    assert [row["format"] for row in rows] == ["WAV", "FLAC"]
-    assert all(row["clips"] == 40 and row["clips_per_cpu_s"] > row["one_by_one"] > 0 for row in rows)
+    assert [row.format for row in rows] == ["WAV", "FLAC"]
+    assert [row.ratio for row in rows] == [
+        pytest.approx(row.clips_per_cpu_s / row.one_by_one, abs=0.05) for row in rows
+    ]
+    assert all(row.clips == 40 and row.one_by_one > 0 for row in rows)
