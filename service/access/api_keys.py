@@ -1,59 +1,57 @@
-"""API keys: where they stand, and whether one that came is among them. No message has a key in it."""
+"""API keys: where they come from, and whether an offered one is among them. No message has a key in it."""
 
 import hmac
-import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from service.settings import Settings
+from pydantic import SecretStr
 
-SHAPE = re.compile(r"[A-Za-z0-9._~-]{16,}")  # fits into a URL and a sub-protocol, and is not guessed
+from service.settings import Settings, parse_api_keys
 
 
 class ApiKeyError(ValueError):
-    """These are no keys; the message says where, what was expected and what came."""
+    """A file of keys is wrong; the message says where, what was expected and what came."""
 
 
 class ApiKeys:
-    """The keys of the environment and the file. False when there are none: then everyone may come."""
+    """The keys of the settings and of their file. False when there are none: then no request needs one.
+
+    Raises ApiKeyError.
+    """
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self.reload()
+        self.replace(self.read())
 
-    def reload(self) -> None:
-        """Read them again. Raises BadKeys, and keeps those it had."""
-        keys = _checked("api_keys", self._settings.api_keys.get_secret_value().split(","))
-        if file := self._settings.api_keys_file:
-            keys += _of_file(file)
-        self._keys = keys
+    def read(self) -> frozenset[SecretStr]:
+        """The keys as they are now. Raises ApiKeyError."""
+        file = self._settings.api_keys_file
+        return self._settings.api_keys | (_read_file(file) if file else frozenset())
+
+    def replace(self, keys: frozenset[SecretStr]) -> None:
+        """Use these keys from now on."""
+        self._keys = [key.get_secret_value().encode() for key in keys]
 
     def __bool__(self) -> bool:
         return bool(self._keys)
 
-    def admit(self, offered: Iterable[str]) -> str | None:
-        """The first of these that is one of the keys. Takes as long for a key that is nearly right."""
-        return next((one for one in offered if self._has(one.encode())), None)
+    def find(self, offered: Iterable[str]) -> str | None:
+        """The first offered key that is valid. Takes as long for a key that is nearly right."""
+        return next((key for key in offered if self._is_valid(key.encode())), None)
 
-    def _has(self, offered: bytes) -> bool:
-        same = [hmac.compare_digest(offered, key) for key in self._keys]  # all of them, whichever it is
-        return any(same)
+    def _is_valid(self, offered: bytes) -> bool:
+        matches = [hmac.compare_digest(offered, key) for key in self._keys]  # all of them, whichever matches
+        return any(matches)
 
 
-def _of_file(file: Path) -> list[bytes]:
+def _read_file(file: Path) -> frozenset[SecretStr]:
     try:
         lines = file.read_text().splitlines()
+        keys = parse_api_keys(line for line in lines if not line.startswith("#"))
     except (OSError, UnicodeDecodeError) as error:
         raise ApiKeyError(f"{file}: expected a file of keys, got: {type(error).__name__}") from None
-    keys = _checked(str(file), (line for line in lines if not line.startswith("#")))
-    if not keys:  # never: let everyone in
-        raise ApiKeyError(f"{file}: expected a key a line, got none")
+    except ValueError as error:
+        raise ApiKeyError(f"{file}: {error}") from None
+    if not keys:  # an empty file must not switch authentication off
+        raise ApiKeyError(f"{file}: expected at least one key, one per line, got none")
     return keys
-
-
-def _checked(where: str, values: Iterable[str]) -> list[bytes]:
-    keys = [value.strip() for value in values if value.strip()]
-    for number, key in enumerate(keys, 1):
-        if not SHAPE.fullmatch(key):
-            raise ApiKeyError(f"{where}: expected 16 or more of A-Z a-z 0-9 . _ ~ - a key, not so number {number}")
-    return [key.encode() for key in keys]

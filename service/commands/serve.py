@@ -2,62 +2,46 @@
 
 import argparse
 import gc
+import logging
 import os
-import signal
+import ssl
 import sys
-from contextlib import suppress
+import time
+from collections.abc import Callable
+from contextlib import nullcontext, suppress
 from functools import partial
 from importlib.util import find_spec
 from tempfile import TemporaryDirectory
+from typing import TypeVar
 
 import uvicorn
 from fastapi import FastAPI
-from prometheus_client.multiprocess import mark_process_dead
-from uvicorn.supervisors import Multiprocess
+from pydantic import ValidationError
 
 from service.access.api_keys import ApiKeyError
+from service.server.addresses import AddressError, check_address
 from service.server.app import create_app
+from service.server.tls import Certificate, CertificateError
 from service.server.uvicorn_protocols import DrainingServer, RequestProtocol, StreamProtocol
-from service.settings import Settings
+from service.server.workers import WorkerSupervisor
+from service.settings import SECRET, Settings, explain
 from service.spotting.model import ModelError
-from service.telemetry.logs import log_config
+from service.telemetry.logs import log_config, log_event, stderr_as_log
 from service.telemetry.metrics import SHARED
 
-SHORT = {"models_dir": "--models", "default_model": "--model"}
-HUNG_S = 30  # a worker that has not answered for so long is started anew; the first answer comes once it has imported
-NO_FLAG = {"api_keys"}  # everyone on the machine sees the flags of a command
+FLAGS = {"models_dir": "--models", "default_model": "--model"}  # those that differ from the setting's name
+HUNG_S = 30  # a worker that does not answer for this long is restarted; the first answer comes once it has imported
+RETRY_S = 5  # before a worker that cannot start is restarted: its files may have been broken for a moment
+CANNOT_START = (AddressError, ApiKeyError, CertificateError, ModelError, OSError)
+
+T = TypeVar("T")
 
 
-class WorkerSupervisor(Multiprocess):
-    """uvicorn's: it starts a worker again that has died. On SIGHUP it would replace them all, and end their streams."""
-
-    def init_processes(self) -> None:
-        super().init_processes()
-        self._notice_deaths()
-
-    def handle_hup(self) -> None:
-        for process in self.processes:
-            if process.pid:
-                with suppress(ProcessLookupError):
-                    os.kill(process.pid, signal.SIGHUP)
-
-    def keep_subprocess_alive(self) -> None:
-        before = {process.pid for process in self.processes}
-        super().keep_subprocess_alive()
-        self._notice_deaths()
-        for dead in before - {process.pid for process in self.processes}:
-            mark_process_dead(dead)  # type: ignore[no-untyped-call]
-
-    def _notice_deaths(self) -> None:
-        """Without the worker's end of its pipe here, one that dies while it is asked for a sign of life is noticed."""
-        for process in self.processes:
-            process.child_conn.close()
-
-
-def server_config(settings: Settings) -> uvicorn.Config:
+def server_config(settings: Settings, certificate: Certificate | None = None) -> uvicorn.Config:
     """How uvicorn runs the app: one process, or `settings.workers` of them."""
+    certificate = certificate or _certificate(settings)
     return uvicorn.Config(
-        partial(_make_app, settings),
+        partial(_make_app, settings, certificate),
         factory=True,
         host=settings.host,
         port=settings.port,
@@ -70,13 +54,14 @@ def server_config(settings: Settings) -> uvicorn.Config:
         timeout_worker_healthcheck=HUNG_S,
         ssl_certfile=settings.tls_cert,
         ssl_keyfile=settings.tls_key,
+        ssl_context_factory=partial(_make_context, certificate) if certificate else None,
         log_config=log_config(settings.log),
         access_log=False,
     )
 
 
 def parse(argv: list[str] | None) -> Settings:
-    """The command line over the environment over the defaults."""
+    """The command line over the environment over the defaults. Exits with one line for wrong settings."""
     parser = argparse.ArgumentParser(
         prog="rc-serve",
         description="Serve keyword spotting over WebSocket and HTTP. "
@@ -84,57 +69,108 @@ def parse(argv: list[str] | None) -> Settings:
         "API keys come from RC_API_KEYS, separated by commas, or from a file.",
     )
     for name, field in Settings.model_fields.items():
-        if name not in NO_FLAG:
-            flag = SHORT.get(name, "--" + name.replace("_", "-"))
-            default = "" if field.default in (None, "") else f" (default: {field.default})"
+        if name not in SECRET:
+            flag = FLAGS.get(name, "--" + name.replace("_", "-"))
+            shown = isinstance(field.default, str | int | float) and field.default != ""
+            default = f" (default: {field.default})" if shown else ""
             value = flag.strip("-").rpartition("-")[2].upper()
             parser.add_argument(flag, dest=name, metavar=value, help=f"{field.description}{default}")
-    given = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
+    args = {name: value for name, value in vars(parser.parse_args(argv)).items() if value is not None}
     try:
-        return Settings(**given)
-    except ValueError as error:
-        parser.error(str(error))
+        return Settings(**args)
+    except ValidationError as error:
+        sys.exit(_complain(explain(error)))
 
 
 def main(argv: list[str] | None = None) -> int:
-    """Serve until told to stop; exit status 0, or 1 when the server cannot start."""
+    """Serve until a signal ends it; exit status 0, or 1 when the server cannot start."""
     settings = parse(argv)
-    _allow_many_sockets()
-    config = server_config(settings)
     if settings.wyoming and not find_spec("wyoming"):
-        print("rc-serve: --wyoming expects the package wyoming, got none: pip install '.[wyoming]'", file=sys.stderr)
-        return 1
-    try:
-        app = _make_app(settings)
-    except (ModelError, ApiKeyError, OSError) as error:
-        print(f"rc-serve: {error}", file=sys.stderr)
-        return 1
-    if settings.workers > 1:  # each makes its own app; one that cannot would be started again for ever
-        with TemporaryDirectory() as shared:
-            os.environ[SHARED] = shared
-            WorkerSupervisor(config, [config.bind_socket()]).run()
-        return 0
+        return _complain("--wyoming expects the package wyoming, got none: pip install '.[wyoming]'")
+    _allow_many_sockets()
+    with stderr_as_log() if settings.log == "json" else nullcontext():
+        certificate = _certificate(settings)
+        config = server_config(settings, certificate)
+        try:
+            app = _check(settings, certificate)
+        except CANNOT_START as error:
+            return _complain(str(error))
+        return _serve_workers(config) if settings.workers > 1 else _serve(config, app)
+
+
+def _check(settings: Settings, certificate: Certificate | None) -> FastAPI:
+    """The app, after everything that can fail at start has been tried. Raises CANNOT_START."""
+    if certificate:
+        certificate.check()
+    check_address(settings.host, settings.port)
+    if settings.wyoming:
+        host, _, port = settings.wyoming.removeprefix("tcp://").rpartition(":")
+        check_address(host.strip("[]"), int(port))
+    return _freeze(create_app(settings, certificate))
+
+
+def _serve(config: uvicorn.Config, app: FastAPI) -> int:
     config.app, config.factory = app, False
     server = DrainingServer(config, app.state.server.drain)
     server.run()
     return 0 if server.started else 1
 
 
-def _make_app(settings: Settings) -> FastAPI:
-    """The app, it and all that was imported for it hidden from full garbage collections, for which all streams wait."""
-    app = create_app(settings)
+def _serve_workers(config: uvicorn.Config) -> int:
+    """Each worker makes its own app."""
+    with TemporaryDirectory() as shared:
+        os.environ[SHARED] = shared
+        supervisor = WorkerSupervisor(config, [config.bind_socket()])
+        supervisor.run()
+    return int(supervisor.failed)
+
+
+def _make_app(settings: Settings, certificate: Certificate | None) -> FastAPI:
+    """A worker's app."""
+    return _freeze(_or_retry(partial(create_app, settings, certificate)))
+
+
+def _make_context(
+    certificate: Certificate, config: uvicorn.Config, default: Callable[[], ssl.SSLContext]
+) -> ssl.SSLContext:
+    _or_retry(certificate.check)
+    return certificate.create_context(config, default)
+
+
+def _or_retry(make: Callable[[], T]) -> T:
+    """The result. A worker whose files broke since the start logs why, and ends after RETRY_S to be restarted."""
+    try:
+        return make()
+    except CANNOT_START as error:
+        log_event("a worker cannot start", logging.ERROR, reason=str(error))
+        time.sleep(RETRY_S)
+        sys.exit(1)
+
+
+def _freeze(app: FastAPI) -> FastAPI:
+    """Hide the app and its imports from full garbage collections, for which all streams would wait."""
     gc.collect()
     gc.freeze()
     return app
 
 
+def _certificate(settings: Settings) -> Certificate | None:
+    return Certificate(settings.tls_cert, settings.tls_key) if settings.tls_cert else None
+
+
+def _complain(reason: str) -> int:
+    """One line on stderr; returns the exit status."""
+    print(f"rc-serve: {' '.join(reason.split())}", file=sys.stderr)
+    return 1
+
+
 def _allow_many_sockets() -> None:
-    """As many open files as the system lets this process have: the usual soft limit is fewer than its streams."""
-    with suppress(ImportError, ValueError):  # Windows has no such limit, macOS may not let it be lifted
+    """Raise the soft limit of open files to the hard one: the usual soft limit is fewer than the streams."""
+    with suppress(ImportError, ValueError):  # Windows has no such limit, macOS may not let it be raised
         import resource
 
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 if __name__ == "__main__":

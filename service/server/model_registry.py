@@ -7,6 +7,7 @@ from time import perf_counter
 
 import numpy as np
 
+from service.bundled import BUNDLED_MODEL
 from service.server.messages import describe_model
 from service.settings import Settings
 from service.spotting.audio import Samples
@@ -15,8 +16,6 @@ from service.spotting.engine import MAX_FRAMES_PER_RUN, MAX_FRAMES_PER_STREAM, E
 from service.spotting.events import Message
 from service.spotting.model import Model, ModelError
 from service.telemetry.metrics import Metrics
-
-BUNDLED = "speech-commands-rc"
 
 
 class ServedModel:
@@ -131,7 +130,10 @@ def _load(settings: Settings, known: Iterable[Model] = ()) -> dict[str, Model]:
         same = (other for other in known if (other.sha256, other.report) == (model.sha256, model.report))
         models[model.metadata.name] = next(same, None) or _warm(model)
     if not models:
-        raise ModelError(f"expected a model under {settings.models_dir}/NAME/model.onnx, got none")
+        raise ModelError(
+            f"expected a model at {settings.models_dir}/NAME/model.onnx, got none: --models (or RC_MODELS_DIR) names a "
+            "directory with one directory per model, each with its model.onnx"
+        )
     return models
 
 
@@ -146,7 +148,7 @@ def _warm(model: Model) -> Model:
 def _default(settings: Settings, models: Iterable[str]) -> str:
     """The name in the settings, else the bundled model, else the only one. Raises ModelError."""
     names = list(models)
-    name = settings.default_model or (BUNDLED if BUNDLED in names or len(names) > 1 else names[0])
+    name = settings.default_model or (BUNDLED_MODEL if BUNDLED_MODEL in names or len(names) > 1 else names[0])
     if name not in names:
         raise ModelError(f"default model: expected among {', '.join(names)}, got {name!r}")
     return name

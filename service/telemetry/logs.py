@@ -5,6 +5,11 @@
 
 import json
 import logging
+import os
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 
@@ -12,27 +17,34 @@ from uvicorn.logging import DefaultFormatter
 
 log = logging.getLogger("service")
 
+STDERR = 2  # file descriptor
+
 
 def log_event(message: str, level: int = logging.INFO, cause: BaseException | None = None, **fields: Any) -> None:
-    """One line; fields that are None are left out."""
+    """Log one line; fields that are None are left out."""
     known = {name: value for name, value in fields.items() if value is not None}
     log.log(level, message, exc_info=cause, extra={"fields": known})
 
 
-class Text(DefaultFormatter):
-    """`INFO:     stream ended session=1f... code=1000`."""
+def _time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds")
 
-    def formatMessage(self, record: logging.LogRecord) -> str:
+
+class TextFormatter(DefaultFormatter):
+    """`2026-11-27T23:20:36.123+00:00 INFO:     stream ended session="1f..." code=1000`."""
+
+    def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: N802 (of logging)
         fields = getattr(record, "fields", {})
-        return " ".join([super().formatMessage(record), *(f"{name}={json.dumps(fields[name])}" for name in fields)])
+        line = f"{_time(record)} {super().formatMessage(record)}"
+        return " ".join([line, *(f"{name}={json.dumps(fields[name])}" for name in fields)])
 
 
-class Json(logging.Formatter):
+class JsonFormatter(logging.Formatter):
     """`{"time": ..., "level": "info", "logger": "service", "message": "stream ended", "session": ...}`."""
 
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
+            "time": _time(record),
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
@@ -43,22 +55,56 @@ class Json(logging.Formatter):
         return json.dumps(line, default=str)
 
 
-class NoAccepts(logging.Filter):
-    """uvicorn tells of each stream too, without its session."""
+class HandshakeFilter(logging.Filter):
+    """Drops two of uvicorn's lines: per accepted stream, where ours has the session; an error per denied handshake."""
 
     def filter(self, record: logging.LogRecord) -> bool:
-        return not str(record.msg).endswith('"WebSocket %s" [accepted]')
+        return not str(record.msg).endswith(('"WebSocket %s" [accepted]', "returned without completing handshake."))
 
 
 def log_config(kind: str) -> dict[str, Any]:
     """For logging.config: everything to stderr, as `text` or `json`."""
-    handler = {"class": "logging.StreamHandler", "formatter": kind, "filters": ["no_accepts"]}
+    handler = {"class": "logging.StreamHandler", "formatter": kind, "filters": ["handshakes"]}
     logger = {"handlers": ["stderr"], "level": "INFO", "propagate": False}
+    text = {"()": TextFormatter, "fmt": "%(levelprefix)s %(message)s"}
     return {
         "version": 1,
         "disable_existing_loggers": False,
-        "filters": {"no_accepts": {"()": NoAccepts}},
-        "formatters": {"text": {"()": Text, "fmt": "%(levelprefix)s %(message)s"}, "json": {"()": Json}},
+        "filters": {"handshakes": {"()": HandshakeFilter}},
+        "formatters": {"text": text, "json": {"()": JsonFormatter}},
         "handlers": {"stderr": handler},
-        "loggers": {"uvicorn": logger, "service": logger},
+        "loggers": {"uvicorn": logger, "service": logger, "py.warnings": logger, "stderr": logger},
     }
+
+
+@contextmanager
+def stderr_as_log() -> Iterator[None]:
+    """Log each line that C libraries (libmpg123, onnxruntime) write to stderr themselves, while the block lasts.
+
+    `sys.stderr`, and with it the log, goes to the real one. Worker processes have this descriptor as their stderr:
+    their own lines of JSON are passed on as they are. Begin it before the log is configured.
+    """
+    logging.captureWarnings(True)
+    real, (read_end, write_end) = os.dup(STDERR), os.pipe()
+    python_stderr = sys.stderr
+    with os.fdopen(real, "w", buffering=1) as stream:
+        sys.stderr = stream
+        os.dup2(write_end, STDERR)
+        os.close(write_end)
+        thread = threading.Thread(target=_log_lines, args=(read_end, real), name="stderr", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            os.dup2(real, STDERR)  # the pipe's last write end, once workers have ended: the thread ends
+            thread.join(timeout=1)
+            sys.stderr = python_stderr
+
+
+def _log_lines(source: int, real_stderr: int) -> None:
+    with os.fdopen(source, "rb") as lines:
+        for line in lines:
+            if line.startswith(b'{"time":'):  # of a worker's log
+                os.write(real_stderr, line)
+            elif text := line.decode(errors="replace").strip():
+                logging.getLogger("stderr").warning("%s", text)

@@ -1,6 +1,7 @@
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from service.access.api_keys import ApiKeyError, ApiKeys
 from service.settings import Settings
@@ -8,35 +9,41 @@ from service.settings import Settings
 ONE, TWO, THREE = "first-key-0123456789", "second-key-0123456789", "third-key-0123456789"
 
 
-def test_keys_of_environment_and_file_are_all_good(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_keys_of_environment_and_file_are_all_valid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "keys"
     file.write_text(f"# the old one, until Friday\n{TWO}\n\n{THREE}\n")
     monkeypatch.setenv("RC_API_KEYS", f"{ONE}, ")
     monkeypatch.setenv("RC_API_KEYS_FILE", str(file))
     keys = ApiKeys(Settings())
-    assert [keys.admit([key]) for key in (ONE, TWO, THREE)] == [ONE, TWO, THREE]
-    assert keys.admit(["", ONE[:-1], ONE + "0", "é", ONE.upper()]) is None
-    assert keys.admit(["another", TWO]) == TWO
+    assert [keys.find([key]) for key in (ONE, TWO, THREE)] == [ONE, TWO, THREE]
+    assert keys.find(["", ONE[:-1], ONE + "0", "é", ONE.upper()]) is None
+    assert keys.find(["another", TWO]) == TWO
     assert not ApiKeys(Settings(api_keys="", api_keys_file=None))
 
 
-def test_a_file_is_read_again_and_a_broken_one_changes_nothing(tmp_path: Path) -> None:
+def test_a_file_is_read_again_and_a_broken_one_is_refused(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     file.write_text(ONE)
     keys = ApiKeys(Settings(api_keys_file=file))
     file.write_text(TWO)
-    keys.reload()
-    assert (keys.admit([ONE]), keys.admit([TWO])) == (None, TWO)
+    keys.replace(keys.read())
+    assert (keys.find([ONE]), keys.find([TWO])) == (None, TWO)
     for broken in ("", "# none\n", "short", "\xff"):
         file.write_text(broken, encoding="latin-1")
-        with pytest.raises(ApiKeyError):
-            keys.reload()
-        assert (bool(keys), keys.admit([TWO])) == (True, TWO)
+        with pytest.raises(ApiKeyError, match=f"{file}: expected"):
+            keys.read()
+        assert (bool(keys), keys.find([TWO])) == (True, TWO)
 
 
-def test_what_is_no_key_is_refused_without_saying_it(tmp_path: Path) -> None:
+def test_an_invalid_key_is_refused_and_not_shown(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
     for wrong in ("tooshort", "sixteen or more with spaces", "0123456789abcdef=", "0123456789abcdeé"):
-        with pytest.raises(ApiKeyError, match="api_keys: expected 16 or more .* not so number 2") as refused:
-            ApiKeys(Settings(api_keys=f"{ONE},{wrong}"))
+        with pytest.raises(ValidationError, match="expected 16 or more characters .* key 2 is invalid") as refused:
+            Settings(api_keys=f"{ONE},{wrong}")
         assert wrong not in str(refused.value)
+        assert ONE not in str(refused.value)
+        file.write_text(f"{ONE}\n{wrong}\n")
+        with pytest.raises(ApiKeyError, match="expected 16 or more characters .* key 2 is invalid") as invalid:
+            ApiKeys(Settings(api_keys_file=file))
+        assert wrong not in str(invalid.value)
     assert ONE not in repr(Settings(api_keys=ONE))

@@ -9,6 +9,8 @@ from typing import Any
 import httpx
 import numpy as np
 import pytest
+from websockets.asyncio.client import connect
+from websockets.exceptions import InvalidStatus
 
 from service.spotting.model import Model
 from tests.support.server import Running, serving
@@ -66,7 +68,7 @@ async def test_classify_in_continuous_mode_has_every_detection_of_the_stream(ser
     assert [event["label"] for event in detections] == ["yes", "no", "yes"]
 
 
-def test_bad_files_spoil_no_neighbour(http: httpx.Client) -> None:
+def test_a_bad_file_does_not_affect_others(http: httpx.Client) -> None:
     noise = np.zeros(9600, np.float32)
     bad = [b"", b"hello " * 50, wav(noise, 96000), wav(np.zeros((160, 8)), 16000), YES[:-1000]]
     results = http.post("/v1/classify", files=upload(YES, *bad, YES)).json()["results"]
@@ -111,13 +113,7 @@ def test_wrong_options(http: httpx.Client, options: dict[str, str], status: int,
     assert answer.json()["error"]["message"].startswith(message)
 
 
-def test_requests_without_files(http: httpx.Client) -> None:
-    for answer in (http.post("/v1/classify"), http.post("/v1/classify", data={"files": "a.wav"})):
-        assert answer.status_code == 400
-        assert answer.json()["error"] == {"code": "bad_value", "message": "files: expected at least one file, got none"}
-
-
-def test_a_part_without_a_file_name_is_refused_and_not_passed_over(http: httpx.Client) -> None:
+def test_a_part_without_a_file_name_is_refused(http: httpx.Client) -> None:
     answer = http.post("/v1/classify", files=upload(YES), data={"files": "YES"})
     assert answer.status_code == 400
     assert answer.json()["error"]["message"] == "files: expected a file name with each, got a part without one"
@@ -130,7 +126,7 @@ def test_files_of_one_name_get_a_result_each(http: httpx.Client) -> None:
     assert bad == {"file": "a", "error": {"code": "bad_audio", "message": "expected audio, got an empty file"}}
 
 
-async def test_a_client_that_leaves_while_it_uploads_is_no_fault(server: Running) -> None:
+async def test_a_client_that_leaves_during_its_upload_is_not_an_error(server: Running) -> None:
     messages = [{"type": "http.request", "body": b"--x", "more_body": True}, {"type": "http.disconnect"}]
 
     async def receive() -> Any:
@@ -149,7 +145,7 @@ def test_uploads_are_limited(models_dir: Path, monkeypatch: pytest.MonkeyPatch) 
     with serving(models_dir, max_upload_bytes=100_000, max_files=2, max_file_s=0.5, max_uploads=1) as running:
         url = f"{running.http}/v1/classify"
         assert httpx.post(url, files=upload(YES * 4)).status_code == 413
-        chunks = (b"x" * 10_000 for _ in range(20))  # of a length not told before
+        chunks = (b"x" * 10_000 for _ in range(20))  # of unknown length
         assert httpx.post(
             url, content=chunks, headers={"Content-Type": "multipart/form-data; boundary=x"}
         ).is_client_error
@@ -162,7 +158,7 @@ def test_uploads_are_limited(models_dir: Path, monkeypatch: pytest.MonkeyPatch) 
         assert (busy.status_code, busy.headers["Retry-After"]) == (503, "5")
 
 
-def test_an_upload_that_never_ends_gives_its_place_back(models_dir: Path) -> None:
+def test_an_upload_that_never_ends_is_ended(models_dir: Path) -> None:
     with serving(models_dir, upload_timeout_s=0.2, max_uploads=1) as running:
         host, port = running.address.split(":")
         with socket.create_connection((host, int(port)), timeout=5) as slow:
@@ -221,13 +217,45 @@ def test_probes(server: Running, http: httpx.Client) -> None:
         models._served = served
 
 
-def test_pages(http: httpx.Client) -> None:
-    page = http.get("/")
-    assert page.headers["content-type"].startswith("text/html")
-    assert "/v1/stream" in page.text
-    assert http.get("/web/page.js").headers["content-type"].split(";")[0].endswith("/javascript")
-    assert http.get("/web/style.css").headers["content-type"].startswith("text/css")
-    assert http.get("/web/nothing.js").status_code == 404
-    assert http.get("/docs").status_code == 200
-    assert "/v1/classify" in http.get("/openapi.json").json()["paths"]
-    assert http.get("/nowhere").json() == {"error": {"code": "not_found", "message": "Not Found"}}
+@pytest.mark.parametrize("path", ["/", "/docs", "/healthz", "/metrics", "/openapi.json", "/v1/models", "/web/page.js"])
+def test_head_is_get_without_a_body(http: httpx.Client, path: str) -> None:
+    get, head = http.get(path), http.head(path)
+    assert (head.status_code, head.content) == (200, b"")
+    assert head.headers["Content-Type"] == get.headers["Content-Type"]
+    if path != "/metrics":  # they change
+        assert head.headers["Content-Length"] == str(len(get.content))
+
+
+def test_head_where_there_is_no_get(http: httpx.Client) -> None:
+    assert http.head("/v1/classify").status_code == http.get("/v1/classify").status_code == 405
+    assert http.head("/v1/models/nonesuch").status_code == 404
+
+
+def test_a_plain_request_for_the_stream_is_answered_426(http: httpx.Client) -> None:
+    answer = http.get("/v1/stream")
+    assert (answer.status_code, answer.headers["Upgrade"]) == (426, "websocket")
+    assert answer.json()["error"]["code"] == "upgrade_required"
+    assert answer.json()["error"]["message"].startswith("expected a WebSocket handshake, got a plain request")
+
+
+@pytest.mark.parametrize("path", ["/", "/v1/strem", "/v1/stream/", "/v1/models"])
+async def test_a_wrong_websocket_path_is_answered_404(server: Running, path: str) -> None:
+    with pytest.raises(InvalidStatus) as refused:
+        await connect(f"ws://{server.address}{path}", compression=None)
+    assert refused.value.response.status_code == 404
+    assert refused.value.response.body == f"not_found: expected the WebSocket /v1/stream, got {path}".encode()
+
+
+@pytest.mark.parametrize("stripped", [True, False])
+async def test_a_proxy_may_serve_it_under_a_path(models_dir: Path, stripped: bool) -> None:
+    """The proxy's prefix is stripped from the path or not; without `--root-path` it must be."""
+    with serving(models_dir, root_path="/kws", api_keys="a-key-of-this-test-0123") as running:
+        prefix = "" if stripped else "/kws"
+        key = "?token=a-key-of-this-test-0123"
+        with httpx.Client(base_url=running.http + prefix) as http:
+            assert http.get("/healthz").status_code == http.get("/web/page.js").status_code == 200
+            assert http.get("/v1/models").status_code == 401
+            assert http.get(f"/v1/models{key}").status_code == 200
+            assert http.get(f"/openapi.json{key}").json()["servers"] == [{"url": "/kws"}]
+        async with connect(f"ws://{running.address}{prefix}/v1/stream{key}&speed=fast", compression=None) as socket:
+            assert json.loads(await socket.recv())["type"] == "ready"

@@ -2,7 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from service.server.model_registry import BUNDLED, ModelRegistry
+from service.bundled import BUNDLED_MODEL
+from service.server.model_registry import ModelRegistry
 from service.settings import Settings
 from service.spotting.config import ProtocolError
 from service.spotting.model import ModelError
@@ -18,11 +19,11 @@ def test_the_default_model(tmp_path: Path) -> None:
     write_model(tmp_path, "one")
     assert registry(tmp_path).default == "one"
     write_model(tmp_path, "two")
-    with pytest.raises(ModelError, match=f"default model: expected among one, two, got '{BUNDLED}'"):
+    with pytest.raises(ModelError, match=f"default model: expected among one, two, got '{BUNDLED_MODEL}'"):
         registry(tmp_path)
     assert registry(tmp_path, default_model="two").default == "two"
-    write_model(tmp_path, BUNDLED)
-    assert registry(tmp_path).default == BUNDLED
+    write_model(tmp_path, BUNDLED_MODEL)
+    assert registry(tmp_path).default == BUNDLED_MODEL
 
 
 def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""New models and keys under a running server."""
+"""New models and keys in a running server."""
 
 import asyncio
 import shutil
@@ -22,7 +22,7 @@ def reloaded(running: Running) -> bool:
     """Reload as SIGHUP does, on the server's own loop."""
     state = running.app.state
     loop = next(iter(state.server.models._served.values())).engine._loop
-    return asyncio.run_coroutine_threadsafe(reload(state.server, state.keys), loop).result(10)
+    return asyncio.run_coroutine_threadsafe(reload(state.server, state.keys, state.certificate), loop).result(10)
 
 
 def engines() -> int:
@@ -86,7 +86,7 @@ async def test_a_broken_model_is_refused_and_the_old_stays(tmp_path: Path, broke
         assert 'kws_reloads_total{result="refused"} 1.0' in httpx.get(f"{running.http}/metrics").text
 
 
-async def test_what_did_not_change_keeps_its_engine(tmp_path: Path) -> None:
+async def test_a_model_that_did_not_change_keeps_its_engine(tmp_path: Path) -> None:
     folder = write_model(tmp_path)
     with serving(tmp_path) as running:
         before = running.app.state.server.models.get("tones")

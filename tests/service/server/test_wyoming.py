@@ -293,7 +293,7 @@ async def test_a_server_that_stops_ends_its_connections(models_dir: Path) -> Non
 def test_settings_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(ValueError, match="wyoming"):
         Settings(wyoming="0.0.0.0:10400")
-    with pytest.raises(ValueError, match="wyoming: expected 1 worker, which alone can listen there, got 2"):
+    with pytest.raises(ValueError, match="wyoming: expected 1 worker, as only one can listen there, got 2"):
         Settings(wyoming="tcp://0.0.0.0:10400", workers=2)
 
 

@@ -1,0 +1,15 @@
+"""A proxy that serves this server under a path of its own."""
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+
+class RootPathMiddleware:
+    """Adds the prefix of the proxy to the scope, whether the proxy strips it from the path or not."""
+
+    def __init__(self, app: ASGIApp, root_path: str) -> None:
+        self._app, self._root_path = app, root_path
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if self._root_path:
+            scope["root_path"] = self._root_path
+        await self._app(scope, receive, send)
