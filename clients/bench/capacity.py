@@ -21,6 +21,7 @@ from uvicorn.loops.auto import auto_loop_factory
 from clients.bench.files import measure_files
 from clients.bench.load import SAMPLE_RATE, ExpectedDetection, Load, LoadTally, connect_all, play_all
 from clients.bench.results import MARKS, BenchReport, LoadResult, write_into
+from clients.commands.options import positive, positive_count
 from clients.demo.__main__ import RECORDING
 from service.commands.output import run_command
 from service.machine import this_machine
@@ -155,16 +156,20 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="rc-bench", description="Measure what a server carries on this machine.")
     parser.add_argument("--models", type=Path, default=Path("models"), help="(default: %(default)s)")
     parser.add_argument("--model", default="speech-commands-rc", help="(default: %(default)s)")
-    parser.add_argument("--streams", type=int, nargs="+", default=[1, 10, 50, 100], help="(default: %(default)s)")
-    parser.add_argument("--seconds", type=float, default=24.0, help="audio of each stream (default: %(default)s)")
     parser.add_argument(
-        "--chunk-ms", type=float, nargs="+", default=[40.0], help="audio in one message (default: %(default)s)"
+        "--streams", type=positive_count, nargs="+", default=[1, 10, 50, 100], help="(default: %(default)s)"
+    )
+    parser.add_argument("--seconds", type=positive, default=24.0, help="audio of each stream (default: %(default)s)")
+    parser.add_argument(
+        "--chunk-ms", type=positive, nargs="+", default=[40.0], help="audio in one message (default: %(default)s)"
     )
     parser.add_argument(
         "--find-capacity", action="store_true", help=f"more streams until p99 passes {P99_LIMIT_MS:g} ms"
     )
     parser.add_argument("--transport", action="store_true", help="also on a server that does nothing with audio")
-    parser.add_argument("--files", type=int, metavar="N", help="classify N one-second files too, WAV and FLAC")
+    parser.add_argument(
+        "--files", type=positive_count, metavar="N", help="classify N one-second files too, WAV and FLAC"
+    )
     parser.add_argument("--into", type=Path, metavar="FILE", help=f"put the tables between {' and '.join(MARKS)}")
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args(argv)

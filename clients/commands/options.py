@@ -1,6 +1,7 @@
-"""Options that rc-stream and rc-listen share."""
+"""Types of command line options that several commands share."""
 
 import argparse
+import math
 
 from clients.connection import StreamError
 from clients.handshake import EXAMPLE, parse_address
@@ -22,3 +23,21 @@ def stream_url(text: str) -> str:
     except StreamError as error:
         raise argparse.ArgumentTypeError(error.message) from error
     return text
+
+
+def positive(text: str) -> float:
+    """A number greater than 0. Raises ArgumentTypeError for anything else."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = math.nan
+    if not 0 < number < math.inf:
+        raise argparse.ArgumentTypeError(f"expected a number greater than 0, got {text!r}")
+    return number
+
+
+def positive_count(text: str) -> int:
+    """A whole number greater than 0. Raises ArgumentTypeError for anything else."""
+    if not text.isdecimal() or not int(text):
+        raise argparse.ArgumentTypeError(f"expected a whole number greater than 0, got {text!r}")
+    return int(text)

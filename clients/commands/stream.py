@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from clients.commands.formatting import event_line, write_line
-from clients.commands.options import add_url
+from clients.commands.options import add_url, positive
 from clients.connection import Event, ServerUnreachableError, StreamError
 from clients.player import Player, PlayerOptions
 from clients.sound_file import Recording
@@ -75,11 +75,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     pace.add_argument("--realtime", action="store_true", default=True, help="send as a microphone would (the default)")
     pace.add_argument("--fast", dest="realtime", action="store_false", help="send as fast as the server decides")
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
-    parser.add_argument("--chunk-ms", type=float, default=40.0, help="audio in one message (default: %(default)s)")
-    args = parser.parse_args(argv)
-    if not args.chunk_ms > 0:
-        parser.error(f"argument --chunk-ms: expected more than 0, got {args.chunk_ms}")
-    return args
+    parser.add_argument("--chunk-ms", type=positive, default=40.0, help="audio in one message (default: %(default)s)")
+    return parser.parse_args(argv)
 
 
 def main(argv: list[str] | None = None) -> int:

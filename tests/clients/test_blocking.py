@@ -62,7 +62,7 @@ def test_no_thread_is_left(server: Running) -> None:
 
 def test_failures_are_those_of_the_asyncio_library() -> None:
     with (
-        pytest.raises(ServerUnreachableError, match="expected a server at ws://127.0.0.1:1/"),
+        pytest.raises(ServerUnreachableError, match=r"expected a server at ws://127.0.0.1:1/"),
         connect("ws://127.0.0.1:1/"),
     ):
         pass

@@ -126,8 +126,7 @@ async def test_delays_double_while_nobody_answers_and_stop_does_not_wait() -> No
     backoff = Backoff(first_s=0.01, longest_s=0.04, jitter=0)
     listening = RunningListener(microphone, f"ws://127.0.0.1:{free_port()}/v1/stream", backoff)
     async with asyncio.timeout(20):
-        while len(listening.events) < 5:
-            await asyncio.sleep(0.01)
+        await listening.until(lambda event: len(listening.events) >= 5)
     backoff.first_s = backoff.longest_s = 1000.0
     backoff.reset()
     summary = await listening.end()
@@ -205,7 +204,7 @@ async def test_404_after_a_stream_is_a_server_that_restarts() -> None:
             await stream.socket.close(1012)
 
     refusals: list[Refusal] = []
-    async with fake_server(script, refusals) as (url, streams):
+    async with fake_server(script, refusals) as (url, _):
         listening = RunningListener(FakeMicrophone(), url, Backoff(first_s=0.01, jitter=0))
         await listening.until(lambda event: len(listening.of("ready")) == 2)
         listening.task.cancel()

@@ -33,7 +33,7 @@ class FakePortAudio:
             raise ValueError(f"No input device matching {device!r}")
         return self._devices[1]
 
-    def InputStream(self, **options: Any) -> "FakePortAudio":
+    def InputStream(self, **options: Any) -> "FakePortAudio":  # noqa: N802 - the name in sounddevice
         self.opened = options
         return self
 

@@ -128,7 +128,7 @@ async def test_a_fatal_error_is_raised_and_the_next_file_gets_a_new_connection(t
     mono, stereo = write(tmp_path / "1.wav", 1.0), write(tmp_path / "2.wav", channels=2)
     async with fake_server(script) as (url, streams), Player(PlayerOptions(url, realtime=False)) as player:
         for _ in range(2):
-            with pytest.raises(ServerError, match="^overloaded: expected less$"):
+            with pytest.raises(ServerError, match=r"^overloaded: expected less$"):
                 await player.play(Recording(mono), print)
         events: list[Event] = []
         await player.play(Recording(stereo), events.append)

@@ -44,8 +44,11 @@ async def failure(url: str) -> ServerUnreachableError:
 
 @pytest.mark.parametrize(
     "host",
-    ["localhost", "LocalHost.", "a.localhost", "ip6-localhost", "127.0.0.1", "127.9.8.7", "127.1", "0.0.0.0"]  # noqa: S104 - it binds nothing
-    + ["::1", "0:0:0:0:0:0:0:1", "::", "::ffff:127.0.0.2"],
+    [
+        *("localhost", "LocalHost.", "a.localhost", "ip6-localhost"),
+        *("127.0.0.1", "127.9.8.7", "127.1", "0.0.0.0"),  # noqa: S104 - it binds nothing
+        *("::1", "0:0:0:0:0:0:0:1", "::", "::ffff:127.0.0.2"),
+    ],
 )
 def test_this_machine_is_known_by_any_name(host: str) -> None:
     assert is_loopback(host)

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from clients.connection import Event
-from clients.player import Options, Player
+from clients.player import Player, PlayerOptions
 from clients.sound_file import Recording
 from service.spotting.classify import classify
 from service.spotting.events import Detection
@@ -48,7 +48,7 @@ async def played(url: str, files: list[Path]) -> list[tuple[str, int]]:
         if event["type"] == "detection":
             answers.append((event["label"], event["frame"]))
 
-    async with Player(Options(url, mode="utterance", realtime=False)) as player:
+    async with Player(PlayerOptions(url, mode="utterance", realtime=False)) as player:
         for file in files:
             await player.play(Recording(file), show)
     return answers

@@ -14,8 +14,19 @@ def test_streams_come_and_go_and_half_open_handshakes_end(
     monkeypatch.setattr(soak, "LONGEST_S", 2.0)
     monkeypatch.setattr(soak, "GROWTH", 1.5)  # a server is not warm after seconds
     monkeypatch.setenv("RC_HANDSHAKE_TIMEOUT_S", "1")
-    asked = ["--minutes", "0.1", "--streams", "3", "--half-open", "4", "--models", str(models_dir), "--model", "tones"]
-    assert soak.main(asked) == 0
-    told = capsys.readouterr().out
-    assert "half-open handshakes: 4 of 4 closed by the server" in told
-    assert "streams, 3 at once" in told
+    arguments = [
+        "--minutes",
+        "0.1",
+        "--streams",
+        "3",
+        "--half-open",
+        "4",
+        "--models",
+        str(models_dir),
+        "--model",
+        "tones",
+    ]
+    assert soak.main(arguments) == 0
+    output = capsys.readouterr().out
+    assert "half-open handshakes: 4 of 4 closed by the server" in output
+    assert "streams, 3 at once" in output

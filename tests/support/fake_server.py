@@ -1,6 +1,5 @@
 """A stand-in for the server on the real `websockets` library: sends what a test scripts, keeps what it receives."""
 
-import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
@@ -75,8 +74,9 @@ class FakeStream:
 
 async def until_flush(stream: FakeStream) -> None:
     """Receive all up to the flush and answer it with a summary."""
-    while (message := await stream.receive()) and (isinstance(message, bytes) or message["type"] != "flush"):
-        await asyncio.sleep(0)
+    message: Message | bytes = b""
+    while isinstance(message, bytes) or message["type"] != "flush":
+        message = await stream.receive()
     await stream.send(**SUMMARY)
 
 

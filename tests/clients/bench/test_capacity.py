@@ -77,6 +77,14 @@ def test_a_load_without_detections_does_not_hold() -> None:
     assert not capacity.holds(replace(silent, p99_ms=20.0, expected=1))
 
 
+@pytest.mark.parametrize("option", ["--streams", "--seconds", "--chunk-ms", "--files"])
+@pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "many"])
+def test_sizes_are_greater_than_zero(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        capacity.main([f"{option}={value}"])
+    assert f"argument {option}: expected a " in capsys.readouterr().err
+
+
 def test_tables_go_between_the_marks_of_a_file(tmp_path: Path) -> None:
     begin, end = MARKS
     file = tmp_path / "README.md"
