@@ -29,6 +29,12 @@ ERRORS = {
     503: "Too many uploads at once, or not ready",
 }
 FILE = {"type": "string", "format": "binary"}
+CLASSIFY_FORM: Document = {
+    "title": "ClassifyForm",
+    "type": "object",
+    "required": ["files"],
+    "properties": {"files": {"type": "array", "items": FILE, "description": "one or more audio files"}},
+}
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
@@ -57,14 +63,7 @@ CLASSIFY_DOCUMENT: Document = {
     "requestBody": {
         "required": True,
         "content": {
-            "multipart/form-data": {
-                "schema": {
-                    "title": "ClassifyForm",
-                    "type": "object",
-                    "required": ["files"],
-                    "properties": {"files": {"type": "array", "items": FILE, "description": "one or more audio files"}},
-                }
-            },
+            "multipart/form-data": {"schema": {"$ref": "#/components/schemas/ClassifyForm"}},
             "audio/*": {"schema": FILE},
         },
     },
@@ -82,6 +81,7 @@ def openapi_document(app: FastAPI, settings: Settings, models: ModelRegistry, se
     )
     schemes = {SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "description": "an API key of this server"}}
     document["components"]["securitySchemes"] = schemes
+    document["components"]["schemas"]["ClassifyForm"] = CLASSIFY_FORM
     for path, operation in _operations(document):
         if secured and path not in ("/healthz", "/readyz"):
             operation["security"] = [{SECURITY_SCHEME: []}]
