@@ -47,5 +47,7 @@ def _no_password() -> str:
 
 
 def _reason(error: OSError) -> str:
-    reason = getattr(error, "reason", None) or error.strerror or str(error)
-    return str(reason).replace("_", " ").lower()
+    if isinstance(error, ssl.SSLError):
+        unreadable = "no PEM of these, or a key with a password"  # OpenSSL does not say which
+        return error.reason.replace("_", " ").lower() if error.reason else unreadable
+    return (error.strerror or str(error)).lower()

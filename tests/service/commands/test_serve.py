@@ -7,6 +7,8 @@ import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
@@ -18,6 +20,7 @@ from websockets.exceptions import ConnectionClosed
 from service.commands.serve import main, parse, server_config
 from service.server import uvicorn_protocols as transport
 from service.settings import Settings
+from tests.support.certificates import needs_openssl, write_certificate
 from tests.support.server import serving
 from tests.support.speech import pcm, say
 from tests.support.ws_client import client
@@ -130,3 +133,46 @@ def await_ready(url: str) -> None:
         except httpx.TransportError:
             time.sleep(0.05)
     raise AssertionError(f"{url} never became ready")
+
+
+def run_serve(models_dir: Path, *flags: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, "-m", "service.commands.serve", "--models", str(models_dir), "--model", "tones", *flags]
+    return subprocess.run(command, capture_output=True, text=True, timeout=60)
+
+
+@contextmanager
+def taken_port() -> Iterator[int]:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen()
+        yield listener.getsockname()[1]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_port_in_use_is_one_line_and_exit_status_1(models_dir: Path, workers: str) -> None:
+    with taken_port() as port:
+        done = run_serve(models_dir, "--port", str(port), "--workers", workers)
+    assert done.returncode == 1
+    assert done.stderr == f"rc-serve: expected a free port, got 127.0.0.1:{port}: address already in use\n"
+
+
+def test_a_wyoming_port_in_use_is_one_line_and_exit_status_1(models_dir: Path) -> None:
+    with taken_port() as port:
+        done = run_serve(models_dir, "--port", "0", "--wyoming", f"tcp://127.0.0.1:{port}")
+    assert done.returncode == 1
+    assert done.stderr == f"rc-serve: expected a free port, got 127.0.0.1:{port}: address already in use\n"
+
+
+@needs_openssl
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_key_of_another_certificate_is_one_line_and_exit_status_1(
+    models_dir: Path, tmp_path: Path, workers: str
+) -> None:
+    cert, _ = write_certificate(tmp_path / "one")
+    _, key = write_certificate(tmp_path / "two")
+    flags = ["--port", "0", "--workers", workers, "--tls-cert", str(cert), "--tls-key", str(key), "--log", "json"]
+    done = run_serve(models_dir, *flags)
+    assert done.returncode == 1
+    assert done.stderr == (
+        f"rc-serve: {cert} and {key}: expected a certificate with its key, got: key values mismatch\n"
+    )
