@@ -37,6 +37,7 @@ lint: $(ALL)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/oxlint --deny-warnings service/web
 
 docs: $(ALL)
 	$(BIN)/mkdocs build --strict --quiet

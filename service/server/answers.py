@@ -29,6 +29,7 @@ class ModelAnswer(BaseModel):
     version: str
     sha256: str
     labels: list[str] = Field(description="order of the scores; those with a leading underscore are not keywords")
+    keywords: list[str] = Field(description="labels that may be detections")
     frame_ms: float = Field(description="audio per frame of scores")
     look_ahead_ms: float = Field(description="audio after a frame that its scores wait for")
     speeds: dict[str, dict[str, dict[str, float]]] = Field(description="speed, mode, label: threshold")

@@ -99,8 +99,9 @@ class ModelRegistry:
         return {**self._describe(name, model), "evaluation": model.report, "curve": model.metadata.curve}
 
     def _describe(self, name: str, model: Model) -> Message:
-        description = describe_model(model.metadata, model.sha256)
-        return {**asdict(description), "speeds": model.metadata.speeds, "default": name == self.default}
+        keywords, speeds = list(model.metadata.keywords), model.metadata.speeds
+        description = asdict(describe_model(model.metadata, model.sha256))
+        return {**description, "keywords": keywords, "speeds": speeds, "default": name == self.default}
 
     def _publish(self, models: dict[str, Model]) -> None:
         """Serve these models from now on; a model that was served before keeps its engine."""

@@ -1,12 +1,14 @@
-// The strip chart of a tape: its waveform, a lane for the score of each label, a mark for each decision.
+// The strip chart of a timeline: its waveform, a lane for the score of each label, a mark for each detection.
 
 const AXIS = 22; // CSS pixels, as all sizes here
 const WIDE = { names: 84, values: 46, wave: 120, lane: 30 };
 const NARROW = { names: 78, values: 36, wave: 92, lane: 25 }; // a phone
 const NARROW_BELOW = 560;
-const SECOND = 140; // width of a second of a live tape, where there is room
+const FLAG = 20; // height of the flag of a mark
+const FLAG_ROWS = 3; // of flags that would cover each other
+const SECOND = 140; // width of a second of a live timeline
 const LOUDNESS = 0.6; // the waveform is drawn as amplitude to this power, so that quiet speech shows
-const GLOW_S = 1; // how long a label stays lit after its decision
+const GLOW_S = 1; // how long a label stays lit after its detection
 const NAMES = { _unknown_: "other word", _silence_: "silence" };
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
@@ -16,7 +18,7 @@ export function nameOf(label) {
 
 export class Chart {
   #canvas;
-  #scene; // {tape, labels, thresholds: label -> number, whole: the tape is a file}
+  #scene = {}; // {source: a LiveSession or Recording, labels, thresholds: label -> number}
   #waiting = false;
 
   constructor(canvas) {
@@ -30,9 +32,9 @@ export class Chart {
     this.draw();
   }
 
-  // With the next frame, however often it is asked for.
+  // With the next animation frame, however often it is called.
   draw() {
-    if (this.#waiting || !this.#scene) return;
+    if (this.#waiting || !this.#scene.source || !this.#scene.labels) return;
     this.#waiting = true;
     requestAnimationFrame(() => {
       this.#waiting = false;
@@ -41,17 +43,21 @@ export class Chart {
   }
 }
 
-// One frame of it.
+// One frame of the chart.
 class Drawing {
-  constructor(canvas, scene) {
-    Object.assign(this, scene);
+  constructor(canvas, { source, labels, thresholds }) {
+    this.timeline = source.timeline;
+    this.whole = source.whole;
+    this.decision = source.decision;
+    this.labels = labels;
+    this.thresholds = thresholds;
     const width = canvas.parentElement.clientWidth;
     this.size = width < NARROW_BELOW ? NARROW : WIDE;
     this.left = this.size.names;
     this.right = width - this.size.values;
     this.height = this.size.wave + this.labels.length * this.size.lane;
     [this.from, this.to] = this.#span();
-    this.seen = this.tape.scores.filter(({ t }) => t >= this.from - 0.1);
+    this.visibleScores = this.timeline.scores.filter(({ t }) => t >= this.from - 0.1);
     this.pen = sharp(canvas, width, this.height + AXIS);
     this.style = getComputedStyle(canvas);
     this.pen.font = `${this.style.fontSize} ${this.style.fontFamily}`;
@@ -64,15 +70,16 @@ class Drawing {
     this.#inside(() => {
       this.#wave();
       this.labels.forEach((label, row) => this.#curve(label, row));
-      for (const mark of this.tape.marks) this.#line(mark);
+      for (const mark of this.timeline.marks) this.#line(mark);
     });
-    for (const mark of this.tape.marks) this.#flag(mark);
+    const ends = Array.from({ length: FLAG_ROWS }, () => -Infinity);
+    for (const mark of this.timeline.marks) this.#flag(mark, ends);
   }
 
-  // A file is shown whole; a live tape runs, or is turned like a page where motion is unwelcome.
+  // A recording is shown whole; a live timeline scrolls, or turns like a page where motion is unwelcome.
   #span() {
-    const { end } = this.tape;
-    if (this.whole) return [0, Math.max(end, this.tape.scores.at(-1)?.t ?? 0) || 1];
+    const { end } = this.timeline;
+    if (this.whole) return [0, Math.max(end, this.timeline.scores.at(-1)?.t ?? 0) || 1];
     const length = (this.right - this.left) / SECOND;
     const to = still.matches ? length * Math.ceil(end / length || 1) : Math.max(end, length);
     return [to - length, to];
@@ -103,7 +110,7 @@ class Drawing {
 
   #seconds() {
     const steps = [0.1, 0.2, 0.5, 1, 2, 5, 10, 20];
-    const step = steps.find((step) => this.#x(step) - this.#x(0) >= 56) ?? steps.at(-1);
+    const step = steps.find((length) => this.#x(length) - this.#x(0) >= 56) ?? steps.at(-1);
     this.pen.textAlign = "center";
     for (let n = Math.ceil(this.from / step); n * step <= this.to; n++) {
       const x = Math.round(this.#x(n * step));
@@ -115,8 +122,8 @@ class Drawing {
   #lane(label, row) {
     const { wave, lane } = this.size;
     const bottom = wave + (row + 1) * lane;
-    const mark = this.tape.marks.findLast((mark) => mark.label === label);
-    const lit = mark && (this.whole || this.tape.end - mark.t < GLOW_S);
+    const mark = this.timeline.marks.findLast((earlier) => earlier.label === label);
+    const lit = mark && (this.whole || this.timeline.end - mark.t < GLOW_S);
     const score = this.#scoreAtEdge(label);
     this.#stroke("grid", [[0, bottom + 0.5], [this.right + this.size.values, bottom + 0.5]]);
     this.pen.textAlign = "left";
@@ -124,33 +131,32 @@ class Drawing {
     this.pen.textAlign = "right";
     if (score !== undefined) this.#text("soft", score.toFixed(2), this.right + this.size.values - 2, bottom - lane / 2);
     const y = this.#y(row, this.thresholds[label]);
-    if (this.thresholds[label] < 1) this.#stroke("bar", [[this.left, y], [this.right, y]], [2, 4]);
+    if (this.thresholds[label] < 1) this.#stroke("threshold", [[this.left, y], [this.right, y]], [2, 4]);
   }
 
-  // Of a file, that of its decision; else the newest.
+  // Of a recording, the score at its one decision; live, the newest.
   #scoreAtEdge(label) {
-    const [mark] = this.tape.marks;
-    return this.whole && mark ? mark.scores[label] : this.tape.scores.at(-1)?.scores[label];
+    return this.whole ? this.decision?.scores[label] : this.timeline.scores.at(-1)?.scores[label];
   }
 
-  // Of a file, what was not needed for its decision is pale.
+  // Audio that the one decision on a recording did not need is pale.
   #wave() {
     const middle = this.size.wave / 2 + 6;
     const room = this.size.wave / 2 - 16;
     const y = (value) => middle - Math.sign(value) * Math.abs(value) ** LOUDNESS * room;
-    const decided = this.whole ? (this.tape.marks[0]?.t ?? Infinity) : Infinity;
-    const [trace, unheard] = [this.#color("trace"), this.#color("unheard")];
-    for (const { t, s, low, high } of this.tape.peaks) {
+    const decided = this.decision?.t ?? Infinity;
+    const [trace, unused] = [this.#color("trace"), this.#color("unused")];
+    for (const { t, s, low, high } of this.timeline.peaks) {
       if (t < this.from) continue;
-      this.pen.fillStyle = t - s / 2 <= decided ? trace : unheard;
+      this.pen.fillStyle = t - s / 2 <= decided ? trace : unused;
       const [x, top] = [this.#x(t - s), y(high)];
       this.pen.fillRect(x, top, Math.max(0.7, this.#x(t) - x), Math.max(1, y(low) - top));
     }
   }
 
   #curve(label, row) {
-    if (!this.seen.length) return;
-    const points = this.seen.map(({ t, scores }) => [this.#x(t), this.#y(row, scores[label])]);
+    if (!this.visibleScores.length) return;
+    const points = this.visibleScores.map(({ t, scores }) => [this.#x(t), this.#y(row, scores[label])]);
     const floor = this.#y(row, 0);
     this.pen.fillStyle = this.#color("fill");
     this.#path([[points[0][0], floor], ...points, [points.at(-1)[0], floor]]);
@@ -162,22 +168,26 @@ class Drawing {
     const x = this.#x(t);
     const row = this.labels.indexOf(label);
     this.#stroke("mark", [[x, 0], [x, this.height]]);
+    if (row < 0) return; // a keyword that has been switched off since
     this.pen.fillStyle = this.#color("mark");
     this.pen.beginPath();
     this.pen.arc(x, this.#y(row, score), 3.5, 0, 2 * Math.PI);
     this.pen.fill();
   }
 
-  #flag({ t, label }) {
+  // In the first row where it covers no earlier flag. `ends`: where the last flag of each row ends.
+  #flag({ t, label }, ends) {
     const name = nameOf(label);
     const width = this.pen.measureText(name).width + 12;
     const x = this.#x(t);
     if (x < this.left || x > this.right) return;
     const start = Math.min(x, this.right + this.size.values - width);
+    const row = Math.max(0, ends.findIndex((end) => end <= start));
+    ends[row] = start + width;
     this.pen.fillStyle = this.#color("mark");
-    this.pen.fillRect(start, 0, width, 20);
+    this.pen.fillRect(start, row * (FLAG + 1), width, FLAG);
     this.pen.textAlign = "left";
-    this.#text("on-mark", name, start + 6, 10.5);
+    this.#text("on-mark", name, start + 6, row * (FLAG + 1) + FLAG / 2 + 0.5);
   }
 
   #text(color, text, x, y) {

@@ -1,179 +1,229 @@
-// The page: what the person does, and which part it moves.
+// The page: what the person does, and what follows from it.
 
-import { showDetection, showResult } from "./answer.js";
 import { Chart } from "./chart.js";
-import { Fault } from "./fault.js";
-import { Listening } from "./listening.js";
+import { Controls } from "./controls.js";
+import { addDetection, clearDetections, showAnswer, showPrompt, showWords } from "./detections.js";
+import { UserError } from "./errors.js";
+import { LiveSession } from "./live_session.js";
+import { listMicrophones, onMicrophonesChanged } from "./microphone.js";
 import { Recording } from "./recording.js";
 import { fetchModels } from "./server.js";
-import { Tape } from "./tape.js";
+import { Settings } from "./settings.js";
+import { Timeline } from "./timeline.js";
 
-const DECIDE_AFTER_MS = 80; // of a slider at rest
+const DEBOUNCE_MS = 80; // from the last change of a setting to the decision on a recording
+const NO_SOURCE = { timeline: new Timeline(), whole: false };
 const $ = (id) => document.getElementById(id);
-const controls = $("controls").elements;
 const chart = new Chart($("chart"));
+const settings = new Settings();
+const controls = new Controls(settings, {
+  change: settingsChanged,
+  model: modelChanged,
+  microphone: () => isListening() && listen(),
+  key: start,
+  noKeyword: () => showStatus("Keep at least one keyword."),
+});
 
-let models = []; // as the server lists them
-let listening = null;
-let recording = null; // the one that is shown
+let source = NO_SOURCE; // the LiveSession or Recording that the page shows
 let deciding; // a timer
+let asked; // the newest request for a decision on a recording
 
 // Settings
 
-function model() {
-  return models.find(({ name }) => name === controls.model.value);
+// Thresholds of a stream and of a single answer differ.
+function mode() {
+  return source instanceof Recording && $("one-answer").checked ? "utterance" : "continuous";
 }
 
-// A speed of the model, or a threshold of the person's own.
-function choice() {
-  const speed = controls.speed.value;
-  return speed ? { speed } : { threshold: controls.threshold.valueAsNumber };
+function showSettings() {
+  controls.show(mode());
+  chart.show({ labels: settings.labels, thresholds: settings.thresholds(mode()) });
+  showPrompt(prompt());
 }
 
-function thresholds() {
-  const { speed, threshold } = choice();
-  if (speed) return model().speeds[speed][recording ? "utterance" : "continuous"];
-  return Object.fromEntries(model().labels.map((label) => [label, threshold]));
+function prompt() {
+  return source instanceof Recording ? "" : `Say ${settings.keywords.join(", ")}.`;
 }
 
-// The slider stands amid a speed's thresholds, which differ from word to word.
-function showThresholds(byLabel) {
-  const values = model().keywords.map((label) => byLabel[label]).sort();
-  if (controls.speed.value) controls.threshold.value = values[values.length >> 1];
-  const [low, high] = [values[0], values.at(-1)].map((value) => value.toFixed(2));
-  const text = low === high ? low : `${low} to ${high} by word`;
-  $("threshold-value").textContent = controls.threshold.ariaValueText = text;
-  chart.show({ thresholds: byLabel });
+function settingsChanged() {
+  showSettings();
+  if (isListening()) source.update(settings.request(mode()));
+  if (source instanceof Recording) decideSoon();
 }
 
-function changed() {
-  if (!model()) return;
-  showThresholds(thresholds());
-  listening?.update(choice());
-  if (recording) decideSoon();
+// What another model scored says nothing here.
+function modelChanged() {
+  controls.showModel();
+  if (source instanceof Recording) open(source.file);
+  else if (isListening()) listen();
+  else showReady();
 }
 
-// The server
-
-async function meetServer() {
-  models = await fetchModels(controls.key.value);
-  for (const model of models) model.keywords = model.labels.filter((label) => !label.startsWith("_"));
-  controls.model.replaceChildren(...models.map(({ name, default: first }) => new Option(name, name, first, first)));
-  $("models").hidden = models.length < 2;
-  showModel();
+function showReady() {
+  setSource(NO_SOURCE);
+  const { name, frame_ms } = settings.model;
+  showStatus(`Ready: ${name} decides every ${frame_ms} ms.`);
 }
 
-function showModel() {
-  $("keywords").textContent = model().keywords.join(", ");
-  chart.show({ tape: new Tape(), labels: model().labels, thresholds: thresholds(), whole: false });
-  showThresholds(thresholds());
+async function loadModels() {
+  settings.load(await fetchModels(controls.key));
+  controls.showModel();
+  showSettings();
 }
 
-// Listening
+// Nothing that an earlier source has shown stays, and nothing that still comes from it is shown.
+function setSource(next) {
+  if (isListening()) source.stop();
+  clearTimeout(deciding);
+  source = next;
+  chart.show({ source });
+  if (settings.model) showSettings();
+  clearDetections(settings.model ? prompt() : "");
+  showListening();
+}
+
+// The microphone
+
+function isListening() {
+  return source instanceof LiveSession && !source.over;
+}
 
 async function listen() {
-  const mine = new Listening({
-    ready: ({ config }) => (showThresholds(config.threshold), say(`Listening at ${config.sample_rate / 1000} kHz.`)),
-    change: () => chart.draw(),
-    detection: showDetection,
-    end: (summary, reason) => ended(mine, summary, reason),
+  const shown = (show) => (...event) => source === session && show(...event);
+  const listening = (config) => showStatus(`Listening at ${config.sample_rate / 1000} kHz.`);
+  const session = new LiveSession({
+    ready: shown((config) => (session.level.silent ? showSilence() : listening(config))),
+    silent: shown((silent) => (silent ? showSilence() : listening(session.config))),
+    change: shown(showProgress),
+    detection: shown(addDetection),
+    end: shown(showEnd),
   });
-  setListening(mine);
-  say("Asking for the microphone.");
+  setSource(session);
+  showStatus("Asking for the microphone.");
   try {
-    if (!model()) await meetServer();
-    recording = null;
-    chart.show({ tape: mine.tape, whole: false });
-    await mine.begin({ model: model().name, ...choice() }, controls.key.value);
+    if (!settings.model) await loadModels();
+    const config = { model: settings.model.name, ...settings.request(mode()) };
+    await session.begin(config, { key: controls.key, deviceId: controls.deviceId });
+    await showMicrophones();
   } catch (error) {
-    ended(mine, undefined, error);
+    session.stop();
+    shown(showEnd)(undefined, error);
   }
 }
 
 function stop() {
-  if (!listening) return;
-  listening.stop();
-  say("Stopped.");
-  setListening(null);
+  source.stop();
+  showStatus("Stopped.");
+  showListening();
 }
 
-function setListening(one) {
-  listening = one;
-  $("listen").textContent = one ? "Stop" : "Listen";
-  $("listen").classList.toggle("on", Boolean(one));
+function showListening() {
+  $("listen").textContent = isListening() ? "Stop" : "Listen";
+  $("listen").classList.toggle("on", isListening());
+  if (!isListening()) $("level").value = $("level").min;
 }
 
-function ended(mine, summary, reason) {
-  if (listening === mine) setListening(null);
-  if (reason) return sayFault(reason);
-  if (!summary || listening || recording) return;
-  const { p50_ms, p99_ms } = summary.latency;
-  const latency = p50_ms === null ? "" : `; in the server ${p50_ms.toFixed(1)} ms at the median, ${p99_ms.toFixed(1)} at p99`;
-  say(`Stopped. ${summary.audio_s.toFixed(1)} s heard, ${summary.detections} words${latency}.`);
+function showProgress() {
+  chart.draw();
+  $("level").value = source.level.db;
+}
+
+function showSilence() {
+  showStatus("No sound from this microphone. Check that it is not muted, or choose another one.", "error");
+}
+
+function showEnd(summary, reason) {
+  showListening();
+  if (reason) showError(reason);
+  else if (summary) showStatus(`Stopped after ${summary.audio_s.toFixed(1)} s: ${words(summary.detections)}${latency(summary)}.`);
+}
+
+function latency({ latency: { p50_ms, p99_ms } }) {
+  if (p50_ms === null) return "";
+  return `. Half of the decisions took at most ${p50_ms.toFixed(1)} ms in the server, 99 % at most ${p99_ms.toFixed(1)} ms`;
+}
+
+async function showMicrophones() {
+  controls.showMicrophones(await listMicrophones());
 }
 
 // Recordings
 
-async function show(file) {
-  stop();
+async function open(file) {
+  const recording = new Recording(file);
+  setSource(recording);
+  showStatus(`Reading ${file.name}.`);
   try {
-    if (!model()) await meetServer();
-    const mine = (recording = new Recording(file));
-    await mine.read();
-    if (recording !== mine) return;
-    showThresholds(thresholds());
-    await decide();
+    if (!settings.model) await loadModels();
+    await recording.read();
+    if (source === recording) await decide();
   } catch (error) {
-    sayFault(error);
+    if (source === recording) showError(error);
   }
 }
 
 function decideSoon() {
   clearTimeout(deciding);
-  deciding = setTimeout(() => decide().catch(sayFault), DECIDE_AFTER_MS);
+  deciding = setTimeout(decide, DEBOUNCE_MS);
 }
 
+// Shows the answer to the newest request only.
 async function decide() {
-  const [mine, asked] = [recording, JSON.stringify(choice())];
-  const result = await mine.decide(model(), choice(), controls.key.value);
-  if (recording !== mine || asked !== JSON.stringify(choice())) return;
-  chart.show({ tape: mine.tape, whole: true });
-  showResult(result);
-  say(`${mine.file.name}: the first label to reach its threshold is the answer. Move it to answer earlier or later.`);
+  const recording = source;
+  const request = (asked = { model: settings.model.name, mode: mode(), ...settings.request(mode()) });
+  const outdated = () => source !== recording || asked !== request;
+  try {
+    const result = await recording.decide(settings.model, request, controls.key);
+    if (!outdated()) showResult(recording, result);
+  } catch (error) {
+    if (outdated()) return;
+    recording.clear();
+    clearDetections("");
+    chart.draw();
+    showError(error);
+  }
 }
 
-// Words
+function showResult(recording, { result, show }) {
+  show();
+  chart.draw();
+  if (result.detections) {
+    showWords(result);
+    showStatus(`${result.file}: ${words(result.detections.length)}. Change the speed, threshold or keywords to decide again.`);
+  } else {
+    showAnswer(result);
+    showStatus(`${result.file}: the first score to reach its threshold is the answer. A lower threshold answers earlier.`);
+  }
+}
 
-function say(text) {
+function words(count) {
+  return count === 1 ? "1 word" : `${count} words`;
+}
+
+// Status
+
+function showStatus(text, kind = "") {
   $("status").textContent = text;
-  $("status").className = "";
+  $("status").className = kind;
 }
 
-function sayFault(error) {
-  say(error.message);
-  $("status").className = "fault";
-  if (error.kind === "key") $("keys").hidden = false;
-  if (!(error instanceof Fault)) throw error;
+function showError(error) {
+  showStatus(error.message, "error");
+  if (error.kind === "key") controls.askForKey();
+  if (!(error instanceof UserError)) throw error;
 }
 
 // What the person does
 
-$("listen").onclick = () => (listening ? stop() : listen());
-$("speeds").onchange = changed;
-controls.threshold.oninput = () => {
-  for (const radio of controls.speed) radio.checked = false;
-  changed();
+$("listen").onclick = () => (isListening() ? stop() : listen());
+$("one-answer").onchange = () => {
+  if (!(source instanceof Recording)) return;
+  showSettings();
+  clearTimeout(deciding);
+  decide();
 };
-controls.model.onchange = () => {
-  const live = listening;
-  stop();
-  showModel();
-  live ? listen() : changed();
-};
-controls.key.onchange = () => start();
-$("controls").onsubmit = (event) => event.preventDefault();
 $("file").onchange = ({ target }) => {
-  if (target.files.length) show(target.files[0]);
+  if (target.files.length) open(target.files[0]);
   target.value = "";
 };
 document.ondragover = (event) => (event.preventDefault(), $("drop").classList.add("over"));
@@ -181,17 +231,29 @@ document.ondragleave = () => $("drop").classList.remove("over");
 document.ondrop = (event) => {
   event.preventDefault();
   $("drop").classList.remove("over");
-  if (event.dataTransfer.files.length) show(event.dataTransfer.files[0]);
+  if (event.dataTransfer.files.length) open(event.dataTransfer.files[0]);
 };
 
-async function start() {
-  try {
-    await meetServer();
-    say(`Ready: ${model().name}, ${model().frame_ms} ms a frame.`);
-  } catch (error) {
-    sayFault(error);
+// The other pages of the server want the same key.
+function showLinks() {
+  for (const link of document.querySelectorAll("footer a")) {
+    link.search = controls.key ? new URLSearchParams({ token: controls.key }) : "";
   }
 }
 
-controls.key.value = new URLSearchParams(location.search).get("token") ?? "";
+async function start() {
+  showLinks();
+  try {
+    await loadModels();
+    if (source instanceof Recording) open(source.file);
+    else if (!isListening()) showReady();
+  } catch (error) {
+    showError(error);
+  }
+}
+
+controls.key = new URLSearchParams(location.search).get("token") ?? "";
+onMicrophonesChanged(showMicrophones);
+setSource(NO_SOURCE);
+showMicrophones();
 start();

@@ -1,44 +1,44 @@
 // The server: its models, its answer to a file, a stream. Addresses are relative to the page. Knows no audio device.
 
-import { Fault } from "./fault.js";
+import { UserError } from "./errors.js";
 
 const [NORMAL, RESTARTING] = [1000, 1012];
 
 export async function fetchModels(key) {
-  return (await ask("v1/models", key)).models;
+  return (await request("v1/models", key)).models;
 }
 
-// The answer to one file, with the scores of every frame.
+// The result of one file, with the scores of every frame.
 export async function classify(file, settings, key) {
   const body = new FormData();
   body.append("files", file);
-  const { results } = await ask(`v1/classify?${new URLSearchParams({ ...settings, trace: true })}`, key, body);
-  if (results[0].error) throw new Fault(`${file.name}: ${results[0].error.message}`);
+  const { results } = await request(`v1/classify?${new URLSearchParams({ ...settings, trace: true })}`, key, body);
+  if (results[0].error) throw new UserError(`${file.name}: ${results[0].error.message}`);
   return results[0];
 }
 
-async function ask(path, key, body) {
+async function request(path, key, body) {
   const headers = key ? { Authorization: `Bearer ${key}` } : {};
-  const answer = await fetch(path, { method: body ? "POST" : "GET", headers, body }).catch(() => {
-    throw new Fault("gone");
+  const response = await fetch(path, { method: body ? "POST" : "GET", headers, body }).catch(() => {
+    throw new UserError("unreachable");
   });
-  if (answer.ok) return answer.json();
-  if (answer.status === 401) throw new Fault("key");
-  const told = await answer.json().catch(() => ({}));
-  throw new Fault(told.error?.message ?? `The server answers ${answer.status}.`);
+  if (response.ok) return response.json();
+  if (response.status === 401) throw new UserError("key");
+  const answer = await response.json().catch(() => ({}));
+  throw new UserError(answer.error?.message ?? `The server answered ${response.status}.`);
 }
 
-// One stream: PCM up, events down. `on` has a handler for each type of message, and `end(fault or nothing)`.
+// One stream: PCM up, events down. `on` has a handler for each type of message, and `end(error or undefined)`.
 export class Stream {
   #socket;
   #limit = Infinity; // bytes that may wait to be sent
-  #error; // the server's last word
+  #error; // the message of the server's fatal error
 
   constructor(settings, key, on) {
     const url = new URL(`v1/stream?${new URLSearchParams(settings)}`, document.baseURI);
     url.protocol = url.protocol.replace("http", "ws");
     this.#socket = new WebSocket(url, key ? [`bearer.${key}`] : []);
-    this.#socket.onmessage = ({ data }) => this.#take(JSON.parse(data), on);
+    this.#socket.onmessage = ({ data }) => this.#receive(JSON.parse(data), on);
     this.#socket.onclose = async ({ code }) => on.end(await this.#reason(code, key));
   }
 
@@ -52,21 +52,22 @@ export class Stream {
     return this.#socket.bufferedAmount <= this.#limit;
   }
 
+  // Returns whether it was sent; only a stream that is ready takes changes.
   update(changes) {
-    this.#tell({ type: "update", ...changes });
+    return this.#sendControl({ type: "update", ...changes });
   }
 
-  // The server decides on what it has, says its summary and closes.
+  // The server decides on the audio it has, sends its summary and closes.
   close() {
-    if (this.ready) this.#tell({ type: "close" });
-    else this.#socket.close();
+    if (!this.#sendControl({ type: "close" })) this.#socket.close();
   }
 
-  #tell(message) {
+  #sendControl(message) {
     if (this.ready) this.#socket.send(JSON.stringify(message));
+    return this.ready;
   }
 
-  #take(message, on) {
+  #receive(message, on) {
     if (message.type === "ready") this.#limit = 2 * message.config.sample_rate * message.limits.max_backlog_s;
     if (message.type === "error" && message.fatal) this.#error = message.message;
     on[message.type]?.(message);
@@ -75,11 +76,11 @@ export class Stream {
   // Browsers hide why a handshake failed, so ask.
   async #reason(code, key) {
     if (code === NORMAL) return undefined;
-    if (this.#error) return new Fault(`The server ended the stream: ${this.#error}.`);
-    if (code === RESTARTING) return new Fault("restarting");
-    if (this.#limit < Infinity) return new Fault("lost");
-    const refused = await fetchModels(key).catch((error) => error);
-    if (refused instanceof Error) return refused;
-    return new Fault((await fetch("readyz")).ok ? "full" : "restarting");
+    if (this.#error) return new UserError(`The server ended the stream: ${this.#error}.`);
+    if (code === RESTARTING) return new UserError("restarting");
+    if (this.#limit < Infinity) return new UserError("lost");
+    const failure = await fetchModels(key).then(() => undefined, (error) => error);
+    if (failure) return failure;
+    return new UserError((await fetch("readyz")).ok ? "full" : "restarting");
   }
 }

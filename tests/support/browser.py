@@ -16,19 +16,19 @@ WORDS = [line["word"] for line in json.loads(SCRIPT.read_text()) if line["keywor
 QUIET = [
     "--no-sandbox",  # it may run as root
     "--disable-background-networking",
-    "--disable-features=LocalNetworkAccessChecks",  # a page whose headers a test has changed comes from nowhere
+    "--disable-features=LocalNetworkAccessChecks",  # a page whose headers a test has changed has no known address
 ]
-PATIENCE_MS = 60_000  # for the recording, at live pace, on a busy machine
+TIMEOUT_MS = 60_000  # for the recording, at live pace, on a busy machine
 
 
 def executable(playwright: Playwright) -> str | None:
-    """The system's Chromium, or the one that `playwright install chromium` brought; None without either."""
-    own = playwright.chromium.executable_path
-    return shutil.which("chromium") or (own if Path(own).exists() else None)
+    """The system's Chromium, or the one that `playwright install chromium` installed; None without either."""
+    installed = playwright.chromium.executable_path
+    return shutil.which("chromium") or (installed if Path(installed).exists() else None)
 
 
 def launch(playwright: Playwright, recording: Path, folder: Path, *arguments: str, allow: bool = True) -> Browser:
-    """A browser into whose microphone `recording` is played from each opening on, once; its wav lies in `folder`."""
+    """A browser whose microphone plays `recording` once from each time it is opened; `folder` takes a copy as WAV."""
     wav = folder / f"{recording.stem}.wav"
     soundfile.write(wav, *soundfile.read(recording, dtype="int16"))
     fake = [
@@ -39,20 +39,20 @@ def launch(playwright: Playwright, recording: Path, folder: Path, *arguments: st
     return playwright.chromium.launch(executable_path=executable(playwright), args=[*QUIET, *fake, *arguments])
 
 
-def hear_all(page: Page) -> None:
-    """Wait until the page has heard the last word of the demo's recording, and a moment more."""
-    expect(page.locator("#heard tbody th", has_text=WORDS[-1]).first).to_be_visible(timeout=PATIENCE_MS)
+def wait_for_last_word(page: Page) -> None:
+    """Wait until the page shows the last word of the demo's recording, and a moment more."""
+    expect(page.locator("#detections tbody th", has_text=WORDS[-1]).first).to_be_visible(timeout=TIMEOUT_MS)
     page.wait_for_timeout(600)
 
 
 def main() -> None:
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = launch(playwright, RECORDING, Path(folder))
-        page = browser.new_page(viewport={"width": 1120, "height": 656})
+        page = browser.new_page(viewport={"width": 1120, "height": 766})
         with serving(port := free_port(), rc_serve(port, MODELS, MODEL)):
             page.goto(f"http://{HOST}:{port}/")
             page.get_by_role("button", name="Listen").click()
-            hear_all(page)
+            wait_for_last_word(page)
             page.screenshot(path=ROOT / "docs" / "images" / "page.png")
         browser.close()
 

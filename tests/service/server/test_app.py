@@ -180,6 +180,7 @@ def test_models(http: httpx.Client, model: Model) -> None:
         "labels": list(LABELS),
         "frame_ms": 10.0,
         "look_ahead_ms": 30.0,
+        "keywords": ["yes", "no"],
         "speeds": model.metadata.speeds,
         "default": True,
     }

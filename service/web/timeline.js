@@ -1,21 +1,21 @@
-// What was heard and what came of it, by stream time in seconds. Draws nothing.
+// Waveform, scores and detections by stream time in seconds. Draws nothing.
 
 const PEAK_S = 0.005;
 
-export class Tape {
+export class Timeline {
   peaks = []; // {t, s, low, high}: a piece of waveform that ends at t, s long
   scores = []; // {t, scores}: label -> score
-  marks = []; // {t, label, score}: decisions
+  marks = []; // {t, label, score}: detections
   end = 0;
-  #blocks = []; // {t, at}: when the page got the sample at t, in ms since 1970
+  #blocks = []; // {t, at}: when the page received the sample at t, in ms since 1970
 
   // Only the newest `keep` seconds are kept.
   constructor(keep = Infinity) {
     this.keep = keep;
   }
 
-  // Samples in, typed array; times gain they are at full scale 1. `at`: when the page got the last of them.
-  hear(samples, rate, { gain = 1, at = 0, pieceS = PEAK_S } = {}) {
+  // Adds a typed array of samples; times `gain` they are at full scale 1. `at`: when the page received the last one.
+  push(samples, rate, { gain = 1, at = 0, pieceS = PEAK_S } = {}) {
     const size = Math.max(1, Math.round(pieceS * rate));
     for (let start = 0; start < samples.length; start += size) {
       const piece = samples.subarray(start, start + size);
@@ -24,19 +24,19 @@ export class Tape {
     }
     this.end += samples.length / rate;
     this.#blocks.push({ t: this.end, at });
-    this.#forget();
+    this.#trim();
   }
 
-  // When the page got the sample at t, in ms since 1970.
+  // When the page received the sample at t, in ms since 1970.
   capturedAt(t) {
-    const block = this.#blocks.find((block) => block.t >= t) ?? this.#blocks.at(-1);
+    const block = this.#blocks.find((candidate) => candidate.t >= t) ?? this.#blocks.at(-1);
     return block.at - 1000 * (block.t - t);
   }
 
-  #forget() {
+  #trim() {
     for (const entries of [this.peaks, this.scores, this.marks, this.#blocks]) {
-      const kept = entries.findIndex((entry) => entry.t >= this.end - this.keep);
-      entries.splice(0, kept < 0 ? entries.length : kept);
+      const first = entries.findIndex((entry) => entry.t >= this.end - this.keep);
+      entries.splice(0, first < 0 ? entries.length : first);
     }
   }
 }

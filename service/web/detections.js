@@ -1,0 +1,114 @@
+// The latest detection with its latency breakdown, and the table of all words.
+
+import { nameOf } from "./chart.js";
+import { element } from "./elements.js";
+
+const MAX_ROWS = 100; // of a live session; the oldest go first
+const $ = (id) => document.getElementById(id);
+const ms = (value) => value.toFixed(1);
+const seconds = (value) => value.toFixed(2);
+
+// Nothing is left of an earlier source. `prompt` says what to do.
+export function clearDetections(prompt) {
+  $("label").className = "none";
+  $("label").replaceChildren("—");
+  showBreakdown([], []);
+  $("detections").hidden = true;
+  $("detections").querySelector("tbody").replaceChildren();
+  showPrompt(prompt);
+}
+
+// Only while there is nothing else to show.
+export function showPrompt(prompt) {
+  if ($("label").className) $("explanation").textContent = prompt;
+}
+
+// A detection of a live stream, `screen_ms` after its newest sample was captured.
+export function addDetection({ label, score, threshold, audio_time_s, screen_ms, latency }) {
+  const { algorithmic_ms, server_ms, queue_ms, compute_ms } = latency;
+  showLabel(nameOf(label), `score ${seconds(score)}, threshold ${seconds(threshold)}`);
+  showBreakdown(
+    [
+      ["model", algorithmic_ms],
+      ["transit", screen_ms - server_ms],
+      ["server", server_ms],
+    ],
+    [
+      ["Model delay", ms(algorithmic_ms), "ms", "audio that the model waits for before it decides", "model"],
+      ["Microphone to screen", ms(screen_ms), "ms", "from the end of that audio: browser, network and server", "transit"],
+      ["Server", ms(server_ms), "ms", "the server's part of it", "server"],
+      ["Waiting", ms(queue_ms), "ms", "in the server, for the model to be free"],
+      ["Computing", ms(compute_ms), "ms", "in the server, running the model"],
+    ],
+  );
+  const latencies = [screen_ms, algorithmic_ms, server_ms, queue_ms, compute_ms].map(ms);
+  const body = showTable("Detected words, newest first", false);
+  body.prepend(row(label, audio_time_s, score, latencies));
+  while (body.rows.length > MAX_ROWS) body.lastChild.remove();
+}
+
+// Every word of a recording.
+export function showWords({ file, detections, duration_s }) {
+  const count = detections.length;
+  showLabel(count === 1 ? "1 word" : `${count} words`, count ? `in ${file}` : `in ${file}: no score reached its threshold`);
+  const times = count ? [["First word", seconds(detections[0].audio_time_s), "s", "after the start of the recording"]] : [];
+  showBreakdown([], [...times, ["Length", seconds(duration_s), "s", "of the recording"]]);
+  const rows = detections.map(({ label, audio_time_s, score }) => row(label, audio_time_s, score));
+  showTable(`Words in ${file}`, true).replaceChildren(...rows);
+  $("detections").hidden = !count;
+}
+
+// The one answer to a recording.
+export function showAnswer({ file, label, score, crossed, decision_time_s, duration_s }) {
+  const rest = Math.max(0, duration_s - decision_time_s);
+  showLabel(nameOf(label), `score ${seconds(score)}${crossed ? "" : ", below its threshold"}, in ${file}`);
+  showBreakdown(
+    [
+      ["transit", decision_time_s],
+      ["rest", rest],
+    ],
+    [
+      ["Decided at", seconds(decision_time_s), "s", "after the start of the recording", "transit"],
+      ["Not needed", seconds(rest), "s", "of the recording after that", "rest"],
+    ],
+  );
+  $("detections").hidden = true;
+}
+
+// A new element each time, so that a repeated word is announced again.
+function showLabel(text, explanation) {
+  $("label").className = "";
+  $("label").replaceChildren(element("span", text));
+  $("explanation").textContent = explanation;
+}
+
+function showBreakdown(shares, entries) {
+  $("shares").hidden = !shares.length;
+  $("shares").replaceChildren(...shares.map(([name, size]) => {
+    const share = element("span");
+    share.className = name;
+    share.style.flexGrow = Math.max(0, size);
+    return share;
+  }));
+  $("breakdown").replaceChildren(...entries.map(([name, value, unit, note, share = ""]) => {
+    const value_and_unit = element("dd", `${value} `, element("small", unit));
+    const entry = element("div", element("dt", name), value_and_unit, element("dd", note));
+    entry.className = share;
+    return entry;
+  }));
+}
+
+// Returns the body of the table.
+function showTable(caption, recording) {
+  const section = $("detections");
+  section.hidden = false;
+  section.className = recording ? "recording" : "";
+  section.querySelector("caption").textContent = caption;
+  return section.querySelector("tbody");
+}
+
+function row(label, time_s, score, latencies = []) {
+  const word = element("th", nameOf(label));
+  word.scope = "row";
+  return element("tr", word, ...[seconds(time_s), seconds(score), ...latencies].map((cell) => element("td", cell)));
+}
