@@ -530,9 +530,7 @@ def test_a_required_key_is_asked_for_and_used(opened: Open, server: Running) -> 
 
 
 @pytest.mark.parametrize("key", ["", "sesame-of-16-letters"])
-def test_links_and_sockets_stay_under_the_pages_path_and_keep_the_key(
-    opened: Open, models_dir: Path, key: str
-) -> None:
+def test_links_and_sockets_stay_under_the_pages_path_and_keep_the_key(opened: Open, models_dir: Path, key: str) -> None:
     with serving(models_dir, root_path="/kws", api_keys=key) as server:
         home, query = f"{server.http}/kws/", f"?token={key}" if key else ""
         page = opened(home + query)
