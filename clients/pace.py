@@ -20,7 +20,7 @@ class Pace:
         self._progress = asyncio.Event()
 
     async def wait(self, end_s: float) -> bool:
-        """Wait until the piece that ends at `end_s` of audio time may go; False when no more is wanted."""
+        """Wait until the piece that ends at `end_s` of audio time may go; False once `stop` was called."""
         try:
             async with asyncio.timeout_at(self._due(end_s)):
                 while not self.stopped and end_s - self._scored_s > self._window_s:

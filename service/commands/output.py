@@ -5,7 +5,6 @@ import io
 import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as of a program that SIGINT ended
@@ -42,7 +41,7 @@ def printable(text: str) -> str:
 
 
 def path_text(path: Path) -> str:
-    """A path as valid text: bytes of a name that are no text become U+FFFD."""
+    """A path as valid text: bytes of a name that are not UTF-8 become U+FFFD."""
     return os.fsencode(path).decode(errors="replace")
 
 
@@ -52,7 +51,10 @@ def _escape(char: str) -> str:
 
 def _discard_output() -> None:
     """Send what is still buffered nowhere, so that the end of the program does not fail on it again."""
-    with suppress(OSError, AttributeError):  # no file behind it
-        nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
-        os.close(nowhere)
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except OSError:
+            nowhere = os.open(os.devnull, os.O_WRONLY)
+            os.dup2(nowhere, stream.fileno())
+            os.close(nowhere)

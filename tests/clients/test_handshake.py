@@ -10,7 +10,7 @@ from tests.support.fake_server import Refusal, fake_server, until_flush
 
 
 async def refused(refusal: Refusal) -> ServerError:
-    """The error of a handshake that is refused like this."""
+    """The error of a handshake that gets this refusal."""
     async with fake_server(until_flush, [refusal]) as (url, _):
         with pytest.raises(ServerError) as caught:
             await connect(url)

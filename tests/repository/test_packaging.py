@@ -44,16 +44,20 @@ def test_the_container_gets_what_dockerignore_lets_through() -> None:
     assert all((ROOT / path).exists() for path in allowed)
 
 
-def health(port: str) -> int:
-    """What the Dockerfile's HEALTHCHECK says of a server on that port."""
+def health(port: str, **environment: str) -> int:
+    """The exit status of the Dockerfile's HEALTHCHECK for a server on that port."""
     dockerfile = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
     (check,) = re.findall(r"HEALTHCHECK .*? CMD (.*)", dockerfile)
     _, *arguments = json.loads(check)
-    return subprocess.run([sys.executable, *arguments], env={"RC_PORT": port}, capture_output=True).returncode
+    return subprocess.run(
+        [sys.executable, *arguments], env={"RC_PORT": port, **environment}, capture_output=True
+    ).returncode
 
 
 def test_the_container_knows_its_health(server: Running) -> None:
-    assert health(server.address.rpartition(":")[2]) == 0
+    port = server.address.rpartition(":")[2]
+    assert health(port) == 0
+    assert health(port, http_proxy="http://127.0.0.1:9") == 0  # Docker sets it in a container where the host has one
     assert health("1") != 0
 
 

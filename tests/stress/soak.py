@@ -38,7 +38,7 @@ CHUNK_S = 0.04
 RETRY_S = Settings().retry_after_s  # wait after a refusal, as its Retry-After says
 REFUSED = "http_503"
 TENTHS = 10
-GROWTH = 1.05  # of memory after the first tenth that is still no leak
+GROWTH = 1.05  # memory may grow by this factor after the first tenth of the time
 HEAD = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
 
 

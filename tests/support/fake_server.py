@@ -98,7 +98,7 @@ async def fake_server(
 ) -> AsyncIterator[tuple[str, list[FakeStream]]]:
     """A server that is ready at once and then follows `script` on every stream: its address and the streams so far.
 
-    Handshakes get the `refusals` first, one after the other, as long as there are some.
+    Handshakes get the `refusals` first, one per handshake.
     """
     streams: list[FakeStream] = []
 

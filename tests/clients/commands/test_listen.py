@@ -68,6 +68,17 @@ def test_ctrl_c_is_as_it_was_afterwards(server: Running, monkeypatch: pytest.Mon
     assert signal.getsignal(signal.SIGINT) == before
 
 
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_a_reader_that_left_ends_the_command(server: Running, monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    play(monkeypatch, say("yes"))
+    with os.fdopen(writing, "w") as closed:
+        monkeypatch.setattr(sys, stream, closed)
+        assert main(["--url", server.ws()]) == 141
+        monkeypatch.undo()
+
+
 def test_a_refusal_is_printed(
     server: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

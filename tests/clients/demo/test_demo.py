@@ -1,6 +1,8 @@
 """clients/demo: the recording matches its script; `make demo` prints what it detects and leaves nothing behind."""
 
 import json
+import os
+import sys
 from pathlib import Path
 
 import httpx
@@ -92,6 +94,19 @@ def test_each_label_is_printed_with_its_latency_and_the_server_is_gone_afterward
     assert "server " in yes
     assert "ms ago" in yes
     assert (spoken, detected) == ("keywords spoken:  yes no", "labels detected:  yes no")
+    with pytest.raises(httpx.ConnectError):
+        httpx.get(f"http://127.0.0.1:{port}/healthz")
+
+
+def test_the_server_is_stopped_when_the_reader_leaves(tones: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    port = free_port()
+    monkeypatch.setattr(demo, "free_port", lambda: port)
+    reading, writing = os.pipe()
+    os.close(reading)
+    with os.fdopen(writing, "w") as closed:
+        monkeypatch.setattr(sys, "stdout", closed)
+        assert demo.main() == 141
+        monkeypatch.undo()
     with pytest.raises(httpx.ConnectError):
         httpx.get(f"http://127.0.0.1:{port}/healthz")
 
