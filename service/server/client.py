@@ -30,6 +30,10 @@ class AudioTap:
     def detach(self) -> None:
         self._callback = None
 
+    @property
+    def is_attached(self) -> bool:
+        return self._callback is not None
+
     def offer(self, data: bytes) -> bool:
         """Whether the stream took this message."""
         return self._callback is not None and self._callback(data)

@@ -57,13 +57,12 @@ class BacklogLimit:
         self._max_frames = 1000 * max_backlog_s / frame_ms
         self._progress = asyncio.Event()
 
-    @property
     def is_full(self) -> bool:
         return self._session.outstanding > self._max_frames
 
     async def wait_for_room(self) -> None:
         """Raises ProtocolError when that takes too long."""
-        if self.is_full:
+        if self.is_full():
             await self._wait(self._max_frames)
 
     async def wait_until_empty(self) -> None:

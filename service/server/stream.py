@@ -202,7 +202,7 @@ class Stream:
 
     def _receive_directly(self, data: bytes) -> bool:
         """An AudioCallback."""
-        if not self._is_waiting or self._backlog.is_full or len(data) > self._settings.max_message_bytes:
+        if not self._is_waiting or self._backlog.is_full() or len(data) > self._settings.max_message_bytes:
             return False
         self._activity.mark_received()
         try:

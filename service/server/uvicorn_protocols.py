@@ -3,18 +3,21 @@
 - `HttpToolsProtocol`: it would wait indefinitely for the rest of a request's head and keep all of it, lose what comes
   in one piece with the head of a WebSocket handshake, and wait for the body of a handshake that has one.
 - `WebSocketsSansIOProtocol`: it would neither answer nor close a handshake that its WebSocket library cannot parse, and
-  fail on shutdown while there is one; log a traceback for text that is not UTF-8; drop the answers to a client that
-  has half-closed its connection; close every stream at once on shutdown, where this lets the app finish it; wait
-  indefinitely for a client that takes nothing; pause and resume reading around every message; wake a task for every
-  message of audio, where this offers it to the stream's AudioTap first; and report as a fault of the app that it sends
-  to a client which uvicorn itself has closed on.
+  fail on shutdown while there is one; drop the messages that come in one piece with a broken frame; log a traceback
+  for text that is not UTF-8; drop the answers to a client that has half-closed its connection; close every stream at
+  once on shutdown, where this lets the app finish it; wait indefinitely for a client that takes nothing; pause and
+  resume reading around every message; parse every frame of audio by several generators and wake a task for it, where
+  this offers its payload to the stream's AudioTap first; and report as a fault of the app that it sends to a client
+  which uvicorn itself has closed on.
 - `Server`: it would stop listening at once on shutdown, where this listens while streams end, so that /readyz says 503;
-  and one connection that fails to shut down would stop the shutdown of all others.
+  one connection that fails to shut down would stop the shutdown of all others; and it would end by the signal itself.
 
-`commands/serve.py` has uvicorn's supervisor of workers, `telemetry/logs.py` its formatter.
+`server/workers.py` has uvicorn's supervisor of workers, `telemetry/logs.py` its formatter.
 """
 
 import asyncio
+import signal
+import threading
 from collections.abc import Callable
 from socket import socket
 from time import monotonic
@@ -25,11 +28,12 @@ import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
-from websockets.frames import CloseCode, Frame
+from websockets.frames import CloseCode
 from websockets.http11 import Request
 
 from service.server.client import AudioTap
 from service.server.websocket import AUDIO_TAP
+from service.server.websocket_frames import FrameScanner
 
 MAX_QUEUED = 16  # messages taken from a client before the app has asked for them
 ABORT_S = 10.0  # after a stream, for its client to take what was sent and to close too
@@ -82,6 +86,8 @@ class RequestProtocol(HttpToolsProtocol):
             self._end_head()
         elif any(_announces_body(*header) for header in self.headers):
             self.send_400_response("expected a WebSocket handshake without a body")
+        elif self.scope["http_version"] != "1.1":
+            self.send_400_response("expected a WebSocket handshake over HTTP/1.1")
 
     def handle_websocket_upgrade(self) -> None:
         self._end_head()
@@ -120,6 +126,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.tap = AudioTap()
+        self._scanner = FrameScanner()
         self._early = bytearray()  # came before the handshake was answered
         self._input_ended = False
 
@@ -127,7 +134,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     def data_received(self, data: bytes) -> None:
         if self.handshake_complete:
-            super().data_received(data)
+            self._receive(data)
         elif self.handshake_initiated:
             self._early += data
             if len(self._early) > MAX_EARLY:
@@ -160,15 +167,28 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         if len(early) > MAX_EARLY:
             self.transport.resume_reading()
         if early:
-            super().data_received(early)
+            self._receive(early)
         if self._input_ended:
             self._queue_disconnect(CloseCode.ABNORMAL_CLOSURE)
 
     # Messages
 
-    def handle_bytes(self, event: Frame) -> None:
-        if not (event.fin and self.queue.empty() and self.tap.offer(bytes(event.data))):
-            super().handle_bytes(event)
+    def _receive(self, data: bytes) -> None:
+        """Offer audio to the stream while nothing else waits; the library gets the rest."""
+        start = 0
+        if self.tap.is_attached and self.queue.empty():
+            while (message := self._scanner.binary_message(data, start)) and self.tap.offer(message[0]):
+                start = message[1]
+        if start < len(data):
+            self._receive_by_library(data[start:])
+
+    def _receive_by_library(self, data: bytes) -> None:
+        """Handle whole frames, and only then that what follows them is none."""
+        self._scanner.follow(data)
+        self.conn.receive_data(data)
+        self.handle_events()
+        if self.conn.parser_exc is not None and not self.close_sent:
+            self.handle_parser_exception()
 
     def send_receive_event_to_app(self) -> None:
         if self.curr_msg_data_type == "text" and not _is_utf8(b"".join(self.frames)) and not self.close_sent:
@@ -225,6 +245,17 @@ class DrainingServer(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:
         super().__init__(config)
         self._drain = drain
+
+    def run(self, sockets: list[socket] | None = None) -> None:
+        """Serve until a signal; uvicorn raises that again afterwards, and nothing but this is to come of it."""
+        if threading.current_thread() is not threading.main_thread():
+            return super().run(sockets)
+        handlers = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+        try:
+            return super().run(sockets)
+        finally:
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
 
     async def shutdown(self, sockets: list[socket] | None = None) -> None:
         self._drain()

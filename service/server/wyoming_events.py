@@ -14,6 +14,7 @@ from service.spotting.model import Metadata
 from service.spotting.pcm import WIDTHS
 
 PAPER = Attribution("Rank coding (Jeffares et al., ICLR 2022)", "https://arxiv.org/abs/2110.02865")
+ENGLISH_DATA = "speech_commands"  # how the description of a model's data begins when its keywords are English
 SHOWN = 40  # bytes of what is no event that its error quotes
 MAX_MARKS = 1024  # timestamps kept of a stream; a detection is never that late
 TOLERANCE_MS = 1.0  # timestamps are whole milliseconds, and chunks need not be
@@ -91,10 +92,10 @@ def timestamp_ms(event: Event) -> int | None:
 
 def describe_wake_words(model: Metadata) -> Info:
     """One wake word program, whose models are the keywords."""
+    languages = ["en"] if model.data.startswith(ENGLISH_DATA) else []
     about: dict[str, Any] = {"attribution": PAPER, "installed": True, "version": model.version}
     words = [
-        WakeModel(name=word, phrase=word, description=word, languages=list(model.languages), **about)
-        for word in model.keywords
+        WakeModel(name=word, phrase=word, description=word, languages=languages, **about) for word in model.keywords
     ]
     description = "Keyword spotting that answers while the word is still being spoken"
     return Info(wake=[WakeProgram(name="rank-coding-kws", description=description, models=words, **about)])

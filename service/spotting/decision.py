@@ -20,6 +20,11 @@ class DecisionSettings:
     confirm: int = 0  # continuous: frames that a score must have been at its threshold or above
 
     @cached_property
+    def reachable(self) -> NDArray[np.float32]:
+        """The thresholds of labels that may be an answer; infinity for the others."""
+        return np.where(self.allowed, self.thresholds, np.float32(np.inf))
+
+    @cached_property
     def active_thresholds(self) -> list[tuple[int, float]]:
         """The number and the threshold of each label that may be an answer."""
         return [(label, float(self.thresholds[label])) for label in self.allowed.nonzero()[0].tolist()]
@@ -103,6 +108,9 @@ class ContinuousDecider:
 
     def push(self, scores: NDArray[np.float32]) -> list[Hit]:
         """Decide on `scores` [frames, labels]; one frame makes at most one hit, that of the highest score."""
+        if not self._latched and not self._since and not np.count_nonzero(scores >= self.settings.reachable):
+            self._frames += len(scores)  # nothing can happen: nearly always
+            return []
         return [hit for row in scores.tolist() if (hit := self._step(row))]  # an array is slower for so few
 
     def finish(self) -> list[Hit]:

@@ -48,7 +48,6 @@ class Metadata:
     seed: int
     commit: str
     confirm_ms: dict[str, float] = field(default_factory=dict)  # speed -> how long a continuous score must stand
-    languages: tuple[str, ...] = field(default_factory=tuple)  # of the keywords, as "en"; empty: not known
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:

@@ -38,7 +38,9 @@ class PcmDecoder:
         data = self._waiting + data if self._waiting else data
         whole = len(data) - len(data) % self._width
         self._waiting = data[whole:]
-        samples = mono(self._samples(data[:whole]).reshape(-1, self._channels))
+        samples = self._samples(data[:whole])
+        if self._channels > 1:
+            samples = mono(samples.reshape(-1, self._channels))
         return check_amplitude(samples) if self._encoding == "pcm_f32le" else samples
 
     @property

@@ -145,11 +145,15 @@ class Session:
     def _hand_out(self, samples: Samples) -> Samples:
         if self._decider.answered:
             return NO_SAMPLES  # nothing more can come before a reset
-        samples = np.concatenate([self._partial_hop, samples]) if len(self._partial_hop) else samples
+        if len(self._partial_hop):
+            samples = np.concatenate([self._partial_hop, samples])
         frames, partial = divmod(len(samples), self._model.hop)
+        self._clock.frames_sent += frames
+        if not partial:
+            self._partial_hop = NO_SAMPLES
+            return samples
         whole = len(samples) - partial
         self._partial_hop = samples[whole:].copy()
-        self._clock.frames_sent += frames
         return samples[:whole]
 
     def _audio_time(self, frame: int) -> float:

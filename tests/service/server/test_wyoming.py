@@ -4,7 +4,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,13 +17,14 @@ from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect, Detection, NotDetected
 
 from service.commands.serve import main as rc_serve
+from service.server.wyoming_events import AudioTimeline, describe_wake_words
 from service.settings import Settings
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from service.testing import free_port
 from tests.support.server import Running, serving
 from tests.support.speech import heard, pcm, say
-from tests.support.tone_model import RATE
+from tests.support.tone_model import METADATA, RATE
 
 YES_NO = pcm(say("yes", "no"))
 NOISE = pcm(say())
@@ -107,11 +108,20 @@ async def test_describe_lists_the_keywords_of_the_default_model(server: Wyoming)
         event = await one.next()
     assert event is not None
     (program,) = Info.from_event(event).wake
-    assert [(word.name, word.phrase, word.installed) for word in program.models] == [
-        ("yes", "yes", True),
-        ("no", "no", True),
+    assert [(word.name, word.phrase, word.description, word.languages) for word in program.models] == [
+        ("yes", "yes", "yes", []),
+        ("no", "no", "no", []),
     ]
+    assert all(word.installed for word in program.models)
     assert server.streams == 0
+
+
+@pytest.mark.parametrize(
+    ("data", "languages"), [("speech_commands: 16839 train clips by 1484 speakers", ["en"]), ("my_words: 90 clips", [])]
+)
+def test_languages_are_those_of_the_models_data(data: str, languages: list[str]) -> None:
+    (program,) = describe_wake_words(replace(METADATA, data=data)).wake
+    assert [word.languages for word in program.models] == [languages, languages]
 
 
 async def test_home_assistants_order_of_events(server: Wyoming, model: Model) -> None:
@@ -161,6 +171,40 @@ async def test_several_at_once_hear_each_their_own(server: Wyoming, model: Model
             return found
 
     assert await asyncio.gather(*map(one_client, audio)) == [expected(model, data) for data in audio]
+
+
+async def test_timestamps_follow_those_of_the_chunks(server: Wyoming, model: Model) -> None:
+    """The client's clock goes on where nothing was sent: 20 s between the words."""
+    half = len(YES_NO) // 2 // CHUNK * CHUNK
+    before, after = [expected(model, YES_NO, start)[word] for word, start in ((0, 5000), (1, 25_000))]
+    async with client(server) as one:
+        await one.say(AudioStart(**FORMAT, timestamp=5000))
+        await one.play(YES_NO[:half], 5000)
+        await one.play(YES_NO[half:], 25_000 + 1000 * half // (2 * RATE))
+        assert await detections(one, 2) == [before, after]
+
+
+async def test_a_name_that_the_model_lacks_among_others_is_passed_over(server: Wyoming, model: Model) -> None:
+    async with client(server) as one:
+        await one.say(Detect(names=["hey you", "no"]), AudioStart(**FORMAT))
+        await one.play(YES_NO)
+        assert await detections(one, 1) == expected(model, YES_NO, keywords=["no"])
+        await one.say(Detect(names=["yes", "hey you"]))
+        await one.play(YES_NO)
+        assert [name for name, _ in await detections(one, 1)] == ["yes"]
+        assert await one.pong() == []
+
+
+def test_a_timeline_goes_on_from_the_latest_timestamp() -> None:
+    timeline = AudioTimeline(None)
+    assert timeline.timestamp_ms(0.5) == 500  # no timestamps at all
+    timeline.mark(1.0, 7000)
+    timeline.mark(1.02, None)
+    timeline.mark(1.04, 7041)  # a millisecond off: whole milliseconds
+    assert [timeline.timestamp_ms(at) for at in (1.0, 1.01, 1.5)] == [1000, 7010, 7500]
+    for i in range(5000):
+        timeline.mark(2.0 + i, 10**9 + 2000 * i)
+    assert timeline.timestamp_ms(5000.5) == 10**9 + 2000 * 4998 + 500
 
 
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])

@@ -47,7 +47,7 @@ def test_no_file_and_no_onnx_are_refused(tmp_path: Path) -> None:
         Model(tmp_path)
 
 
-@pytest.mark.parametrize("key", sorted({*METADATA.to_props()} - {"confirm_ms", "languages"}))
+@pytest.mark.parametrize("key", sorted({*METADATA.to_props()} - {"confirm_ms"}))
 def test_every_gap_in_the_metadata_is_refused(tmp_path: Path, key: str) -> None:
     proto = tone_model()
     helper.set_model_props(proto, {name: value for name, value in METADATA.to_props().items() if name != key})
