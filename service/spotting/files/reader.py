@@ -8,6 +8,7 @@ frame begins with its encoder's 25 to 70 ms.
 
 import io
 from collections.abc import Iterator
+from contextlib import suppress
 from itertools import chain
 from pathlib import Path
 from typing import Protocol
@@ -131,13 +132,22 @@ class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is u
         return False
 
 
+class _Content(io.BytesIO):
+    """A file in memory that stays where it is when libsndfile, in a damaged one, seeks to before its beginning."""
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        with suppress(ValueError):  # cffi would print it
+            return super().seek(offset, whence)
+        return self.tell()
+
+
 class _SndfileDecoder:
     """What libsndfile reads."""
 
     def __init__(self, part: Part, max_s: float) -> None:
         self._skip = part.skip
         try:
-            self._file = _ForwardFile(io.BytesIO(part.content))
+            self._file = _ForwardFile(_Content(part.content))
         except soundfile.LibsndfileError as error:
             raise AudioError(f"expected {KINDS}, got: {error.error_string}") from error
         if self._file.format not in FORMATS:
@@ -155,7 +165,10 @@ class _SndfileDecoder:
             with self._file:
                 if self._skip:
                     self._file.read(self._skip, dtype="float32")
-                while len(block := self._file.read(size, dtype="float32", always_2d=True)):
+                while (wanted := min(size, self._file.frames - self._skip - count)) > 0:
+                    block = self._file.read(wanted, dtype="float32", always_2d=True)
+                    if not len(block):
+                        break
                     count += len(block)
                     yield block
         except soundfile.LibsndfileError as error:

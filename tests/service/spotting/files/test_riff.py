@@ -122,3 +122,10 @@ def test_mp3_in_a_wav_is_read_as_that_mp3(tag: int) -> None:
     content = b"RIFF" + struct.pack("<I", len(wav)) + wav
     np.testing.assert_array_equal(read_audio(content), read_audio(mp3))
     assert AudioFile(content).channels == 2
+
+
+def test_an_aiff_without_samples_is_refused_without_noise(capfd: pytest.CaptureFixture[str]) -> None:
+    """libsndfile seeks to -1 in it, which Python would print as an ignored exception."""
+    with pytest.raises(AudioError, match="expected "):
+        read_audio(encoded(tone(16000), 16000, "AIFF").replace(b"SSND", b"JUNK"))
+    assert capfd.readouterr().err == ""
