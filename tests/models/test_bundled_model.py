@@ -16,8 +16,9 @@ from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.paths import DATA, ROOT
 from tests.support.server import serving
-from training.data import recordings as sc
-from training.evaluation.clips import decide, hear, measure
+from training.data.labels import Labels
+from training.data.recordings import find_clips, read_clips
+from training.evaluation.clips import decide, measure, score_clips
 
 RECORDINGS = DATA / "speech_commands"
 MODEL = ROOT / "models" / "speech-commands-rc"
@@ -34,10 +35,10 @@ def bundled() -> Model:
 @pytest.fixture(scope="module")
 def clips() -> tuple[list[np.ndarray], list[str]]:
     """Every so many clips of the validation split, and their words."""
-    found = sc.find_clips(RECORDINGS, "validation")
-    found, samples, _ = sc.read_clips(found[:: len(found) // CLIPS])
-    labels = Model(MODEL).metadata.labels
-    return samples, [labels[sc.label_of(clip.word, labels)] for clip in found]
+    validation = find_clips(RECORDINGS, "validation")
+    loaded = read_clips(validation[:: len(validation) // CLIPS])
+    labels = Labels(Model(MODEL).metadata.keywords)
+    return loaded.samples, [labels.name(word) for word in loaded.words]
 
 
 async def played(url: str, files: list[Path]) -> list[tuple[str, int]]:
@@ -65,10 +66,10 @@ def streamed(model: Model, clip: np.ndarray, chunk: int) -> tuple[str, int]:
 
 def test_it_is_as_good_as_its_card_says(bundled: Model, clips: tuple[list[np.ndarray], list[str]]) -> None:
     samples, words = clips
-    heard = hear(bundled, samples, words)
-    found = measure(heard, decide(bundled, heard, bundled.metadata.speeds["balanced"]["utterance"]))
-    assert found["accuracy"] > 0.92
-    assert found["decision_time_s"]["mean"] < 0.72
+    scored = score_clips(bundled, samples, words)
+    metrics = measure(scored, decide(bundled, scored, bundled.metadata.speeds["balanced"]["utterance"]))
+    assert metrics.accuracy > 0.92
+    assert metrics.decision_time_s.mean < 0.72
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 160, 1600, 16_000])
@@ -81,15 +82,15 @@ def test_any_cut_gives_the_answers_of_whole_files(
 
 
 async def test_stream_upload_and_evaluation_agree_on_every_clip(bundled: Model) -> None:
-    clips = sc.find_clips(RECORDINGS, "validation")
+    clips = find_clips(RECORDINGS, "validation")
     files = [clip.path for clip in clips[:: len(clips) // CLIPS]]
     with serving(MODEL.parent, default_model=MODEL.name) as running:
         streams = await played(running.ws(), files)
         async with httpx.AsyncClient(timeout=60) as http:
             upload = [("files", (file.name, file.read_bytes())) for file in files]
             results = (await http.post(f"{running.http}/v1/classify", files=upload)).json()["results"]
-    heard = hear(bundled, [read_audio(file) for file in files], [""] * len(files))
-    evaluated = decide(bundled, heard, bundled.metadata.speeds["balanced"]["utterance"])
+    scored = score_clips(bundled, [read_audio(file) for file in files], [""] * len(files))
+    evaluated = decide(bundled, scored, bundled.metadata.speeds["balanced"]["utterance"])
     assert [(result["label"], result["frame"]) for result in results] == streams
     assert [(result["label"], result["decision_time_s"]) for result in results] == [
         (answer.label, answer.decision_time_s) for answer in evaluated

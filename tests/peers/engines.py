@@ -1,6 +1,6 @@
-"""Keyword spotters of one stream, in this process: 16-bit PCM at 16 kHz in, what they tell out, no transport.
+"""Keyword spotters of one stream, in this process: 16-bit PCM at 16 kHz in, detections out, no transport.
 
-Each imports its own package when it is made, so that this module can be read in the peers' environment, which has
+Each imports its own package when it is made, so that this module can be imported in the peers' environment, which has
 nothing of ours, and in ours, which has nothing of theirs.
 """
 
@@ -14,25 +14,25 @@ import numpy as np
 
 MODEL = Path(__file__).parents[2] / "models" / "speech-commands-rc"
 KEYWORDS = ("yes", "no", "up", "down", "left", "right", "go", "stop")
-BYTES_A_S = 32000
-CHUNK_MS = 80  # the piece that openWakeWord asks for
-FRAMES_A_S = 100  # of PocketSphinx
-MOST_LISTED = 100  # detections that PocketSphinx may hold before it starts its utterance again
+BYTES_PER_S = 32000
+CHUNK_MS = 80  # the chunk that openWakeWord asks for
+FRAMES_PER_S = 100  # of PocketSphinx
+MAX_LISTED = 100  # detections that PocketSphinx may hold before it starts its utterance again
 
 
 @dataclass(frozen=True)
-class Told:
-    """A keyword, told when `told_s` of the audio were in; where its word lies only where the engine says so."""
+class EngineDetection:
+    """A keyword, reported after `reported_s` of the audio; the times of its word only where the engine has them."""
 
     label: str
-    told_s: float
+    reported_s: float
     score: float
     start_s: float | None = None
     end_s: float | None = None
 
 
 class Engine(Protocol):
-    def push(self, pcm: bytes) -> list[Told]: ...
+    def push(self, pcm: bytes) -> list[EngineDetection]: ...
 
 
 class RankCoding:
@@ -44,67 +44,72 @@ class RankCoding:
 
         self._spotter, self._detection = Spotter(model), Detection
 
-    def push(self, pcm: bytes) -> list[Told]:
+    def push(self, pcm: bytes) -> list[EngineDetection]:
         events = self._spotter.push(np.frombuffer(pcm, "<i2").astype(np.float32) / np.float32(32768))
         return [
-            Told(event.label, event.audio_time_s, event.score) for event in events if isinstance(event, self._detection)
+            EngineDetection(event.label, event.audio_time_s, event.score)
+            for event in events
+            if isinstance(event, self._detection)
         ]
 
 
 class OpenWakeWord:
-    """openWakeWord with the wake words that its wheel brings; it has no other. Tells each crossing of `threshold`."""
+    """openWakeWord with the wake words of its wheel; it has no others. Reports each crossing of `threshold`."""
 
     def __init__(self, model: Any, threshold: float) -> None:
         self._model, self._threshold = model, threshold
         self._pushed_s = 0.0
         self._above: set[str] = set()
 
-    def push(self, pcm: bytes) -> list[Told]:
-        """Hear whole pieces of 80 ms."""
+    def push(self, pcm: bytes) -> list[EngineDetection]:
+        """Push whole chunks of 80 ms."""
         scores = self._model.predict(np.frombuffer(pcm, "<i2"))
-        self._pushed_s += len(pcm) / BYTES_A_S
+        self._pushed_s += len(pcm) / BYTES_PER_S
         before, self._above = self._above, {label for label, score in scores.items() if score >= self._threshold}
-        return [Told(label, round(self._pushed_s, 3), float(scores[label])) for label in sorted(self._above - before)]
+        return [
+            EngineDetection(label, round(self._pushed_s, 3), float(scores[label]))
+            for label in sorted(self._above - before)
+        ]
 
 
 class PocketSphinx:
-    """A decoder that spots a keyword list. It tells a word `kws_delay` frames (0.1 s) after its end, and may go on
-    to find a better place for a word already told, which is not told again.
+    """A decoder that spots a keyword list. It reports a word `kws_delay` frames (0.1 s) after its end, and may later
+    find a better place for a word already reported, which is not reported again.
     """
 
     def __init__(self, decoder: Any) -> None:
         self._decoder = decoder
-        self._pushed_s = self._began_s = 0.0
-        self._said = ""  # the hypothesis so far
-        self._told_to_s: dict[str, float] = {}  # the end of each keyword's last word
+        self._pushed_s = self._started_s = 0.0
+        self._hypothesis = ""  # the hypothesis so far
+        self._reported_to_s: dict[str, float] = {}  # the end of each keyword's last word
         decoder.start_utt()
 
-    def push(self, pcm: bytes) -> list[Told]:
+    def push(self, pcm: bytes) -> list[EngineDetection]:
         self._decoder.process_raw(pcm, False, False)
-        self._pushed_s += len(pcm) / BYTES_A_S
+        self._pushed_s += len(pcm) / BYTES_PER_S
         hypothesis = self._decoder.hyp()
-        if hypothesis is None or hypothesis.hypstr == self._said:
+        if hypothesis is None or hypothesis.hypstr == self._hypothesis:
             return []
-        self._said = hypothesis.hypstr
+        self._hypothesis = hypothesis.hypstr
         segments = list(self._decoder.seg())
-        told = list(self._new(segments))
-        if len(segments) >= MOST_LISTED:
+        detections = list(self._new(segments))
+        if len(segments) >= MAX_LISTED:
             self._restart()
-        return told
+        return detections
 
-    def _new(self, segments: Iterable[Any]) -> Iterable[Told]:
+    def _new(self, segments: Iterable[Any]) -> Iterable[EngineDetection]:
         for segment in segments:
             label = segment.word.strip()
-            start_s, end_s = (self._began_s + at / FRAMES_A_S for at in (segment.start_frame, segment.end_frame))
-            if start_s >= self._told_to_s.get(label, 0.0):
-                self._told_to_s[label] = end_s
-                yield Told(label, round(self._pushed_s, 3), segment.prob, round(start_s, 3), round(end_s, 3))
+            start_s, end_s = (self._started_s + at / FRAMES_PER_S for at in (segment.start_frame, segment.end_frame))
+            if start_s >= self._reported_to_s.get(label, 0.0):
+                self._reported_to_s[label] = end_s
+                yield EngineDetection(label, round(self._pushed_s, 3), segment.prob, round(start_s, 3), round(end_s, 3))
 
     def _restart(self) -> None:
-        """Its list only grows within an utterance, and each frame searches all of it."""
+        """The list only grows within an utterance, and each frame searches all of it."""
         self._decoder.end_utt()
         self._decoder.start_utt()
-        self._began_s, self._said = self._pushed_s, ""
+        self._started_s, self._hypothesis = self._pushed_s, ""
 
 
 def openwakeword_one(threshold: float = 0.5) -> OpenWakeWord:
@@ -116,14 +121,14 @@ def openwakeword_one(threshold: float = 0.5) -> OpenWakeWord:
 
 
 def openwakeword_all(threshold: float = 0.5) -> OpenWakeWord:
-    """All five, as it does unless told otherwise."""
+    """All five, its default."""
     import openwakeword
 
     return OpenWakeWord(openwakeword.Model(), threshold)
 
 
 def pocketsphinx(threshold: float = 1e-20) -> PocketSphinx:
-    """The eight keywords of our bundled model, with one threshold: the lower, the more it tells."""
+    """The eight keywords of our bundled model, with one threshold: the lower, the more it reports."""
     from pocketsphinx import Decoder
 
     with tempfile.NamedTemporaryFile("w", suffix=".list") as listed:

@@ -1,4 +1,4 @@
-"""A Python of their own for the peers, made once in a folder, and an engine's process in it."""
+"""A separate Python for the peers, made once in a folder, and an engine's process in it."""
 
 import json
 import os
@@ -36,8 +36,8 @@ def peers_python(folder: Path = FOLDER) -> Path:
     return python
 
 
-def hear(python: Path, engine: str, audio: NDArray[np.float32], *options: str) -> dict[str, Any]:
-    """What the engine tells of `audio` (float32 mono at 16 kHz) in a process of its own, see worker.py."""
+def run_engine(python: Path, engine: str, audio: NDArray[np.float32], *options: str) -> dict[str, Any]:
+    """Detections and CPU time of the engine on `audio` (float32 mono at 16 kHz), in its own process; see worker.py."""
     with tempfile.TemporaryDirectory() as folder:
         pcm = Path(folder) / "audio.pcm"
         pcm.write_bytes(encode(audio, "pcm_s16le"))
@@ -45,6 +45,6 @@ def hear(python: Path, engine: str, audio: NDArray[np.float32], *options: str) -
         alone = {**os.environ, "OMP_NUM_THREADS": "1"}
         done = subprocess.run(command, cwd=ROOT, env=alone, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"expected {engine} to hear {len(audio)} samples, got:\n{done.stderr}")
-    heard: dict[str, Any] = json.loads(done.stdout)
-    return heard
+        sys.exit(f"expected {engine} to run on {len(audio)} samples, got:\n{done.stderr}")
+    result: dict[str, Any] = json.loads(done.stdout)
+    return result

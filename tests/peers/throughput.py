@@ -1,4 +1,4 @@
-"""Streams a core: this server beside openWakeWord and PocketSphinx, on the same speech in one run.
+"""Streams per core: this server beside openWakeWord and PocketSphinx, on the same speech in one run.
 
     python -m tests.peers.throughput --out docs/results/peers
 
@@ -29,7 +29,7 @@ from service.spotting.audio import Samples
 from service.spotting.files import read_audio
 from service.testing import HOST, free_port, rc_serve, serving
 from tests.peers.engines import CHUNK_MS, MODEL
-from tests.peers.environment import FOLDER, PEERS, hear, peers_python
+from tests.peers.environment import FOLDER, PEERS, peers_python, run_engine
 
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 WARM_S = 12.0  # openWakeWord's buffers are full after 10
@@ -40,7 +40,7 @@ THEIRS = {
     "openwakeword-all": f"openWakeWord {PEERS['openwakeword']}, its five wake words",
     "pocketsphinx": f"PocketSphinx {PEERS['pocketsphinx']}, eight keywords",
 }
-COLUMNS = ("", "transport", "streams", "ms a piece", "CPU ms a stream-second", "streams a core", "server carries")
+COLUMNS = ("", "transport", "streams", "ms per chunk", "CPU ms per stream-second", "streams per core", "server carries")
 NOTE = (
     "CPU time of each process with all its threads, median of the rounds; loading is not counted. The peers have no "
     "transport, which favours them. openWakeWord knows only the wake words of its wheel."
@@ -49,7 +49,7 @@ Row = dict[str, Any]
 
 
 def speech(folder: Path | None, seconds: float) -> Samples:
-    """That much of a folder's recordings one after the other, or of the bundled one, from the start again at its end.
+    """`seconds` of a folder's recordings one after the other, or of the bundled one, repeated.
 
     SystemExit where there is none.
     """
@@ -64,7 +64,7 @@ def speech(folder: Path | None, seconds: float) -> Samples:
 
 
 def of_server(port: int, load: Load) -> float:
-    """CPU ms a stream-second of a running server under a load; SystemExit where a stream failed."""
+    """CPU ms per stream-second of a running server under a load; SystemExit where a stream failed."""
     result = measure(port, load)
     print(f"server: {result}", file=sys.stderr)
     if result.failed or result.found < result.expected:
@@ -73,27 +73,27 @@ def of_server(port: int, load: Load) -> float:
 
 
 def in_process(python: Path, engine: str, audio: Samples) -> float:
-    """CPU ms a second of audio of one stream in a process of its own."""
-    cpu_ms = float(hear(python, engine, audio, "--warm-s", str(WARM_S))["cpu_ms"])
+    """CPU ms per second of audio of one stream in a process of its own."""
+    cpu_ms = float(run_engine(python, engine, audio, "--warm-s", str(WARM_S))["cpu_ms"])
     print(f"{engine}: {cpu_ms:.3f} ms", file=sys.stderr)
     return cpu_ms
 
 
-def run(given: argparse.Namespace) -> list[Row]:
+def run(args: argparse.Namespace) -> list[Row]:
     """All of them in turn, round after round."""
-    python = peers_python(given.venv)
-    audio = speech(given.speech, WARM_S + given.seconds)
+    python = peers_python(args.venv)
+    audio = speech(args.speech, WARM_S + args.seconds)
     spent: dict[str, list[float]] = {name: [] for name in ("server", *OURS, *THEIRS)}
     with serving(port := free_port(), rc_serve(port, MODEL.parent, MODEL.name)):
-        load = Load(f"ws://{HOST}:{port}/v1/stream", given.streams, audio, SAMPLE_RATE,
+        load = Load(f"ws://{HOST}:{port}/v1/stream", args.streams, audio, SAMPLE_RATE,
                     SERVER_CHUNK_MS / 1000, expected_of(MODEL, audio))  # fmt: skip
-        for _ in range(given.rounds):
+        for _ in range(args.rounds):
             spent["server"].append(of_server(port, load))
             for name in OURS:
                 spent[name].append(in_process(Path(sys.executable), name, audio))
             for name in THEIRS:
                 spent[name].append(in_process(python, name, audio))
-    return rows(spent, given.streams, OURS | THEIRS)
+    return rows(spent, args.streams, OURS | THEIRS)
 
 
 def rows(spent: dict[str, list[float]], streams: int, titles: dict[str, str]) -> list[Row]:
@@ -113,15 +113,15 @@ def row(title: str, transport: str, streams: int, piece_ms: int, rounds: list[fl
         "cpu_ms_per_stream_s": round(cpu_ms, 3),
         "streams_per_core": int(1000 / cpu_ms),
         "server_carries": round(cpu_ms / server, 1),
-        "rounds": [round(one, 3) for one in rounds],
+        "rounds": [round(value, 3) for value in rounds],
     }
 
 
 def report(facts: dict[str, Any]) -> str:
-    """The facts as markdown."""
+    """The facts as Markdown."""
     lines = [f"| {' | '.join(COLUMNS)} |", "| --- " * len(COLUMNS) + "|"]
-    for one in facts["rows"]:
-        *cells, carries = (str(one[key]) for key in list(one)[: len(COLUMNS)])
+    for row in facts["rows"]:
+        *cells, carries = (str(row[key]) for key in list(row)[: len(COLUMNS)])
         lines.append(f"| {' | '.join(cells)} | {carries} times |")
     about = (
         f"{facts['measured']}, {Machine(**facts['machine'])} (load {facts['load_average']} before), "
@@ -134,7 +134,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.peers.throughput", description=__doc__.splitlines()[0])
     parser.add_argument("--out", type=Path, required=True, help="folder for README.md and data.json")
     parser.add_argument("--speech", type=Path, help="a folder of recordings (default: the bundled one)")
-    parser.add_argument("--seconds", type=float, default=48.0, help="audio counted of each (default: %(default)s)")
+    parser.add_argument("--seconds", type=float, default=48.0, help="audio counted per engine (default: %(default)s)")
     parser.add_argument("--streams", type=int, default=200, help="to the server at once (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3, help="(default: %(default)s)")
     parser.add_argument("--venv", type=Path, default=FOLDER, help="where the peers are installed (build/peers)")
@@ -143,18 +143,19 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0."""
-    given, words = parse(argv), sys.argv[1:] if argv is None else argv
+    args, words = parse(argv), sys.argv[1:] if argv is None else argv
     facts = {
         "measured": f"{datetime.now(UTC):%Y-%m-%d}",
         "command": shlex.join(["python", "-m", "tests.peers.throughput", *words]),
-        "speech": f"{given.seconds:g} s of {given.speech.name if given.speech else 'the bundled recording, repeated'}",
+        "speech": f"{args.seconds:g} s of {args.speech.name if args.speech else 'the bundled recording, repeated'}",
         "machine": asdict(this_machine()),
         "load_average": round(os.getloadavg()[0], 1),
         "onnxruntime": version("onnxruntime"),
-        "rows": run(given),
+        "rows": run(args),
     }
-    (given.out / "data.json").write_text(json.dumps(facts, indent=1) + "\n")
-    (given.out / "README.md").write_text(report(facts))
+    args.out.mkdir(parents=True, exist_ok=True)
+    (args.out / "data.json").write_text(json.dumps(facts, indent=1) + "\n")
+    (args.out / "README.md").write_text(report(facts))
     print(report(facts), end="")
     return 0
 

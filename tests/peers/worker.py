@@ -1,4 +1,4 @@
-"""One engine on one recording in a process of its own: what it told, and the CPU time it took, as JSON.
+"""One engine on one recording in a process of its own: its detections and its CPU time as JSON.
 
 Run by environment.py with either Python; loading and the first `--warm-s` of the audio are not counted.
 """
@@ -12,23 +12,24 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.peers.engines import BYTES_A_S, CHUNK_MS, ENGINES, Engine, Told
+from tests.peers.engines import BYTES_PER_S, CHUNK_MS, ENGINES, Engine, EngineDetection
 
-CHUNK = BYTES_A_S * CHUNK_MS // 1000
+CHUNK = BYTES_PER_S * CHUNK_MS // 1000
 
 
 def run(engine: Engine, pcm: bytes, warm_s: float = 0.0) -> dict[str, Any]:
-    """Push all whole pieces of it; `cpu_ms` a second of the audio after the warming, of all threads of the process."""
+    """Push all whole chunks; `cpu_ms` is per second of the audio after the warm-up, of all threads of the process."""
     warm, end = round(warm_s * 1000 / CHUNK_MS) * CHUNK, len(pcm) // CHUNK * CHUNK
-    told = push(engine, pcm[:warm])
-    began = time.process_time()
-    told += push(engine, pcm[warm:end])
-    cpu_s, audio_s = time.process_time() - began, (end - warm) / BYTES_A_S
-    return {"cpu_ms": 1000 * cpu_s / audio_s, "told": [asdict(one) for one in told]}
+    detections = push(engine, pcm[:warm])
+    started = time.process_time()
+    detections += push(engine, pcm[warm:end])
+    cpu_s, audio_s = time.process_time() - started, (end - warm) / BYTES_PER_S
+    return {"cpu_ms": 1000 * cpu_s / audio_s, "detections": [asdict(detection) for detection in detections]}
 
 
-def push(engine: Engine, pcm: bytes) -> list[Told]:
-    return [one for start in range(0, len(pcm), CHUNK) for one in engine.push(pcm[start : start + CHUNK])]
+def push(engine: Engine, pcm: bytes) -> list[EngineDetection]:
+    chunks = (pcm[start : start + CHUNK] for start in range(0, len(pcm), CHUNK))
+    return [detection for chunk in chunks for detection in engine.push(chunk)]
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -38,9 +39,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("pcm", type=Path, help="16-bit mono samples at 16 kHz, no header")
     parser.add_argument("--threshold", type=float, help="(default: the engine's own)")
     parser.add_argument("--warm-s", type=float, default=0.0)
-    given = parser.parse_args(argv)
-    settings = {} if given.threshold is None else {"threshold": given.threshold}
-    json.dump(run(ENGINES[given.engine](**settings), given.pcm.read_bytes(), given.warm_s), sys.stdout)
+    args = parser.parse_args(argv)
+    settings = {} if args.threshold is None else {"threshold": args.threshold}
+    json.dump(run(ENGINES[args.engine](**settings), args.pcm.read_bytes(), args.warm_s), sys.stdout)
     return 0
 
 

@@ -3,12 +3,12 @@
 import torch
 
 from training.data.augment import AugmentSettings
-from training.data.recordings import labels_for
-from training.learning.checkpoint import RunSettings
+from training.data.labels import Labels
+from training.learning.settings import RunSettings
 from training.model.frontend import FrontEndSettings
 from training.model.network import NetworkSettings
 
-LABELS = labels_for(["up", "down"])
+LABELS = Labels(("up", "down"))
 SETTINGS = RunSettings(
     LABELS,
     NetworkSettings(len(LABELS), bands=20, channels=(4, 8), stride=2, inputs=24, hidden=32, dense=16),

@@ -16,12 +16,12 @@ NETWORKS = {
 }
 
 
-def spotter_and_metadata(name: str) -> tuple[ExportedStep, Metadata]:
+def step_and_metadata(name: str) -> tuple[ExportedStep, Metadata]:
     torch.manual_seed(0)
-    spotter = ExportedStep(front_end_of(FrontEndSettings(pcen=name == "pcen")), Network(NETWORKS[name]))
+    step = ExportedStep(front_end_of(FrontEndSettings(pcen=name == "pcen")), Network(NETWORKS[name]))
     with torch.no_grad():
-        spotter.network.output.weight *= 5
-    return spotter, Metadata(**{**vars(METADATA), "hop": 160 * NETWORKS[name].stride, "window": 400})
+        step.network.output.weight *= 5
+    return step, Metadata(**{**vars(METADATA), "hop": 160 * NETWORKS[name].stride, "window": 400})
 
 
 def noise(count: int = 3) -> list[np.ndarray]:

@@ -10,9 +10,16 @@ import pytest
 from service.spotting.model import Model
 from tests.support.tiny_run import CPU, SETTINGS
 from tests.support.toy_dataset import write_own_words, write_speech, write_words
-from training import recipe as speech
+from training import cli, recipe
 from training.cli import main
+from training.data.recordings import DatasetError
+from training.data.sources import DataSources
+from training.data.training_data import load_training_data
+from training.learning.checkpoint import read_checkpoint
 from training.learning.loop import train
+from training.learning.settings import RunSettings
+from training.reports.model_report import ModelReport
+from training.studies.rc_vs_eos import RcVsEos
 
 NOWHERE = "found none of ['nowhere'] for train, none of ['nowhere'] for validation; a tenth of the speakers"
 
@@ -24,12 +31,12 @@ def run(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     out = tmp_path_factory.mktemp("runs") / "tiny"
     command = ["speech", "--data-dir", str(data), "--keywords", "up,down", "--epochs", "1", "--out", str(out)]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(speech, "EPOCH_STEPS", 1)
+        patch.setattr(recipe, "MIN_BATCHES", 1)
         assert main(command) == 0
     return data, out
 
 
-def test_speech_leaves_a_model_that_says_what_it_is(run: tuple[Path, Path]) -> None:
+def test_speech_exports_a_model_that_describes_itself(run: tuple[Path, Path]) -> None:
     model = Model(run[1])
     assert model.metadata.name == "tiny"
     assert model.metadata.labels == ("up", "down", "_unknown_", "_silence_")
@@ -55,7 +62,7 @@ def test_evaluate_writes_card_report_and_plot(run: tuple[Path, Path], capsys: py
     assert Model(out).report == report
 
 
-def test_streams_are_measured_and_in_the_card(
+def test_streams_are_measured_and_on_the_card(
     run: tuple[Path, Path], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     data, out = run
@@ -69,34 +76,35 @@ def test_streams_are_measured_and_in_the_card(
     assert main([*command, "--noise", str(noise), "--speech", str(speech), "--hours", "0.001"]) == 0
     printed = capsys.readouterr().out
     card = (model / "README.md").read_text()
-    streams = json.loads((model / "report.json").read_text())["streams"]
-    assert streams["data"]["keyword_clips"] == 12
-    assert streams["endpoints"]["laid in noise, 30 dB"]["start"]["words"] == 5
-    keywords = streams["speeds"]["balanced"]["mixed"]["keywords"]
+    streams = ModelReport.read(model / "report.json").streams
+    assert streams is not None
+    assert streams.data.keyword_clips == 12
+    assert streams.endpoints["laid in noise, 30 dB"]["start"].words == 5
+    keywords = streams.speeds["balanced"].streams["mixed"].keywords
     assert f"composed from the test split: {keywords} keywords (of 12 clips)" in card
-    assert "## Endless audio" in printed
-    assert "not in endless speech" not in card
+    assert "## Continuous audio" in printed
+    assert "not in continuous speech" not in card
     for plot in ("det.png", "decision_time.png"):
         assert f"({plot})" in card
         assert (model / plot).read_bytes().startswith(b"\x89PNG")
 
 
-def test_own_words_begin_with_the_weights_of_another_model(
+def test_custom_keywords_begin_with_the_weights_of_another_model(
     run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Recordings of any kind and other keywords; a network that is no preset."""
-    small = speech.load_data(run[0], SETTINGS.labels, [], [])
+    """Recordings of any kind and other keywords; a network that is not a preset."""
+    small = load_training_data(DataSources(run[0]), SETTINGS.labels)
     train(replace(SETTINGS, epochs=1, streams=False), small, tmp_path / "base", CPU)
-    monkeypatch.setattr(speech, "EPOCH_STEPS", 3)
+    monkeypatch.setattr(recipe, "MIN_BATCHES", 3)
     data, out = write_own_words(tmp_path / "mine"), tmp_path / "model"
     command = ["--data-dir", str(data), "--keywords", "cat", "--from", str(tmp_path / "base" / "best.pt")]
     assert main(["speech", *command, "--epochs", "1", "--out", str(out)]) == 0
     printed = capsys.readouterr().out
     assert "warning: cat: 40 recordings by unnamed speakers; record at least 50 by 10" in printed
     assert "warning: fewer than 20 validation clips of a keyword or 100 others, so fixed thresholds" in printed
-    settings = speech.load_checkpoint(out / "last.pt")["settings"]
+    settings = read_checkpoint(out / "last.pt")["settings"]
     assert settings["network"] == asdict(replace(SETTINGS.network, labels=3))
-    assert (settings["epochs"], settings["steps"]) == (1, 3)
+    assert (settings["epochs"], settings["min_batches"]) == (1, 3)
     metadata = Model(out).metadata
     assert metadata.speeds["balanced"]["continuous"] == {"cat": 0.9, "_unknown_": 1.0, "_silence_": 1.0}
     assert "train clips by unnamed speakers" in metadata.data
@@ -107,15 +115,15 @@ def test_own_words_begin_with_the_weights_of_another_model(
 def test_without_epochs_a_run_has_as_many_as_suit_its_data(
     run: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    begun = []
-    monkeypatch.setattr(speech, "train", lambda settings, *_: begun.append(settings))
-    monkeypatch.setattr(speech, "export_run", lambda *_: None)
+    started: list[RunSettings] = []
+    monkeypatch.setattr(recipe, "train", lambda settings, *_: started.append(settings))
+    monkeypatch.setattr(recipe, "export_run", lambda *_: None)
     base = str(run[1] / "best.pt")
-    for steps, options in ((50, []), (1, []), (1, ["--from", base]), (50, ["--epochs", "7"])):
-        monkeypatch.setattr(speech, "EPOCH_STEPS", steps)
+    for batches, options in ((50, []), (1, []), (1, ["--from", base]), (50, ["--epochs", "7"])):
+        monkeypatch.setattr(recipe, "MIN_BATCHES", batches)
         assert main(["speech", "--data-dir", str(run[0]), "--keywords", "up", *options, "--out", str(tmp_path)]) == 0
-    assert [settings.epochs for settings in begun] == [speech.FEW_EPOCHS, speech.EPOCHS, speech.FEW_EPOCHS, 7]
-    assert [settings.steps for settings in begun] == [50, 1, 1, 50]
+    assert [settings.epochs for settings in started] == [recipe.FEW_EPOCHS, recipe.EPOCHS, recipe.FEW_EPOCHS, 7]
+    assert [settings.min_batches for settings in started] == [50, 1, 1, 50]
 
 
 def test_export_again_gives_the_same_model(run: tuple[Path, Path], tmp_path: Path) -> None:
@@ -128,8 +136,8 @@ def test_export_again_gives_the_same_model(run: tuple[Path, Path], tmp_path: Pat
 def test_compare_writes_both_curves(run: tuple[Path, Path], tmp_path: Path) -> None:
     data, out = run
     assert main(["compare", "--rc", str(out), "--eos", str(out), "--data-dir", str(data), "--out", str(tmp_path)]) == 0
-    found = json.loads((tmp_path / "data.json").read_text())
-    assert found["curves"]["rc"] == found["curves"]["eos"]
+    result = RcVsEos.read(tmp_path / "data.json")
+    assert result.curves["rc"] == result.curves["eos"]
     assert "| 300 ms |" in (tmp_path / "README.md").read_text()
 
 
@@ -148,3 +156,21 @@ def test_errors_say_what_was_expected(
 ) -> None:
     assert main([str(run[0]) if word == "DATA" else word for word in arguments]) == 1
     assert message in capsys.readouterr().err
+
+
+def test_a_fault_of_the_program_keeps_its_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise ValueError("operands could not be broadcast together")
+
+    monkeypatch.setattr(cli, "export_checkpoint", fail)
+    with pytest.raises(ValueError, match="broadcast"):
+        main(["export", "--data-dir", "x", "--checkpoint", "x.pt", "--out", "x"])
+
+
+def test_an_error_in_the_data_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*_: object) -> None:
+        raise DatasetError("x: expected recordings")
+
+    monkeypatch.setattr(cli, "export_checkpoint", fail)
+    assert main(["export", "--data-dir", "x", "--checkpoint", "x.pt", "--out", "x"]) == 1
+    assert capsys.readouterr().err == "rc-train: x: expected recordings\n"

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from training.model.frontend import SAMPLE_RATE
 
@@ -55,7 +55,7 @@ class Masks(NamedTuple):
 class Augmenter:
     """Noise and rooms held as tensors, applied at random to batches of samples or features."""
 
-    def __init__(self, settings: AugmentSettings, noise: Tensor, rooms: Tensor, generator: Generator) -> None:
+    def __init__(self, settings: AugmentSettings, noise: Tensor, rooms: Tensor, generator: torch.Generator) -> None:
         """`noise`: samples [n] of all recordings end to end; `rooms`: impulse responses [rooms, taps]."""
         self.settings, self.generator = settings, generator
         self.noise, self.rooms = noise, rooms

@@ -1,71 +1,54 @@
-"""Clips of a split as tensors, and batches of augmented features made of them."""
+"""Batches of augmented features, made of the clips of a split and of streams."""
 
 import math
 from typing import NamedTuple
 
 import torch
-from torch import Generator, Tensor
+from torch import Tensor
 
 from training.data.augment import Augmenter, Masks
-from training.data.corpus import Corpus
+from training.data.training_data import ClipSet
 from training.model.frontend import LogMel
 
-SILENCE_SHARE = 0.08  # of each batch
-
-
-class ClipSet(NamedTuple):
-    """Clips of one split: int16 samples [clips, samples], label indices [clips]."""
-
-    samples: Tensor
-    targets: Tensor
-
-
-class TrainingData(NamedTuple):
-    about: str  # what it is, for facts and model cards
-    train: ClipSet
-    validation: ClipSet
-    noise: Tensor  # float16 samples [n]
-    rooms: Tensor  # impulse responses [rooms, taps]
-    material: Corpus  # of streams
+SILENCE_SHARE = 0.08  # generated clips of silence, relative to the other clips of a batch
 
 
 class EpochSampler(NamedTuple):
-    """The order in which clips are learnt from: those of keywords all, of the others at most as many.
+    """The order of the clips in an epoch: all those of keywords, and at most as many others.
 
-    Few clips are gone over again until there are `least` batches, each time with more of the others.
+    Few clips are repeated until there are `min_batches` batches, each pass with more of the others.
     """
 
     is_keyword: Tensor  # bool [clips]
     batch: int
-    least: int
+    min_batches: int
 
     @property
     def batches(self) -> int:
-        """Of an epoch."""
-        return max(self.least, self._once // self.batch)
+        """Number of batches in an epoch."""
+        return max(self.min_batches, self._rows_per_pass // self.batch)
 
-    def epoch(self, generator: Generator) -> tuple[Tensor, ...]:
+    def epoch(self, generator: torch.Generator) -> tuple[Tensor, ...]:
         """Row numbers of each batch."""
-        passes = math.ceil(self.batches * self.batch / self._once)
+        passes = math.ceil(self.batches * self.batch / self._rows_per_pass)
         rows = torch.cat([self._pass(generator) for _ in range(passes)])
         return rows[: self.batches * self.batch].split(self.batch)
 
     @property
-    def _once(self) -> int:
-        """Rows of one pass."""
+    def _rows_per_pass(self) -> int:
         keywords = int(self.is_keyword.sum())
         return keywords + min(keywords, len(self.is_keyword) - keywords)
 
-    def _pass(self, generator: Generator) -> Tensor:
+    def _pass(self, generator: torch.Generator) -> Tensor:
         rows = torch.randperm(len(self.is_keyword), generator=generator, device=generator.device).cpu()
         keyword = self.is_keyword[rows]
         return rows[keyword | ((~keyword).cumsum(0) <= keyword.sum())]
 
 
 class LazyFeatures:
-    """Augmented features [batch, frames, bands], made of samples as they are asked for: `features[rows, start:stop]`.
+    """Augmented features [batch, frames, bands], computed from samples on access: `features[rows, start:stop]`.
 
-    So a sequence that has answered costs no more features either.
+    So no features are computed of a sequence after its answer either.
     """
 
     def __init__(self, samples: Tensor, masks: Masks, front_end: LogMel) -> None:
@@ -94,7 +77,7 @@ class LazyFeatures:
 def batch_features(
     clips: ClipSet, rows: Tensor, silence_label: int, augmenter: Augmenter, front_end: LogMel
 ) -> tuple[LazyFeatures, Tensor]:
-    """Augmented features and targets [batch] of some clips and some generated silence."""
+    """Augmented features and targets [batch] of the clips in `rows` and of generated silence."""
     device = augmenter.noise.device
     samples = clips.samples[rows].to(device).float() / 32768
     silence = augmenter.silence(round(len(rows) * SILENCE_SHARE), samples.shape[1])
@@ -107,7 +90,7 @@ def batch_features(
 
 
 def stream_features(samples: Tensor, augmenter: Augmenter, front_end: LogMel) -> LazyFeatures:
-    """Augmented features of streams [batch, samples], whose words stay where they are."""
+    """Augmented features of streams [batch, samples]; their words keep their times."""
     s = front_end.settings
     masks = augmenter.masks(len(samples), samples.shape[1] // s.hop, s.bands)
     return LazyFeatures(augmenter.apply_acoustics(samples), masks, front_end)

@@ -1,6 +1,6 @@
-"""What to mend in recordings before a model is trained on them: a line for each fault, with what to do.
+"""What to mend in recordings before a model is trained on them: one line per fault, with what to do.
 
-Faults in names and numbers, and faults that can be heard. Knows nothing of training.
+Faults in names and numbers, and faults in the sound. Knows nothing of training.
 """
 
 from collections import Counter
@@ -9,51 +9,53 @@ from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from training.data import recordings as sc
+from service.spotting.audio import Samples
 from training.data.corpus import Utterance
+from training.data.recordings import BACKGROUND, SUFFIXES, Clip, all_clips, speakers, split_of
 
-LEAST_CLIPS, LEAST_SPEAKERS = 50, 10  # of a keyword
-ALIKE = 2  # letters that two words begin with
-CLIPPED, CLIPPED_SHARE = 0.99, 1e-3  # level and share of the samples that reach it
-QUIET = 0.01  # peak
-LONG_S, LONG_SHARE = 0.95, 0.2  # length and share of the recordings that reach it
-
-Samples = NDArray[np.float32]
+MIN_CLIPS, MIN_SPEAKERS = 50, 10  # minimum numbers of clips and of speakers per keyword
+SAME_LETTERS = 2  # two words that begin with as many equal letters are taken to sound alike
+CLIPPED, CLIPPED_SHARE = 0.99, 1e-3  # level, and share of samples that reach it in a clipped recording
+QUIET = 0.01  # peak of a recording that is nearly silent
+LONG_S, LONG_SHARE = 0.95, 0.2  # length of a long word, and share of recordings that may reach it
 
 
 def by_name(folder: Path, keywords: Sequence[str], has_background: bool) -> Iterator[str]:
-    """What file and folder names tell, without opening a file."""
-    clips = list(sc.all_clips(folder))
+    """Faults in file and folder names; no file is opened."""
+    clips = list(all_clips(folder))
     for keyword in keywords:
         yield from too_few([clip for clip in clips if clip.word == keyword], keyword)
     if any(clip.word in keywords and not clip.speaker for clip in clips):
-        yield "names tell no speaker: name files SPEAKER_nohash_TAKE, so that nobody trained on is measured on"
+        yield "names contain no speaker: name files SPEAKER_nohash_TAKE, so that nobody is both trained and measured on"
     others = sorted({clip.word for clip in clips} - set(keywords))
     if not others:
-        yield "no other words: put recordings of what is no keyword into folders beside the keywords'"
+        yield "no other words: put recordings of words that are not keywords into folders beside the keywords'"
     if not has_background:
-        yield f"no background to train with: put some minutes of your rooms' noise into {sc.BACKGROUND}, in some files"
+        yield f"no background to train with: put some minutes of your rooms' noise into {BACKGROUND}, in some files"
     yield from alike(keywords, others)
     yield from unread(folder)
 
 
-def too_few(clips: Sequence[sc.Clip], keyword: str) -> Iterator[str]:
-    speakers = sc.speakers(clips)
-    if len(clips) < LEAST_CLIPS or 0 < speakers < LEAST_SPEAKERS:
+def too_few(clips: Sequence[Clip], keyword: str) -> Iterator[str]:
+    count = speakers(clips)
+    if len(clips) < MIN_CLIPS or 0 < count < MIN_SPEAKERS:
         yield (
-            f"{keyword}: {len(clips)} recordings by {speakers or 'unnamed'} speakers; "
-            f"record at least {LEAST_CLIPS} by {LEAST_SPEAKERS}"
+            f"{keyword}: {len(clips)} recordings by {count or 'unnamed'} speakers; "
+            f"record at least {MIN_CLIPS} by {MIN_SPEAKERS}"
         )
-    if not any(sc.split_of(clip.path.name) == "test" for clip in clips):
+    if not any(split_of(clip.path.name) == "test" for clip in clips):
         yield f"{keyword}: no recording falls to the test split; evaluate with --split validation, or record more"
 
 
 def alike(keywords: Sequence[str], others: Sequence[str]) -> Iterator[str]:
-    """Words that begin with the same letters: crude, as it is the sound that counts."""
+    """Words that begin with the same letters: a crude test, as it is the sound that counts."""
     for i, keyword in enumerate(keywords):
-        same = [w for w in (*keywords[i + 1 :], *others) if len(commonprefix([keyword, w])) >= min(ALIKE, len(keyword))]
+        same = [
+            w
+            for w in (*keywords[i + 1 :], *others)
+            if len(commonprefix([keyword, w])) >= min(SAME_LETTERS, len(keyword))
+        ]
         if same:
             yield (
                 f"{keyword} begins like {', '.join(same)} (by spelling alone); if they sound alike, "
@@ -63,14 +65,14 @@ def alike(keywords: Sequence[str], others: Sequence[str]) -> Iterator[str]:
 
 def unread(folder: Path) -> Iterator[str]:
     files = sorted(p for d in folder.iterdir() if d.is_dir() and not d.name.startswith(".") for p in d.iterdir())
-    endings = Counter(p.suffix for p in files if p.is_file() and p.suffix.lower() not in sc.SUFFIXES)
+    endings = Counter(p.suffix for p in files if p.is_file() and p.suffix.lower() not in SUFFIXES)
     for ending, count in endings.items():
         if ending and ending not in (".md", ".txt"):
-            yield f"{count} files *{ending} are not read: convert them to wav"
+            yield f"{count} *{ending} files are not read: convert them to wav"
 
 
-def by_sound(clips: Sequence[sc.Clip], samples: Sequence[Samples]) -> Iterator[str]:
-    """What the recordings themselves tell."""
+def by_sound(clips: Sequence[Clip], samples: Sequence[Samples]) -> Iterator[str]:
+    """Faults in the sound of the recordings."""
     faults: dict[str, list[str]] = {}
     first: dict[int, str] = {}
     for clip, audio in zip(clips, samples, strict=True):
@@ -80,7 +82,7 @@ def by_sound(clips: Sequence[sc.Clip], samples: Sequence[Samples]) -> Iterator[s
         if level.max() < QUIET:
             faults.setdefault("nearly silent: speak closer to the microphone", []).append(name)
         if (original := first.setdefault(hash(audio.tobytes()), name)) != name:
-            faults.setdefault("copies: keep one of each, or measuring knows it from training", []).append(
+            faults.setdefault("copies: keep one of each, or test clips will be known from training", []).append(
                 f"{name} of {original}"
             )
     for what, names in faults.items():
@@ -92,4 +94,4 @@ def by_length(words: Mapping[str, Sequence[Utterance]], keywords: Sequence[str])
     for keyword in keywords:
         lengths = [spoken.words[0].end_s - spoken.words[0].start_s for spoken in words[keyword]]
         if (long := sum(length > LONG_S for length in lengths)) > LONG_SHARE * len(lengths):
-            yield f"{keyword}: {long} of {len(lengths)} recordings sound all through: a word must fit in a second"
+            yield f"{keyword}: {long} of {len(lengths)} recordings last a whole second: a word must fit in one"

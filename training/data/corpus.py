@@ -1,6 +1,6 @@
 """What streams are made of: the recordings of one split, with the times of the words in them.
 
-Owns which recording belongs to which split, and that all are equally loud. Knows nothing of streams or training.
+Owns which running speech belongs to which split, and that all is equally loud. Knows nothing of streams or training.
 """
 
 import csv
@@ -13,34 +13,43 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from service.spotting.audio import Samples
 from service.spotting.files import read_audio
-from training.data import recordings as sc
 from training.data.endpoints import endpoints
+from training.data.labels import Labels
+from training.data.recordings import (
+    BACKGROUND,
+    DatasetError,
+    LoadedClips,
+    direct_sound_first,
+    percent_of,
+    read_recordings,
+)
+from training.data.sources import DataSources
 from training.model.frontend import SAMPLE_RATE
 
-LOUDNESS = 0.05  # root mean square of a word, of running speech and of noise, full scale 1
-FADE = SAMPLE_RATE // 100  # samples at both ends of whatever is cut
+LOUDNESS = 0.05  # root mean square of a word, of running speech and of noise; full scale is 1
+FADE = SAMPLE_RATE // 100  # samples at both ends of every cut
 VALIDATION_SPEAKERS = 20.0  # percent of the speakers in `train/` of running speech
 
-Floats = NDArray[np.float32]
 Int16s = NDArray[np.int16]
-Kind = Literal["keyword", "other", "part", "speech", "inside"]
+Kind = Literal["keyword", "other", "prefix", "speech", "embedded"]
 
 
 @dataclass(frozen=True)
 class WordSpan:
-    """A word that is said from `start_s` to `end_s`.
+    """A word that is spoken from `start_s` to `end_s`.
 
-    `keyword` and `other` are single words; a `part` is the beginning of a keyword; `speech` is a piece of running
-    speech with the file that it is from as its word, and a keyword `inside` it is one that was run together with its
-    neighbours.
+    `keyword` and `other` are single words; a `prefix` is the beginning of a keyword; `speech` is a piece of running
+    speech, whose word is the name of its file, and an `embedded` keyword is one inside running speech, run together
+    with its neighbours.
     """
 
     word: str
     start_s: float
     end_s: float
     kind: Kind
-    share: float = 1.0  # of the word that is said
+    share: float = 1.0  # spoken share of the word
 
     def later(self, seconds: float) -> "WordSpan":
         return replace(self, start_s=self.start_s + seconds, end_s=self.end_s + seconds)
@@ -48,11 +57,11 @@ class WordSpan:
 
 @dataclass(frozen=True)
 class Utterance:
-    """A recording and the words in it: one of a clip; of running speech itself and the keywords inside it."""
+    """A recording and its words: the one word of a clip; running speech itself, then the keywords embedded in it."""
 
     samples: Int16s
     words: tuple[WordSpan, ...]
-    text: tuple[str, ...] = field(default=(), repr=False)  # of running speech: every word
+    text: tuple[str, ...] = field(default=(), repr=False)  # every word of running speech
 
 
 @dataclass(frozen=True)
@@ -60,43 +69,52 @@ class Corpus:
     keywords: dict[str, list[Utterance]]
     others: dict[str, list[Utterance]]
     speech: list[Utterance]
-    noise: Floats  # samples of all recordings end to end
-    rooms: Floats  # impulse responses [rooms, taps]
-    hard: dict[str, list[Utterance]] = field(default_factory=dict)  # other words and speech to be said more often
+    noise: Samples  # all background recordings end to end
+    rooms: Samples  # impulse responses [rooms, taps]
+    hard: dict[str, list[Utterance]] = field(default_factory=dict)  # kind -> hard negatives, to be drawn more often
+
+    @property
+    def speech_s(self) -> float:
+        return sum(len(recording.samples) for recording in self.speech) / SAMPLE_RATE
 
 
-def read_material(
-    folder: Path, keywords: Sequence[str], split: str,
-    noise: Sequence[Path] = (), rooms: Sequence[Path] = (), speech: Sequence[Path] = (),
-) -> Corpus:  # fmt: skip
-    """All of a split; raises BadData for a keyword without clips, or without noise."""
-    words = spoken(*sc.read_clips(sc.find_clips(folder, split))[:2], keywords)
-    if missing := set(keywords) - set(words):
-        raise sc.DatasetError(f"{folder}: expected clips of every keyword for {split}, found none of {sorted(missing)}")
-    backgrounds = sc.read_recordings([folder / sc.BACKGROUND, *noise], split)
-    if not backgrounds:
-        raise sc.DatasetError(
-            f"expected background recordings for {split}, found none in {folder / sc.BACKGROUND}, {noise}"
+def read_corpus(sources: DataSources, labels: Labels, split: str, clips: LoadedClips) -> Corpus:
+    """Everything of a split beside its clips, which are read already.
+
+    Raises DatasetError for a keyword without clips, and where there is no background noise.
+    """
+    words = group_by_word(clips, labels)
+    if missing := set(labels.keywords) - set(words):
+        raise DatasetError(
+            f"{sources.recordings}: expected clips of every keyword for {split}, found none of {sorted(missing)}"
         )
-    responses = [sc.direct_sound_first(response) for response in sc.read_recordings(rooms, split)]
-    return Corpus(
-        {word: clips for word, clips in words.items() if word in keywords},
-        {word: clips for word, clips in words.items() if word not in keywords},
-        [spoken for part in speech for spoken in read_speech(part, keywords, split)],
-        np.concatenate([recording * gain_to_loudness(recording) for recording in backgrounds]),
-        np.stack(responses) if responses else np.zeros((0, 1), np.float32),
-    )
+    noise_folders = [sources.recordings / BACKGROUND, *sources.noise]
+    backgrounds = read_recordings(noise_folders, split)
+    if not backgrounds:
+        raise DatasetError(
+            f"expected background recordings for {split}, found none in {', '.join(map(str, noise_folders))}"
+        )
+    responses = [direct_sound_first(response) for response in read_recordings(sources.rooms, split)]
+    rooms = np.stack(responses) if responses else np.zeros((0, 1), np.float32)
+    return corpus_of(words, labels, list(read_all_speech(sources, labels, split)), equally_loud(backgrounds), rooms)
 
 
-def spoken(clips: Sequence[sc.Clip], samples: Sequence[Floats], keywords: Sequence[str]) -> dict[str, list[Utterance]]:
-    """Clips by their word."""
+def corpus_of(
+    words: dict[str, list[Utterance]], labels: Labels, speech: list[Utterance], noise: Samples, rooms: Samples
+) -> Corpus:
+    keywords = {word: clips for word, clips in words.items() if word in labels.keywords}
+    others = {word: clips for word, clips in words.items() if word not in labels.keywords}
+    return Corpus(keywords, others, speech, noise, rooms)
+
+
+def group_by_word(clips: LoadedClips, labels: Labels) -> dict[str, list[Utterance]]:
     words: dict[str, list[Utterance]] = {}
-    for clip, audio in zip(clips, samples, strict=True):
-        words.setdefault(clip.word, []).append(single(audio, clip.word, clip.word in keywords))
+    for word, audio in zip(clips.words, clips.samples, strict=True):
+        words.setdefault(word, []).append(single(audio, word, word in labels.keywords))
     return words
 
 
-def single(samples: Floats, word: str, is_keyword: bool) -> Utterance:
+def single(samples: Samples, word: str, is_keyword: bool) -> Utterance:
     """A clip with its one word, brought to LOUDNESS."""
     start, end = endpoints(samples)
     gain = gain_to_loudness(samples[int(start * SAMPLE_RATE) : int(end * SAMPLE_RATE)])
@@ -105,15 +123,25 @@ def single(samples: Floats, word: str, is_keyword: bool) -> Utterance:
     )
 
 
-def read_speech(folder: Path, keywords: Sequence[str], split: str | None = None) -> Iterator[Utterance]:
-    """Running speech of a split or of all: `train/` and `dev/` with a folder a speaker, and two tables of words.
+def equally_loud(recordings: Sequence[Samples]) -> Samples:
+    """Recordings end to end, each at LOUDNESS."""
+    return np.concatenate([recording * gain_to_loudness(recording) for recording in recordings])
 
-    `dev/` is for test; of the speakers of `train/` some are for validation. Recordings with a keyword that
-    `keyword_times.tsv` has no times for are left out.
+
+def read_all_speech(sources: DataSources, labels: Labels, split: str | None = None) -> Iterator[Utterance]:
+    for folder in sources.speech:
+        yield from read_speech(folder, labels.keywords, split)
+
+
+def read_speech(folder: Path, keywords: Sequence[str], split: str | None = None) -> Iterator[Utterance]:
+    """Running speech of one split or of all: `train/` and `dev/` with a folder per speaker, and two tables of words.
+
+    `dev/` is for test; some of the speakers of `train/` are for validation. Recordings with a keyword for which
+    `keyword_times.tsv` has no times are left out.
     """
     times: dict[str, list[WordSpan]] = {}
     for row in read_table(folder / "keyword_times.tsv"):
-        word = WordSpan(row["word"], float(row["start_s"]), float(row["end_s"]), "inside")
+        word = WordSpan(row["word"], float(row["start_s"]), float(row["end_s"]), "embedded")
         times.setdefault(row["file"], []).append(word)
     timed = {word.word for words in times.values() for word in words}
     texts = {row["file"]: tuple(row["text"].lower().split()) for row in read_table(folder / "transcripts.tsv")}
@@ -124,14 +152,14 @@ def read_speech(folder: Path, keywords: Sequence[str], split: str | None = None)
     ]
     with ThreadPoolExecutor() as pool:
         for file, samples in zip(files, pool.map(lambda file: read_audio(folder / file), files), strict=True):
-            inside = sorted((w for w in times.get(file, ()) if w.word in keywords), key=lambda word: word.start_s)
+            embedded = sorted((w for w in times.get(file, ()) if w.word in keywords), key=lambda word: word.start_s)
             whole = WordSpan(file, 0.0, len(samples) / SAMPLE_RATE, "speech")
-            yield Utterance(faded(as_int16(samples * gain_to_loudness(samples))), (whole, *inside), texts[file])
+            yield Utterance(faded(as_int16(samples * gain_to_loudness(samples))), (whole, *embedded), texts[file])
 
 
 def read_table(path: Path) -> list[dict[str, str]]:
     if not path.is_file():
-        raise sc.DatasetError(f"{path}: expected the words of running speech, tab-separated, found no such file")
+        raise DatasetError(f"{path}: expected the words of running speech, tab-separated, found no such file")
     with path.open(newline="") as file:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
@@ -141,14 +169,14 @@ def split_of_speech(file: str) -> str:
     part, speaker, *_ = Path(file).parts
     if part != "train":
         return "test"
-    return "validation" if sc.percent_of(speaker) < VALIDATION_SPEAKERS else "train"
+    return "validation" if percent_of(speaker) < VALIDATION_SPEAKERS else "train"
 
 
-def gain_to_loudness(samples: Floats) -> float:
+def gain_to_loudness(samples: Samples) -> float:
     return LOUDNESS / max(1e-5, float(np.sqrt(np.square(samples).mean())))
 
 
-def as_int16(samples: Floats) -> Int16s:
+def as_int16(samples: Samples) -> Int16s:
     return (samples.clip(-1, 1) * 32767).astype(np.int16)
 
 

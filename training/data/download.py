@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from pathlib import Path
 
+from training.errors import TrainingError
+
 # Plain http is the official address (as in TensorFlow Datasets and torchaudio); the checksum vouches for the bytes.
 SPEECH_COMMANDS_URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"  # 2,428,923,189 bytes
 SPEECH_COMMANDS_SHA256 = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
@@ -30,7 +32,7 @@ PASSING = (urllib.error.URLError, http.client.HTTPException, ConnectionError, Ti
 Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all (None where the server does not say)
 
 
-class DownloadError(RuntimeError):
+class DownloadError(TrainingError):
     """The file could not be had, or is not the one expected; the message says which and why."""
 
 

@@ -1,6 +1,6 @@
-"""Speech Commands, and any folder with a folder of recordings for each word.
+"""Recordings in folders: one folder per word, as in Speech Commands, and folders of noise, music and room responses.
 
-Owns the official split by speaker, labels and the reading of clips, noise and rooms. Knows nothing of training.
+Owns the official split by speaker and the reading of clips, noise and rooms. Knows nothing of labels or training.
 """
 
 import hashlib
@@ -11,59 +11,78 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.spotting.audio import AudioError
+from service.spotting.audio import AudioError, Samples
 from service.spotting.files import read_audio
-from training.data.endpoints import LEAST_DB, endpoints, levels
+from training.data.endpoints import MIN_DB, endpoints, levels
+from training.errors import TrainingError
 from training.model.frontend import SAMPLE_RATE
 
-UNKNOWN, SILENCE, BACKGROUND = "_unknown_", "_silence_", "_background_noise_"
+BACKGROUND = "_background_noise_"  # folder of background recordings beside those of the words
 SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
-SPEAKER_ENDS = "_nohash_"  # in the name of a file that says who speaks: SPEAKER_nohash_TAKE
-CLIP = SAMPLE_RATE  # samples: the data set's clips last at most one second
-SHORTEST_S, LONGEST_S = 0.2, 30.0  # of a recording of one word
-SILENT = 1e-3  # peak of a recording in which nothing is said
-ROOM_S = 0.5  # of an impulse response that is used
-VALIDATION, TESTING = 10.0, 10.0  # percent of speakers
+SPEAKER_ENDS = "_nohash_"  # in a file name that names the speaker: SPEAKER_nohash_TAKE
+CLIP = SAMPLE_RATE  # samples: a clip lasts at most one second
+MIN_S, MAX_S = 0.2, 30.0  # length of a recording of one word
+MIN_PEAK = 1e-3  # a recording with a lower peak has no word in it
+ROOM_S = 0.5  # length of the part of an impulse response that is used
+VALIDATION, TEST = 10.0, 10.0  # percent of speakers
 VALIDATION_RECORDINGS, TEST_RECORDINGS = 20.0, 20.0  # percent of noises, music and rooms
-MOST_SPEAKERS = 2**27 - 1  # of the data set's own split
+MAX_SPEAKERS = 2**27 - 1  # constant of the data set's own split
+
+
+class DatasetError(TrainingError):
+    """The data are not as training needs them; the message names the folder or file, what was expected, what came."""
 
 
 @dataclass(frozen=True)
 class Clip:
+    """One recording of one word; the speaker is empty where the file name does not contain one."""
+
     path: Path
     word: str
-    speaker: str  # empty where the name does not tell
+    speaker: str
 
 
-class DatasetError(ValueError):
-    """The data are not as training needs them; the message names the folder or file, what was expected, what came."""
+@dataclass(frozen=True)
+class LoadedClips:
+    """Clips that could be read, their samples at 16 kHz, at most one second each, and a line per refused recording."""
+
+    clips: list[Clip]
+    samples: list[Samples]
+    refused: list[str]
+
+    @property
+    def words(self) -> list[str]:
+        return [clip.word for clip in self.clips]
+
+    def describe(self, split: str) -> str:
+        """One phrase for facts and model cards."""
+        return f"{len(self.clips)} {split} clips by {speakers(self.clips) or 'unnamed'} speakers"
 
 
 def split_of(name: str) -> str:
     """`train`, `validation` or `test` by the speaker in a file name (Warden 2018, section 7; SHA-1 of the speaker).
 
-    By the whole name without its ending where no speaker is in it.
+    A name without a speaker is split by the whole name without its suffix.
     """
     percent = percent_of(speaker_of(name) or Path(name).stem)
     if percent < VALIDATION:
         return "validation"
-    return "test" if percent < VALIDATION + TESTING else "train"
+    return "test" if percent < VALIDATION + TEST else "train"
 
 
 def speaker_of(name: str) -> str:
-    speaker, told, _ = Path(name).name.partition(SPEAKER_ENDS)
-    return speaker if told else ""
+    speaker, separator, _ = Path(name).name.partition(SPEAKER_ENDS)
+    return speaker if separator else ""
 
 
 def speakers(clips: Iterable[Clip]) -> int:
-    """How many speakers the names of some clips tell of."""
+    """Number of different speakers that the names of some clips contain."""
     return len({clip.speaker for clip in clips} - {""})
 
 
 def split_of_recording(name: str) -> str:
-    """The same for noise, music and rooms, by how the name begins: takes of one place or piece stay together."""
+    """The split of noise, music and rooms, by how the name begins: takes of one place or piece stay together."""
     stem = Path(name).stem.split("__")[-1]
     source = re.match(r"\d+-\d+|[^-_\d]+", stem)
     percent = percent_of(source[0] if source else stem)
@@ -73,15 +92,15 @@ def split_of_recording(name: str) -> str:
 
 
 def percent_of(name: str) -> float:
-    """A number from 0 to 100 that is always the same for a name."""
+    """A number from 0 to 100 that depends on the name alone."""
     digest = int(hashlib.sha1(name.encode(), usedforsecurity=False).hexdigest(), 16)
-    return digest % (MOST_SPEAKERS + 1) * (100.0 / MOST_SPEAKERS)
+    return digest % (MAX_SPEAKERS + 1) * (100.0 / MAX_SPEAKERS)
 
 
 def all_clips(folder: Path) -> Iterator[Clip]:
-    """Every clip, sorted by word and name. Raises BadData where there is no folder."""
+    """Every clip, sorted by word and name. Raises DatasetError where there is no folder."""
     if not folder.is_dir():
-        raise DatasetError(f"{folder}: expected a folder with a folder of recordings for each word")
+        raise DatasetError(f"{folder}: expected a folder with a folder of recordings per word")
     words = sorted(d for d in folder.iterdir() if d.is_dir() and not d.name.startswith(("_", ".")))
     for word in words:
         for path in sorted(word.iterdir()):
@@ -90,68 +109,70 @@ def all_clips(folder: Path) -> Iterator[Clip]:
 
 
 def find_clips(folder: Path, split: str) -> list[Clip]:
-    """Every clip of a split. Raises BadData for a folder that has none."""
+    """Every clip of a split. Raises DatasetError for a folder that has none."""
     clips = [clip for clip in all_clips(folder) if split_of(clip.path.name) == split]
     if not clips:
         raise DatasetError(f"{folder}: expected WORD/RECORDING with {sorted(SUFFIXES)}, found none for {split}")
     return clips
 
 
-def labels_for(keywords: Sequence[str]) -> tuple[str, ...]:
-    return (*keywords, UNKNOWN, SILENCE)
+def read_split(folder: Path, split: str) -> LoadedClips:
+    """Every clip of a split, decoded."""
+    return read_clips(find_clips(folder, split))
 
 
-def label_of(word: str, labels: Sequence[str]) -> int:
-    """Index of a word's label; every word that is no keyword is `_unknown_`."""
-    return labels.index(word if word in labels else UNKNOWN)
-
-
-def read_clips(clips: Sequence[Clip]) -> tuple[list[Clip], list[NDArray[np.float32]], list[str]]:
-    """The good clips, their samples at 16 kHz, at most one second each, and a line for every recording refused."""
+def read_clips(clips: Sequence[Clip]) -> LoadedClips:
     with ThreadPoolExecutor() as pool:
-        read = list(pool.map(read_or_reason, clips))
-    kept = [(clip, value) for clip, value in zip(clips, read, strict=True) if not isinstance(value, str)]
-    return [clip for clip, _ in kept], [value for _, value in kept], [value for value in read if isinstance(value, str)]
+        results = list(pool.map(read_or_reason, clips))
+    loaded = LoadedClips([], [], [])
+    for clip, result in zip(clips, results, strict=True):
+        if isinstance(result, str):
+            loaded.refused.append(result)
+        else:
+            loaded.clips.append(clip)
+            loaded.samples.append(result)
+    return loaded
 
 
-def read_or_reason(clip: Clip) -> NDArray[np.float32] | str:
+def read_or_reason(clip: Clip) -> Samples | str:
+    """The samples of a clip, or a line that says why it is refused."""
     try:
         samples = read_audio(clip.path)
     except AudioError as error:
         return f"{clip.path}: {error}"
-    if not SHORTEST_S <= len(samples) / SAMPLE_RATE <= LONGEST_S:
-        return f"{clip.path}: expected {SHORTEST_S} to {LONGEST_S:g} s, got {len(samples) / SAMPLE_RATE:.2f} s"
-    if np.abs(samples).max() < SILENT:
+    if not MIN_S <= len(samples) / SAMPLE_RATE <= MAX_S:
+        return f"{clip.path}: expected {MIN_S} to {MAX_S:g} s, got {len(samples) / SAMPLE_RATE:.2f} s"
+    if np.abs(samples).max() < MIN_PEAK:
         return f"{clip.path}: expected a word, got silence"
     if clip.speaker and len(samples) <= CLIP:
         return samples  # cut already, as those of the data set are
-    if levels(samples).max() < LEAST_DB:
+    if levels(samples).max() < MIN_DB:
         return f"{clip.path}: expected a word, got nothing that stands out of the noise"
     return around_word(samples)
 
 
-def around_word(samples: NDArray[np.float32]) -> NDArray[np.float32]:
-    """The second with the word of a recording [samples] in its middle, as far as the recording has one around it."""
+def around_word(samples: Samples) -> Samples:
+    """The second of a recording [samples] that has the word in its middle, shifted where the recording ends earlier."""
     start_s, end_s = endpoints(samples)
     start = int((start_s + end_s) / 2 * SAMPLE_RATE) - CLIP // 2
     start = max(0, min(start, len(samples) - CLIP))
     return samples[start : start + CLIP]
 
 
-def padded(samples: Iterable[NDArray[np.float32]]) -> NDArray[np.float32]:
+def padded(samples: Iterable[Samples]) -> Samples:
     """Clips as rows [clips, CLIP], zeros after the end of the shorter ones."""
     return np.stack([np.pad(clip, (0, CLIP - len(clip))) for clip in samples])
 
 
-def read_recordings(folders: Iterable[Path], split: str | None = None) -> list[NDArray[np.float32]]:
-    """Every recording below some folders, of a split or of all, whole, at 16 kHz: noise, music or room responses."""
+def read_recordings(folders: Iterable[Path], split: str | None = None) -> list[Samples]:
+    """Every recording below some folders, whole, at 16 kHz: noise, music or room responses of one split or of all."""
     paths = sorted(p for folder in folders for p in folder.rglob("*") if p.suffix.lower() in SUFFIXES)
     paths = [path for path in paths if split in (None, split_of_recording(path.name))]
     with ThreadPoolExecutor() as pool:
         return list(pool.map(read_audio, paths))
 
 
-def direct_sound_first(response: NDArray[np.float32]) -> NDArray[np.float32]:
+def direct_sound_first(response: Samples) -> Samples:
     """A room's impulse response from its direct sound on, ROOM_S long, with energy 1."""
     start = max(0, int(np.abs(response).argmax()) - 8)
     size = int(ROOM_S * SAMPLE_RATE)

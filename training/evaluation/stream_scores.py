@@ -1,84 +1,84 @@
-"""A model on streams, through the service's own sessions: scores once, then what any settings make of these scores.
+"""A model on streams, through the service's own sessions: scores once, then detections by any settings from them.
 
-Streams are heard side by side. Knows nothing of what was said in them, only carries it along.
+Streams are scored side by side. Knows nothing of the words in them, only passes them on.
 """
 
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
+from service.spotting.audio import Samples
 from service.spotting.config import parse_config
 from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.session import Session
-from training.data.corpus import Floats, WordSpan
+from training.data.corpus import WordSpan
 from training.data.synthetic_streams import Scene
 from training.model.frontend import SAMPLE_RATE
 
-CHUNK = 50  # frames a run of the model, and frames decided at once
+CHUNK = 50  # frames per run of the model, and frames decided at once
 
 
-class Detected(NamedTuple):
+class DetectedWord(NamedTuple):
     label: str
-    time_s: float  # how much of the stream had to be heard
+    time_s: float  # how much of the stream the detection needed
 
 
-class Heard(NamedTuple):
-    """One stream as the model heard it."""
-
-    scores: Floats  # [frames, labels]
+class ScoredStream(NamedTuple):
+    scores: NDArray[np.float32]  # [frames, labels]
     words: tuple[WordSpan, ...]
 
 
-def hear(model: Model, streams: Mapping[str, Iterator[Scene]]) -> dict[str, Heard]:
+def score_streams(model: Model, streams: Mapping[str, Iterator[Scene]]) -> dict[str, ScoredStream]:
     """Scores of every frame of every stream, side by side, each with a state that is carried from start to end."""
-    listeners = {name: _Listener(model, stream) for name, stream in streams.items()}
-    live = list(listeners.values())
+    cursors = {name: _StreamCursor(model, stream) for name, stream in streams.items()}
+    live = list(cursors.values())
     size, state = CHUNK * model.metadata.hop, model.initial_state(len(live))
     while live:
         audio = np.zeros((len(live), size), np.float32)
-        taken = [listener.take(row) for row, listener in zip(audio, live, strict=True)]
+        counts = [cursor.fill(row) for row, cursor in zip(audio, live, strict=True)]
         scores, state = model.run(audio, state)
-        for listener, samples, row in zip(live, taken, scores, strict=True):
-            listener.scores.append(row[: samples // model.metadata.hop].copy())
-        going_on = [i for i, samples in enumerate(taken) if samples == size]
-        live = [live[i] for i in going_on]
-        state = {name: array[going_on] for name, array in state.items()}
-    return {name: Heard(np.concatenate(listener.scores), tuple(listener.words)) for name, listener in listeners.items()}
+        for cursor, count, rows in zip(live, counts, scores, strict=True):
+            cursor.scores.append(rows[: count // model.metadata.hop].copy())
+        unfinished = [i for i, count in enumerate(counts) if count == size]
+        live = [live[i] for i in unfinished]
+        state = {name: array[unfinished] for name, array in state.items()}
+    return {name: ScoredStream(np.concatenate(cursor.scores), tuple(cursor.words)) for name, cursor in cursors.items()}
 
 
-class _Listener:
-    """One stream on its way through a session: what is not scored yet, and what has been."""
+class _StreamCursor:
+    """One stream on its way through a session: what is not scored yet, and the scores so far."""
 
     def __init__(self, model: Model, stream: Iterator[Scene]) -> None:
-        self.scores: list[Floats] = []
+        self.scores: list[NDArray[np.float32]] = []
         self.words: list[WordSpan] = []
         self._stream, self._length = stream, 0
         config, _ = parse_config({"sample_rate": SAMPLE_RATE})
         self._session = Session(model.metadata, config)
-        self._hops = np.zeros(0, np.float32)
+        self._pending: Samples = np.zeros(0, np.float32)
 
-    def take(self, row: Floats) -> int:
-        """Fill a row with the next hops; returns how many samples there were."""
-        while len(self._hops) < len(row) and (scene := next(self._stream, None)):
+    def fill(self, row: Samples) -> int:
+        """Fill a row with the next samples, as far as there are any; returns their number."""
+        while len(self._pending) < len(row) and (scene := next(self._stream, None)):
             self.words += [word.later(self._length / SAMPLE_RATE) for word in scene.words]
             self._length += len(scene.samples)
-            self._hops = np.concatenate([self._hops, self._session.push_samples(scene.samples)])
-        taken = self._hops[: len(row)]
-        row[: len(taken)] = taken
-        self._hops = self._hops[len(row) :]
-        return len(taken)
+            self._pending = np.concatenate([self._pending, self._session.push_samples(scene.samples)])
+        filled = self._pending[: len(row)]
+        row[: len(filled)] = filled
+        self._pending = self._pending[len(row) :]
+        return len(filled)
 
 
-def detect(model: Model, scores: Floats, **settings: Any) -> list[Detected]:
-    """What a session of the service with some settings (`speed` or `threshold`) detects, given its scores."""
+def detect(model: Model, scores: NDArray[np.float32], **settings: Any) -> list[DetectedWord]:
+    """What a session of the service with some settings (`speed` or `threshold`) detects from these scores."""
     meta = model.metadata
     session = Session(meta, parse_config(settings)[0])
-    pieces = (scores[i : i + CHUNK] for i in range(0, len(scores), CHUNK))
+    chunks = (scores[i : i + CHUNK] for i in range(0, len(scores), CHUNK))
     return [
-        Detected(event.label, (event.frame + 1) * meta.hop / meta.sample_rate)
-        for piece in pieces
-        for event in session.scored(piece)
+        DetectedWord(event.label, (event.frame + 1) * meta.hop / meta.sample_rate)
+        for chunk in chunks
+        for event in session.scored(chunk)
         if isinstance(event, Detection)
     ]

@@ -1,61 +1,161 @@
-"""An exported model on endless audio, through the service's own sessions and decisions.
+"""An exported model on continuous audio, through the service's own sessions and decisions.
 
-The network hears every stream once, all of them side by side; what any thresholds make of it is decided on its scores.
+The network runs over every stream once, all of them side by side; any thresholds are decided on its scores.
 """
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
+from pydantic import BeforeValidator
 
 from service.spotting.model import Model
-from training.data.corpus import Corpus, read_material, read_speech
-from training.data.endpoint_agreement import agreement
+from training.data.corpus import Corpus, read_all_speech, read_corpus
+from training.data.endpoint_agreement import EndpointSummary, agreement
+from training.data.labels import Labels
+from training.data.recordings import read_split
+from training.data.sources import DataSources
 from training.data.synthetic_streams import (
     SCENE_S,
     AcousticConditions,
     MixSettings,
     Scene,
+    mixed_utterances,
     noises,
-    reading,
+    running_speech,
     scenes,
-    talk,
 )
-from training.evaluation.matching import by_recording, figures, match_detections, misses_within, prefixes
-from training.evaluation.stream_scores import Heard, detect, hear
+from training.evaluation.matching import match_detections
+from training.evaluation.stream_metrics import (
+    PrefixMetrics,
+    StreamMetrics,
+    misses_within,
+    prefix_metrics,
+    recording_spread,
+    stream_metrics,
+)
+from training.evaluation.stream_scores import ScoredStream, detect, score_streams
 from training.model.frontend import SAMPLE_RATE
+from training.records import Record
 
 MIXED = AcousticConditions()
 CLEAN = AcousticConditions(room=0, colour_db=0, snr_db=None)
-TALKS = {"mixed": MIXED, "clean": CLEAN} | {
+CONDITIONS = {"mixed": MIXED, "clean": CLEAN} | {
     f"{snr} dB": replace(CLEAN, snr_db=(float(snr), float(snr))) for snr in (20, 10, 5, 0)
 }
 SPEECH, NOISE = "speech", "noise"  # the streams in which every detection is a false alarm
 SWEPT = ("mixed", "clean", "10 dB", SPEECH, NOISE)
 SCALES = tuple(float(x) for x in np.arange(-3, 10.1, 0.125))  # added to the logit of each threshold of a speed
-LIMIT = 0.5  # false alarms an hour of an operating point
-SPEED_FALSE_ALARMS = {"fast": 4.0, "balanced": 1.0, "accurate": 0.25}  # an hour and keyword in speech of validation
+MAX_FALSE_ALARMS = 0.5  # per hour, at an operating point
+SPEED_FALSE_ALARMS = {"fast": 4.0, "balanced": 1.0, "accurate": 0.25}  # per hour and keyword, in validation speech
 CALIBRATION_HOURS = 2.0
 
 
-def streams_of(material: Corpus, hours: float, seed: int) -> dict[str, Iterator[Scene]]:
-    """Every test stream: the same talk in each of TALKS, all running speech again and again, and noise."""
+@dataclass(frozen=True)
+class MissesOverTime(Record):
+    hours: float  # length of either span
+    first: float | None
+    last: float | None
+
+
+@dataclass(frozen=True)
+class StreamMeasurement(Record):
+    """Each stream at some settings; for mixed utterances also what fires too early, and misses at start and end."""
+
+    streams: dict[str, StreamMetrics]
+    prefixes: PrefixMetrics | None = None
+    first_and_last_misses: MissesOverTime | None = None
+
+
+def flat_before(field: str, *beside: str) -> BeforeValidator:
+    """Reads older reports, whose streams lie `beside` other keys instead of in `field`."""
+
+    def nest(values: Any) -> Any:
+        if not isinstance(values, dict) or field in values:
+            return values
+        return {name: values[name] for name in beside if name in values} | {
+            field: {name: value for name, value in values.items() if name not in beside}
+        }
+
+    return BeforeValidator(nest)
+
+
+Measured = Annotated[StreamMeasurement, flat_before("streams", "prefixes", "first_and_last_misses")]
+
+
+@dataclass(frozen=True)
+class StreamOperatingPoint(Record):
+    thresholds: dict[str, float]
+    measured: Measured
+
+
+@dataclass(frozen=True)
+class ErrorRates(Record):
+    misses: float | None
+    false_alarms_per_hour: float
+
+
+@dataclass(frozen=True)
+class SweptStream(Record):
+    misses: float | None
+    false_alarms_per_hour: float
+    labels: dict[str, ErrorRates]
+
+
+@dataclass(frozen=True)
+class SweepPoint(Record):
+    """Every stream at thresholds that are scaled alike."""
+
+    scale: float
+    thresholds: dict[str, float]
+    streams: dict[str, SweptStream]
+
+
+@dataclass(frozen=True)
+class StreamData(Record):
+    """What the streams are composed of."""
+
+    split: str
+    keyword_clips: int
+    other_clips: int
+    speech_minutes: float
+    speech_speakers: int
+    noise_minutes: float
+    rooms: int
+
+
+@dataclass(frozen=True)
+class StreamFigures(Record):
+    seed: int
+    confirm_ms: dict[str, float]
+    speeds: dict[str, Measured]
+    operating_points: dict[str, Annotated[StreamOperatingPoint, flat_before("measured", "thresholds")]]
+    det: list[Annotated[SweepPoint, flat_before("streams", "scale", "thresholds")]]
+
+
+@dataclass(frozen=True)
+class StreamReport(StreamFigures):
+    data: StreamData
+    endpoints: dict[str, dict[str, EndpointSummary]]  # way -> side of the word
+
+
+def streams_of(corpus: Corpus, hours: float, seed: int) -> dict[str, Iterator[Scene]]:
+    """Every test stream: the same utterances in each of CONDITIONS, all running speech repeatedly, and noise."""
     rng = np.random.default_rng
     streams = {}
-    for name, where in TALKS.items():
-        settings = MixSettings() if where is MIXED else MixSettings(gain_db=(0, 0))  # an SNR holds for every word
-        said = talk(material, settings, rng([seed, 0]))
-        streams[name] = first_hours(scenes(said, where, material, rng([seed, 1])), hours)
-    if material.speech:
-        once_hours = sum(len(spoken.samples) for spoken in material.speech) / SAMPLE_RATE / 3600
-        order = rng([seed, 2])
-        read = chain.from_iterable(reading(material, order) for _ in range(math.ceil(hours / once_hours)))
-        streams[SPEECH] = scenes(read, MIXED, material, rng([seed, 3]))
-    streams[NOISE] = islice(noises(MIXED, material, rng([seed, 4])), math.ceil(3600 * hours / SCENE_S))
+    for name, conditions in CONDITIONS.items():
+        mix = MixSettings() if conditions is MIXED else MixSettings(gain_db=(0, 0))  # an SNR holds for every word
+        parts = mixed_utterances(corpus, mix, rng([seed, 0]))
+        streams[name] = first_hours(scenes(parts, conditions, corpus, rng([seed, 1])), hours)
+    if corpus.speech:
+        order, repeats = rng([seed, 2]), math.ceil(hours / (corpus.speech_s / 3600))
+        speech = chain.from_iterable(running_speech(corpus, order) for _ in range(repeats))
+        streams[SPEECH] = scenes(speech, MIXED, corpus, rng([seed, 3]))
+    streams[NOISE] = islice(noises(MIXED, corpus, rng([seed, 4])), math.ceil(3600 * hours / SCENE_S))
     return streams
 
 
@@ -67,24 +167,25 @@ def first_hours(stream: Iterator[Scene], hours: float) -> Iterator[Scene]:
         yield scene
 
 
-def measure(model: Model, heard: Mapping[str, Heard], **settings: Any) -> dict[str, Any]:
-    """All figures of each stream at some settings; of mixed talk also what fires early and whether hours change it."""
-    found: dict[str, Any] = {}
-    for name, (scores, words) in heard.items():
-        verdicts = match_detections(words, detect(model, scores, **settings))
+def measure(model: Model, streams: Mapping[str, ScoredStream], **settings: Any) -> StreamMeasurement:
+    """All figures of each stream at some settings of a session: `speed` or `threshold`."""
+    measured, prefixes, over_time = {}, None, None
+    for name, (scores, words) in streams.items():
+        matches = match_detections(words, detect(model, scores, **settings))
         seconds = len(scores) * model.metadata.hop / model.metadata.sample_rate
-        found[name] = figures(words, verdicts, seconds, model.metadata.keywords)
+        metrics = stream_metrics(words, matches, seconds, model.metadata.keywords)
         if name == SPEECH:
-            found[name]["by_recording"] = by_recording(words, verdicts, seconds)
+            metrics = replace(metrics, by_recording=recording_spread(words, matches, seconds))
         if name == "mixed":
             span = min(3600.0, seconds / 2)
-            found["prefixes"] = prefixes(words, verdicts)
-            found["first_and_last_misses"] = {
-                "hours": round(span / 3600, 3),
-                "first": misses_within(words, verdicts, 0, span),
-                "last": misses_within(words, verdicts, seconds - span, seconds),
-            }
-    return found
+            prefixes = prefix_metrics(words, matches)
+            over_time = MissesOverTime(
+                hours=round(span / 3600, 3),
+                first=misses_within(words, matches, 0, span),
+                last=misses_within(words, matches, seconds - span, seconds),
+            )
+        measured[name] = metrics
+    return StreamMeasurement(measured, prefixes, over_time)
 
 
 def scaled(thresholds: Mapping[str, float], scale: float) -> dict[str, float]:
@@ -95,89 +196,91 @@ def scaled(thresholds: Mapping[str, float], scale: float) -> dict[str, float]:
     }
 
 
-def sweep(model: Model, heard: Mapping[str, Heard], speed: str = "balanced") -> list[dict[str, Any]]:
-    """Misses and false alarms with every scale on the thresholds of a speed, up to where nothing is heard."""
+def sweep(model: Model, streams: Mapping[str, ScoredStream], speed: str = "balanced") -> list[SweepPoint]:
+    """Misses and false alarms with every scale on the thresholds of a speed, up to where nothing is detected."""
     start = {k: model.metadata.speeds[speed]["continuous"][k] for k in model.metadata.keywords}
-    points: list[dict[str, Any]] = []
+    points: list[SweepPoint] = []
     for scale in SCALES:
         thresholds = scaled(start, scale)
-        found = measure(model, heard, speed=speed, threshold=thresholds)
-        points.append({"scale": scale, "thresholds": thresholds} | {name: brief(found[name]) for name in heard})
-        if all(found[name]["misses"] in (1, None) and not found[name]["false_alarms_per_hour"] for name in heard):
+        measured = measure(model, streams, speed=speed, threshold=thresholds).streams
+        points.append(SweepPoint(scale, thresholds, {name: brief(metrics) for name, metrics in measured.items()}))
+        if all(metrics.misses in (1, None) and not metrics.false_alarms_per_hour for metrics in measured.values()):
             break
     return points
 
 
-def brief(found: Mapping[str, Any]) -> dict[str, Any]:
-    keys = ("misses", "false_alarms_per_hour")
-    labels = {label: {key: one[key] for key in keys} for label, one in found["labels"].items()}
-    return {**{key: found[key] for key in keys}, "labels": labels}
+def brief(metrics: StreamMetrics) -> SweptStream:
+    labels = {
+        label: ErrorRates(keyword.misses, keyword.false_alarms_per_hour) for label, keyword in metrics.labels.items()
+    }
+    return SweptStream(metrics.misses, metrics.false_alarms_per_hour, labels)
 
 
-def operating_point(points: Sequence[Mapping[str, Any]], per_hour: float) -> dict[str, float]:
-    """The lowest thresholds of a sweep with so many false alarms an hour in speech, of all keywords together, and with
-    LIMIT in noise; the highest if none are.
+def operating_point(points: Sequence[SweepPoint], per_hour: float) -> dict[str, float]:
+    """The lowest thresholds of a sweep with at most `per_hour` false alarms in speech, of all keywords together, and
+    with MAX_FALSE_ALARMS in noise; the highest if none are.
 
-    All keywords share what is moved: each by itself would be set by the few false alarms it has in hours of speech.
+    All keywords share the scale: each on its own would be set by the few false alarms it has in hours of speech.
     """
-    limits = {SPEECH: per_hour, NOISE: LIMIT}
+    limits = {SPEECH: per_hour, NOISE: MAX_FALSE_ALARMS}
 
-    def quiet(point: Mapping[str, Any]) -> bool:
-        return all(point[name]["false_alarms_per_hour"] <= limits[name] for name in limits if name in point)
+    def is_quiet(point: SweepPoint) -> bool:
+        return all(
+            point.streams[name].false_alarms_per_hour <= limits[name] for name in limits if name in point.streams
+        )
 
-    chosen: dict[str, float] = next(filter(quiet, points), points[-1])["thresholds"]
-    return chosen
+    return next(filter(is_quiet, points), points[-1]).thresholds
 
 
-def calibrate(model: Model, material: Corpus) -> dict[str, dict[str, float]]:
-    """For each speed the thresholds of keywords in an endless stream, lowest for its false alarms.
+def calibrate(model: Model, corpus: Corpus) -> dict[str, dict[str, float]]:
+    """For each speed the thresholds of keywords in a continuous stream, lowest for its false alarms.
 
-    Of a model whose keywords have one threshold.
+    The keywords of the model must have one threshold.
     """
-    streams = streams_of(material, CALIBRATION_HOURS, seed=1)
-    heard = hear(model, {name: streams[name] for name in (SPEECH, NOISE) if name in streams})
+    streams = streams_of(corpus, CALIBRATION_HOURS, seed=1)
+    scored = score_streams(model, {name: streams[name] for name in (SPEECH, NOISE) if name in streams})
     return {
-        speed: operating_point(sweep(model, heard, speed), per_hour * len(model.metadata.keywords))
+        speed: operating_point(sweep(model, scored, speed), per_hour * len(model.metadata.keywords))
         for speed, per_hour in SPEED_FALSE_ALARMS.items()
     }
 
 
-def evaluate_streams(model: Model, material: Corpus, hours: float, seed: int = 0) -> dict[str, Any]:
-    """All figures of a model on the test streams of some material, each so many hours long."""
-    heard = hear(model, streams_of(material, hours, seed))
-    points = sweep(model, {name: heard[name] for name in SWEPT if name in heard})
-    wanted = {"0.5 an hour and keyword": LIMIT * len(model.metadata.keywords), "0.5 an hour together": LIMIT}
-    chosen = {name: operating_point(points, per_hour) for name, per_hour in wanted.items()}
-    return {
-        "seed": seed,
-        "confirm_ms": model.metadata.confirm_ms,
-        "speeds": {speed: measure(model, heard, speed=speed) for speed in model.metadata.speeds},
-        "operating_points": {
-            name: {"thresholds": thresholds, **measure(model, heard, threshold=thresholds)}
+def evaluate_streams(model: Model, corpus: Corpus, hours: float, seed: int = 0) -> StreamFigures:
+    """All figures of a model on the test streams of a corpus, each `hours` long."""
+    scored = score_streams(model, streams_of(corpus, hours, seed))
+    points = sweep(model, {name: scored[name] for name in SWEPT if name in scored})
+    limits = {
+        "0.5 per hour and keyword": MAX_FALSE_ALARMS * len(model.metadata.keywords),
+        "0.5 per hour together": MAX_FALSE_ALARMS,
+    }
+    chosen = {name: operating_point(points, per_hour) for name, per_hour in limits.items()}
+    return StreamFigures(
+        seed=seed,
+        confirm_ms=model.metadata.confirm_ms,
+        speeds={speed: measure(model, scored, speed=speed) for speed in model.metadata.speeds},
+        operating_points={
+            name: StreamOperatingPoint(thresholds, measure(model, scored, threshold=thresholds))
             for name, thresholds in chosen.items()
         },
-        "det": points,
-    }
+        det=points,
+    )
 
 
-def evaluate_folders(
-    model: Model, folder: Path, split: str,
-    noise: Sequence[Path], rooms: Sequence[Path], speech: Sequence[Path], hours: float,
-) -> dict[str, Any]:  # fmt: skip
-    """The same on a split of some folders, with what it was measured on and how sure the ends of words are."""
-    keywords = model.metadata.keywords
-    material = read_material(folder, keywords, split, noise, rooms, speech)
-    marked = (spoken for part in speech for spoken in read_speech(part, keywords))
-    return {
-        "data": {
-            "split": split,
-            "keyword_clips": sum(map(len, material.keywords.values())),
-            "other_clips": sum(map(len, material.others.values())),
-            "speech_minutes": round(sum(len(spoken.samples) for spoken in material.speech) / SAMPLE_RATE / 60, 1),
-            "speech_speakers": len({Path(spoken.words[0].word).parent for spoken in material.speech}),
-            "noise_minutes": round(len(material.noise) / SAMPLE_RATE / 60, 1),
-            "rooms": len(material.rooms),
-        },
-        "endpoints": agreement(marked, material.noise, np.random.default_rng(0)),
-        **evaluate_streams(model, material, hours),
-    }
+def evaluate_sources(model: Model, sources: DataSources, split: str, hours: float) -> StreamReport:
+    """The figures on a split of some folders, with what was measured on and how precise the ends of words are."""
+    labels = Labels(model.metadata.keywords)
+    corpus = read_corpus(sources, labels, split, read_split(sources.recordings, split))
+    figures = evaluate_streams(model, corpus, hours)
+    return StreamReport(
+        **vars(figures),
+        data=StreamData(
+            split=split,
+            keyword_clips=sum(map(len, corpus.keywords.values())),
+            other_clips=sum(map(len, corpus.others.values())),
+            speech_minutes=round(corpus.speech_s / 60, 1),
+            speech_speakers=len({Path(recording.words[0].word).parent for recording in corpus.speech}),
+            noise_minutes=round(len(corpus.noise) / SAMPLE_RATE / 60, 1),
+            rooms=len(corpus.rooms),
+        ),
+        endpoints=agreement(read_all_speech(sources, labels), corpus.noise, np.random.default_rng(0)),
+    )

@@ -1,6 +1,6 @@
-"""Rank coding: Algorithm 1 and equation 7 of Jeffares et al., ICLR 2022 (arXiv 2110.02865).
+"""Rank coding: Algorithm 1 of Jeffares et al., ICLR 2022 (arXiv 2110.02865).
 
-Owns when a sequence answers and what the answer costs. Knows nothing of data, optimisers or audio.
+Owns when a sequence answers. Knows nothing of losses, data, optimisers or audio.
 """
 
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple, Protocol
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cross_entropy, pad
+from torch.nn.functional import pad
 
 from training.model.frontend import State
 
@@ -127,42 +127,6 @@ def sliding_minimum(probabilities: Tensor, confirm: int) -> tuple[Tensor, Tensor
     lowest, back = spans.min(3)
     steps = torch.arange(probabilities.shape[1], device=probabilities.device)
     return lowest, (steps[:, None] - confirm + back).clamp(min=0)
-
-
-def windows_loss(logits: Tensor, windows: Windows, keywords: int, beta: float) -> Tensor:
-    """Equation 7 for the answers [windows, labels] of windows with a keyword; without one, the cross-entropy of "none".
-
-    The mean of both kinds: windows without one are several times as many, and would teach to doubt every keyword.
-    """
-    keyword = windows.label != NO_KEYWORD
-    losses = []
-    if keyword.any():
-        losses.append(rank_coding_loss(logits[keyword], windows.label[keyword], beta))
-    if not keyword.all():
-        losses.append(-logits[~keyword].log_softmax(1)[:, keywords:].logsumexp(1).mean())
-    return torch.stack(losses).mean()
-
-
-def rank_coding_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:
-    """Equation 7: mean cross-entropy of the answers minus `beta` times their mean entropy (nats)."""
-    log_p = logits.log_softmax(dim=1)
-    entropy = -(log_p.exp() * log_p).sum(dim=1).mean()
-    return cross_entropy(logits, targets) - beta * entropy
-
-
-def every_step_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:
-    """A control: equation 7 at all steps of [batch, steps, labels] alike."""
-    return rank_coding_loss(logits.flatten(0, 1), targets.repeat_interleave(logits.shape[1]), beta)
-
-
-def max_pool_loss(logits: Tensor, targets: Tensor, keywords: int) -> Tensor:
-    """A control (Sun et al. 2016): a keyword is learnt at the one step of its largest output, all else at every step.
-
-    `logits` [batch, steps, labels], whose labels begin with the `keywords`.
-    """
-    log_p = logits.log_softmax(dim=2)
-    wrong = -log_p.gather(2, targets[:, None, None].expand(-1, logits.shape[1], 1)).squeeze(2)
-    return torch.where(targets < keywords, wrong.amin(dim=1), wrong.mean(dim=1)).mean()
 
 
 def in_order(parts: list[Answers], order: Tensor) -> Answers:

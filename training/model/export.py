@@ -13,10 +13,11 @@ from pathlib import Path
 import numpy as np
 import onnx
 import torch
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from service.spotting.audio import Samples
 from service.spotting.model import Metadata, Model, checksum_file
+from training.errors import TrainingError
 from training.model.frontend import LogMel
 from training.model.network import Network
 
@@ -24,7 +25,7 @@ TOLERANCE = 2e-4  # largest difference of a score between torch and onnxruntime
 OPSET = 17
 
 
-class ExportMismatch(RuntimeError):
+class ExportMismatch(TrainingError):
     """onnxruntime does not compute what torch does; the message says by how much."""
 
 
@@ -47,39 +48,39 @@ class ExportedStep(nn.Module):
         return logits.softmax(dim=2), *({**after, **new}[name] for name in self.names)
 
 
-def export(spotter: ExportedStep, metadata: Metadata, clips: Sequence[NDArray[np.float32]], path: Path) -> None:
-    """Write `path` once onnxruntime gave torch's scores on `clips` [samples], a frame at a time and whole.
+def export(step: ExportedStep, metadata: Metadata, clips: Sequence[Samples], path: Path) -> None:
+    """Write `path` if onnxruntime gives torch's scores on `clips` [samples], a frame at a time and whole.
 
     Raises ExportMismatch, and writes nothing, when any score differs by more than TOLERANCE.
     """
-    spotter.eval()
+    step.eval()
     with tempfile.TemporaryDirectory() as folder:
         draft = Path(folder) / "model.onnx"
-        write_graph(spotter, metadata.hop, draft)
+        write_graph(step, metadata.hop, draft)
         describe(draft, metadata)
-        compare(spotter, Model(draft), clips)
+        check_parity(step, Model(draft), clips)
         write(draft.read_bytes(), path)
 
 
 def write(content: bytes, path: Path) -> None:
-    """A model's file, and its checksum beside it."""
+    """Write a model's file, and its checksum beside it."""
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_bytes(content)
     checksum_file(path).write_text(f"{hashlib.sha256(content).hexdigest()}  {path.name}\n")
 
 
-def write_graph(spotter: ExportedStep, hop: int, path: Path) -> None:
+def write_graph(step: ExportedStep, hop: int, path: Path) -> None:
     """The graph with dynamic batch and frames."""
     batch, frames = 2, 3
-    inputs = ["audio", *(f"state_{name}" for name in spotter.names)]
-    outputs = ["scores", *(f"next_state_{name}" for name in spotter.names)]
+    inputs = ["audio", *(f"state_{name}" for name in step.names)]
+    outputs = ["scores", *(f"next_state_{name}" for name in step.names)]
     axes = {name: {0: "batch"} for name in inputs + outputs}
     axes["audio"][1], axes["scores"][1] = "samples", "frames"
-    example = (torch.zeros(batch, hop * frames), *spotter.initial_state(batch))
+    example = (torch.zeros(batch, hop * frames), *step.initial_state(batch))
     with warnings.catch_warnings():  # the older exporter takes a second instead of ten for the same operators,
-        warnings.simplefilter("ignore")  # and warns of that and of what `compare` will find out
+        warnings.simplefilter("ignore")  # and warns of that and of what `check_parity` will find
         torch.onnx.export(
-            spotter, example, str(path), input_names=inputs, output_names=outputs, dynamic_axes=axes,
+            step, example, str(path), input_names=inputs, output_names=outputs, dynamic_axes=axes,
             opset_version=OPSET, dynamo=False,
         )  # fmt: skip
 
@@ -91,22 +92,22 @@ def describe(path: Path, metadata: Metadata) -> None:
     onnx.save(model, path)
 
 
-def compare(spotter: ExportedStep, model: Model, clips: Sequence[NDArray[np.float32]]) -> None:
+def check_parity(step: ExportedStep, model: Model, clips: Sequence[Samples]) -> None:
     """Raise ExportMismatch unless torch, onnxruntime by single frames and onnxruntime on whole clips agree."""
     hop = model.metadata.hop
     for clip in clips:
         audio = clip[: len(clip) // hop * hop][None]
         with torch.no_grad():
-            expected = spotter(torch.from_numpy(audio), *spotter.initial_state(1))[0].numpy()
+            expected = step(torch.from_numpy(audio), *step.initial_state(1))[0].numpy()
         whole, _ = model.run(audio, model.initial_state(1))
-        state, steps = model.initial_state(1), []
+        state, frames = model.initial_state(1), []
         for start in range(0, audio.shape[1], hop):
             scores, state = model.run(audio[:, start : start + hop], state)
-            steps.append(scores)
-        for way, scores in (("whole", whole), ("by frames", np.concatenate(steps, axis=1))):
+            frames.append(scores)
+        for name, scores in (("whole", whole), ("by frames", np.concatenate(frames, axis=1))):
             difference = float(np.abs(scores - expected).max())
             if not difference <= TOLERANCE:
-                raise ExportMismatch(f"{way}: expected scores within {TOLERANCE} of torch, got {difference:.2g}")
+                raise ExportMismatch(f"{name}: expected scores within {TOLERANCE} of torch, got {difference:.2g}")
 
 
 def commit() -> str:

@@ -1,6 +1,6 @@
-"""Many training runs at once, each in a process of its own with one thread; what is in the folder is not repeated.
+"""Many training runs at once, each in a process of its own with one thread; runs in the folder are not repeated.
 
-Knows nothing of what is learnt or measured.
+Knows nothing of what is trained or measured.
 """
 
 import os
@@ -8,163 +8,165 @@ import queue
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import asdict
-from functools import reduce
+from dataclasses import dataclass
 from multiprocessing import get_context, parent_process
 from multiprocessing.managers import SyncManager
 from multiprocessing.process import BaseProcess
 from pathlib import Path
-from typing import Any, ClassVar, NamedTuple, Protocol
+from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
-import numpy as np
 import torch
 from rich.progress import Progress
 from torch import Tensor, nn
 
-WORKERS = 2
+from training.learning.checkpoint import plain_settings, read_checkpoint, write_checkpoint
+from training.records import Record
+
+MAX_RUNNING = 2  # processes at once
 
 Weights = Mapping[str, Tensor]
-Measure = Callable[[Any], dict[str, Any]]  # of a network
-Tell = Callable[[tuple[str, float]], None]
+OnProgress = Callable[[float], None]  # with the share that is done
+OnRunProgress = Callable[[tuple[str, float]], None]  # with the key of the run and the share of it that is done
+Row = TypeVar("Row", bound=Record)
+Figures = TypeVar("Figures", bound=Record)
 
 
-class Trained(NamedTuple):
-    """The weights that a run is measured by, its last ones, and its figures through training."""
+class TrainedRun(NamedTuple):
+    """The weights that a run is measured by, its last ones, and its metrics through training."""
 
     chosen: Weights
     last: Weights
-    history: list[dict[str, float]]
+    history: list[Any]
 
 
-class Settings(Protocol):
+class PoolSettings(Protocol):
     """A frozen dataclass of everything that decides a run."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
+    row: ClassVar[type[Record]]  # of the history
 
     @property
-    def name(self) -> str: ...  # of all runs that differ by their seed alone
+    def name(self) -> str: ...  # the same for runs that differ by their seed alone
 
     @property
-    def key(self) -> str: ...  # what one run is called among all
+    def key(self) -> str: ...  # unique among all runs
 
     @property
-    def base(self) -> Any: ...  # the settings of the run whose last weights it begins with, or None
+    def initial_run(self) -> Any: ...  # the settings of the run whose last weights it begins with, or None
 
     def build(self) -> nn.Module: ...
 
 
-Train = Callable[[Any, Weights | None, Callable[[float], None]], Trained]  # settings, weights of the base, who listens
+Train = Callable[[Any, Weights | None, OnProgress], TrainedRun]  # settings, weights of the initial run
+Measure = Callable[[Any], Record]  # of a network
 
 
-def run_all(train: Train, measure: Measure, runs: Sequence[Settings], folder: Path) -> list[dict[str, Any]]:
-    """Train and measure every run; returns what was measured of each, with its history, run by run."""
+@dataclass(frozen=True)
+class RunResult(Record, Generic[Row, Figures]):
+    """One run: its settings as plain values, its history, and what was measured of it."""
+
+    settings: dict[str, Any]
+    history: list[Row]
+    figures: Figures
+
+
+def run_all(train: Train, measure: Measure, runs: Sequence[PoolSettings], folder: Path) -> list[RunResult[Any, Any]]:
+    """Train and measure every run."""
     folder.mkdir(parents=True, exist_ok=True)
     context = get_context("spawn")
-    helper = SyncManager(ctx=context)
-    helper.start(leave_with_parent)
-    with Progress() as bars, helper as manager, ProcessPoolExecutor(WORKERS, context, settle_in) as pool:
-        rows = {one.key: bars.add_task(one.key, total=1.0) for one in runs}
-        heard = manager.Queue()
-        tasks = [pool.submit(run_chain, train, measure, chain, folder, heard.put) for chain in chains(runs)]
-        follow(tasks, rows, heard, bars)
-        return [found for task in tasks for found in task.result()]
+    manager = SyncManager(ctx=context)
+    manager.start(exit_with_parent)
+    with Progress() as bars, manager, ProcessPoolExecutor(MAX_RUNNING, context, start_worker) as pool:
+        rows = {run.key: bars.add_task(run.key, total=1.0) for run in runs}
+        progress = manager.Queue()
+        tasks = [pool.submit(run_chain, train, measure, chain, folder, progress.put) for chain in chains(runs)]
+        follow(tasks, rows, progress, bars)
+        return [result for task in tasks for result in task.result()]
 
 
-def settle_in() -> None:
-    """Begin a process of the pool."""
+def start_worker() -> None:
     torch.set_num_threads(1)
-    leave_with_parent()
+    exit_with_parent()
 
 
-def leave_with_parent() -> None:
-    """End this process when its parent does: one that was killed could not say so, and its runs will be begun again."""
+def exit_with_parent() -> None:
+    """End this process when its parent does: a killed parent cannot ask for it, and its runs will be started again."""
     if (parent := parent_process()) is not None:
-        threading.Thread(target=end_after, args=(parent,), daemon=True).start()
+        threading.Thread(target=exit_after, args=(parent,), daemon=True).start()
 
 
-def end_after(process: BaseProcess) -> None:
+def exit_after(process: BaseProcess) -> None:
     process.join()
     os._exit(1)
 
 
-def chains(runs: Sequence[Settings]) -> list[list[Settings]]:
+def chains(runs: Sequence[PoolSettings]) -> list[list[PoolSettings]]:
     """Runs that must follow each other: those that begin with the weights of a run come after it."""
-    found: dict[str, list[Settings]] = {}
-    for one in sorted(runs, key=lambda one: len(lineage(one))):
-        found.setdefault(lineage(one)[0].key, []).append(one)
-    return list(found.values())
+    by_first: dict[str, list[PoolSettings]] = {}
+    for run in sorted(runs, key=lambda run: len(lineage(run))):
+        by_first.setdefault(lineage(run)[0].key, []).append(run)
+    return list(by_first.values())
 
 
-def lineage(run: Settings) -> list[Settings]:
+def lineage(run: PoolSettings) -> list[PoolSettings]:
     """The run, last, and those whose weights led to it."""
-    return [*lineage(run.base), run] if run.base else [run]
+    return [*lineage(run.initial_run), run] if run.initial_run else [run]
 
 
-def follow(tasks: Sequence[Future[Any]], rows: dict[str, Any], heard: Any, bars: Progress) -> None:
-    """Move the bars until every task is done; what a failed one raised is raised here."""
+def follow(tasks: Sequence[Future[Any]], rows: Mapping[str, Any], progress: Any, bars: Progress) -> None:
+    """Move the bars until every task is done; the error of a failed one is raised here."""
     while not all(task.done() for task in tasks):
         for failed in (task for task in tasks if task.done() and task.exception()):
             failed.result()
         try:
-            name, share = heard.get(timeout=0.2)
+            key, share = progress.get(timeout=0.2)
         except queue.Empty:
             continue
-        bars.update(rows[name], completed=share)
+        bars.update(rows[key], completed=share)
     for row in rows.values():
         bars.update(row, completed=1.0)
 
 
 def run_chain(
-    train: Train, measure: Measure, chain: Sequence[Settings], folder: Path, tell: Tell
-) -> list[dict[str, Any]]:
+    train: Train, measure: Measure, chain: Sequence[PoolSettings], folder: Path, on_progress: OnRunProgress
+) -> list[RunResult[Any, Any]]:
     """In a process of its own."""
-    return [run_one(train, measure, one, folder, tell) for one in chain]
+    return [run_one(train, measure, run, folder, on_progress) for run in chain]
 
 
-def run_one(train: Train, measure: Measure, settings: Settings, folder: Path, tell: Tell) -> dict[str, Any]:
-    """Train, or take up what was trained before, and measure."""
-    trained = kept(settings, folder) or keep(settings, folder, train, lambda share: tell((settings.key, share)))
+def run_one(
+    train: Train, measure: Measure, settings: PoolSettings, folder: Path, on_progress: OnRunProgress
+) -> RunResult[Any, Any]:
+    """Train, or load what was trained before, and measure."""
+    trained = load_trained(settings, folder)
+    if trained is None:
+        trained = train_and_keep(settings, folder, train, lambda share: on_progress((settings.key, share)))
     network = settings.build()
     network.load_state_dict(trained.chosen)
-    tell((settings.key, 1.0))
-    return {"settings": asdict(settings), "history": trained.history, **measure(network)}
+    on_progress((settings.key, 1.0))
+    return RunResult(plain_settings(settings), trained.history, measure(network))
 
 
-def kept(settings: Settings, folder: Path) -> Trained | None:
+def load_trained(settings: PoolSettings, folder: Path) -> TrainedRun | None:
     """What an earlier call trained with the same settings."""
     path = folder / f"{settings.key}.pt"
-    saved: dict[str, Any] = torch.load(path, weights_only=True) if path.exists() else {}
-    return Trained(**saved["trained"]) if saved.get("settings") == asdict(settings) else None
+    if not path.exists() or (saved := read_checkpoint(path))["settings"] != plain_settings(settings):
+        return None
+    return TrainedRun(saved["chosen"], saved["last"], [settings.row.from_json(row) for row in saved["history"]])
 
 
-def keep(settings: Settings, folder: Path, train: Train, tell: Callable[[float], None]) -> Trained:
-    """Train, and write what was trained to the folder; a file is whole or not there."""
-    base = kept(settings.base, folder) if settings.base else None
-    trained = train(settings, base.last if base else None, tell)
-    draft = folder / f"{settings.key}.part"
-    torch.save({"settings": asdict(settings), "trained": trained._asdict()}, draft)
-    draft.replace(draft.with_suffix(".pt"))
+def train_and_keep(settings: PoolSettings, folder: Path, train: Train, on_progress: OnProgress) -> TrainedRun:
+    """Train, and write what was trained to the folder."""
+    initial = load_trained(settings.initial_run, folder) if settings.initial_run else None
+    trained = train(settings, initial.last if initial else None, on_progress)
+    facts = {"chosen": trained.chosen, "last": trained.last, "history": [row.to_json() for row in trained.history]}
+    write_checkpoint(folder / f"{settings.key}.pt", plain_settings(settings), {}, facts)
     return trained
 
 
-def grouped(found: Sequence[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+def by_name(results: Sequence[RunResult[Any, Any]]) -> dict[str, list[RunResult[Any, Any]]]:
     """Runs by name, seeds in order."""
-    groups: dict[str, list[dict[str, Any]]] = {}
-    for one in found:
-        groups.setdefault(one["settings"]["name"], []).append(one)
+    groups: dict[str, list[RunResult[Any, Any]]] = {}
+    for result in results:
+        groups.setdefault(result.settings["name"], []).append(result)
     return groups
-
-
-def mean_and_spread(values: Sequence[float], unit: float = 1.0) -> str:
-    """Mean ± standard deviation over seeds, in `unit`s."""
-    scaled = np.array(values) / unit
-    return f"{scaled.mean():.2f} ± {scaled.std():.2f}" if len(scaled) > 1 else f"{scaled.mean():.2f}"
-
-
-def percent(values: Sequence[float]) -> str:
-    return mean_and_spread(values, 0.01) + " %"
-
-
-def over_seeds(runs: Sequence[Mapping[str, Any]], *path: str) -> list[float]:
-    """One figure of every run, found by its keys."""
-    return [reduce(lambda found, key: found[key], path, one) for one in runs]  # type: ignore[misc]

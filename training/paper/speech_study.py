@@ -1,12 +1,11 @@
 """Section 3.4 of the paper, figures 4 and 5: spoken keywords by rank coding, from the last step, and by two controls.
 
-Beyond the paper: thresholds of their own for every tenth of a second, tuned on validation, and what an epoch costs.
-Owns the runs and what is measured of them; `speech_study_report` tells it.
+Beyond the paper: one threshold per tenth of a second, tuned on validation, and what an epoch costs. Owns the runs and
+their measurements; `speech_study_report` reports them.
 """
 
-import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,107 +14,156 @@ import torch
 from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
-from training import recipe as speech
-from training.data import recordings as sc
 from training.data.augment import AugmentSettings
-from training.data.batches import ClipSet, TrainingData
-from training.evaluation.clips import accuracy_at
-from training.learning.checkpoint import RunSettings
-from training.learning.loop import CHUNK, NOT_KEYWORDS, order_of, posteriors, step_seconds, train
+from training.data.labels import Labels
+from training.data.recordings import read_split
+from training.data.sources import DataSources
+from training.data.training_data import ClipSet, TrainingData, clip_set, load_training_data
+from training.evaluation.calibration import exported_step
+from training.evaluation.operating_points import OperatingPoint, TimedAccuracy, accuracy_at
+from training.learning.checkpoint import Checkpoint, read_checkpoint
+from training.learning.loop import CHUNK, sampler_of, train
 from training.learning.rank_coding import first_crossing
+from training.learning.run import EpochMetrics
+from training.learning.settings import RunSettings, TrainingMethod
+from training.learning.validation import posteriors
 from training.model.network import Network, NetworkSettings
-from training.paper import speech_study_report
-from training.reports import model_card as report
+from training.paper.run_pool import RunResult
+from training.presets import PRESETS
+from training.recipe import pick_device
+from training.records import Record
+from training.reports.provenance import Provenance, provenance
 from training.studies.rc_vs_eos import SECONDS
 
 THETA = 0.95
 BETAS, EOS_BETAS, QUICK_BETAS = (0.0, 0.1, 0.2, 0.3, 0.4), (0.2, 0.4), (0.0, 0.3)
 CONTROL_SEEDS = 1  # of the runs that rank coding is far ahead of, each of which costs as much as EOS
 FULL: dict[str, Any] = {"epochs": 10, "batch": 32}
-QUICK: dict[str, Any] = {"epochs": 8, "batch": 8, "steps": 30, "learning_rate": 4e-3}
+QUICK: dict[str, Any] = {"epochs": 8, "batch": 8, "min_batches": 30, "learning_rate": 4e-3}
 QUICK_NETWORK = NetworkSettings(labels=0, channels=(4, 8), stride=2, inputs=24, hidden=32, dense=16)
 QUICK_CLIPS = 1000  # of each split
-AUGMENT = replace(AugmentSettings().at(0.0), shift_s=0.1)  # clips a little earlier or later; the paper tells of none
+AUGMENT = replace(AugmentSettings().at(0.0), shift_s=0.1)  # clips a little earlier or later; the paper mentions none
 
 THETAS = [1 - gap for gap in np.geomspace(0.9, 1e-6, 48).tolist()] + [1.1]  # at inference; the last: at the end
-BLOCKS = 10  # spans of a clip with a threshold each
-COSTS = np.geomspace(30.0, 0.01, 14).tolist()  # of accuracy for a second of waiting, where thresholds are tuned
+BLOCKS = 10  # spans of a clip with one threshold each
+COSTS = np.geomspace(30.0, 0.01, 14).tolist()  # of a second of waiting, in accuracy, where thresholds are tuned
 SWEEPS = 2  # over the blocks
+ONE, BLOCK = "one threshold", "by block"  # ways of stopping
+BEST = "rc, best β"
 
 
-class Heard(NamedTuple):
-    """Clips as a network heard them: its largest output after each step, and whether it is the right one."""
+class NetworkOutputs(NamedTuple):
+    """Clips after each step: the largest output of a network, and whether it is the right one."""
 
-    sure: Tensor  # [clips, steps]
+    highest: Tensor  # [clips, steps]
     right: Tensor  # bool [clips, steps]
     step_s: float
 
 
-def run(folder: Path, keywords: Sequence[str], device: str, quick: bool, seeds: int, out: Path, command: str) -> None:
-    """`rc-train speech --study`: train what is not yet there, measure, and write report and figures to `out`."""
-    torch.set_num_threads(1)  # CPU seconds count work then, not threads that wait for each other
-    labels = sc.labels_for(keywords)
+@dataclass(frozen=True)
+class SplitFigures(Record):
+    spike: TimedAccuracy  # at THETA
+    curve: list[OperatingPoint]  # one threshold
+    by_block: list[TimedAccuracy]  # tuned thresholds, a point per cost
+
+    def way(self, way: str) -> Sequence[TimedAccuracy]:
+        return self.curve if way == ONE else self.by_block
+
+
+@dataclass(frozen=True)
+class StudyFigures(Record):
+    weights: str  # the checkpoint that was measured, best or last
+    blocks: list[list[float]]  # thresholds, per cost
+    validation: SplitFigures
+    test: SplitFigures
+
+
+StudyRun = RunResult[EpochMetrics, StudyFigures]
+AtSeconds = dict[str, list[list[float]]]  # name -> seed -> accuracy at each of SECONDS
+
+
+@dataclass(frozen=True)
+class StudyResult(Record):
+    measured: Provenance
+    data: str
+    keywords: list[str]
+    epoch_clips: int
+    test_clips: int
+    seeds: int
+    flop_per_step: float
+    runs: dict[str, list[StudyRun]]
+    seconds: list[float]
+    compared: dict[str, AtSeconds]  # way of stopping
+
+
+def run(
+    folder: Path, keywords: Sequence[str], device: str, quick: bool, seeds: int, out: Path, command: str
+) -> StudyResult:
+    """`rc-train speech --study`: train in `out`/runs what is not there yet, and measure."""
+    torch.set_num_threads(1)  # so that CPU seconds count work, not threads that wait for each other
+    labels = Labels(tuple(keywords))
     data, test = read(folder, labels, quick)
-    found: dict[str, list[dict[str, Any]]] = {}
+    results: dict[str, list[StudyRun]] = {}
     for seed in range(seeds):
-        for name, settings in runs(labels, seed, quick).items():
+        for name, settings in runs_of(labels, seed, quick).items():
             print(f"{name}, seed {seed}")
             here = out / "runs" / f"{name} seed {seed}"
-            done = train(settings, data, here, speech.pick_device(device), resume=(here / "last.pt").exists())
-            measured = measure(here, data.validation, test)
-            one = {"settings": asdict(settings), "history": done.history, **measured}
-            found.setdefault(name, []).append(one)
-    result = {
-        "measured": report.facts(command, 0),
-        "data": data.about,
-        "clips": {"epoch": order_of(settings, data).batches * settings.batch, "test": len(test.targets)},
-        "seeds": seeds,
-        "flop_a_step": flop_a_step(settings),
-        "runs": found,
-        "compared": compare(found),
-    }
-    (out / "report.json").write_text(json.dumps(result, indent=1) + "\n")
-    speech_study_report.write(result, out)
+            done = train(settings, data, here, pick_device(device), resume=(here / "last.pt").exists())
+            result = RunResult(settings.to_dict(), done.history, measure(here, data.validation, test))
+            results.setdefault(name, []).append(result)
+    return StudyResult(
+        measured=provenance(command, 0),
+        data=data.about,
+        keywords=list(labels.keywords),
+        epoch_clips=sampler_of(settings, data).batches * settings.batch,
+        test_clips=len(test.targets),
+        seeds=seeds,
+        flop_per_step=flop_per_step(settings),
+        runs=results,
+        seconds=SECONDS,
+        compared={way: compare_at_seconds(results, way) for way in (ONE, BLOCK)},
+    )
 
 
-def read(folder: Path, labels: tuple[str, ...], quick: bool) -> tuple[TrainingData, ClipSet]:
+def read(folder: Path, labels: Labels, quick: bool) -> tuple[TrainingData, ClipSet]:
     """Training and validation data and the test clips."""
-    data = speech.load_data(folder, labels, [], [])
-    clips, samples = speech.read_split(folder, "test")
-    test = speech.clip_set(clips, samples, labels)
-    data = data._replace(about=f"{data.about}; {speech.about_clips(clips, 'test')}")
+    data = load_training_data(DataSources(folder), labels)
+    clips = read_split(folder, "test")
+    test = clip_set(clips, labels)
+    data = data._replace(about=f"{data.about}; {clips.describe('test')}")
     if not quick:
         return data, test
-    return data._replace(train=some(data.train), validation=some(data.validation)), some(test)
+    return data._replace(train=thinned(data.train), validation=thinned(data.validation)), thinned(test)
 
 
-def some(clips: ClipSet) -> ClipSet:
+def thinned(clips: ClipSet) -> ClipSet:
     """About QUICK_CLIPS of them, of all words."""
     every = max(1, len(clips.targets) // QUICK_CLIPS)
     return ClipSet(clips.samples[::every], clips.targets[::every])
 
 
-def runs(labels: tuple[str, ...], seed: int, quick: bool) -> dict[str, RunSettings]:
+def runs_of(labels: Labels, seed: int, quick: bool) -> dict[str, RunSettings]:
     """The runs of one seed by name: Algorithm 1 as published for every β, EOS, all steps; more of the first seeds."""
     betas, eos_betas, size = (QUICK_BETAS, (), QUICK) if quick else (BETAS, EOS_BETAS, FULL)
-    front_end, network = speech.PRESETS["paper"]
+    front_end, network = PRESETS["paper"]
     common = RunSettings(
         labels, replace(QUICK_NETWORK if quick else network, labels=len(labels)), front_end, AUGMENT,
         theta=THETA, theta_low=THETA, patience=size["epochs"], seed=seed, streams=False, carry_share=0.0, **size,
     )  # fmt: skip
-    kinds = [*(("rc", beta) for beta in betas), ("eos", 0.0), ("all-steps", 0.0)]
+    rc, eos = TrainingMethod.RC, TrainingMethod.EOS
+    kinds = [*((rc, beta) for beta in betas), (eos, 0.0), (TrainingMethod.ALL_STEPS, 0.0)]
     if seed < CONTROL_SEEDS:
-        kinds += [*(("eos", beta) for beta in eos_betas), ("max-pool", 0.0)]
+        kinds += [*((eos, beta) for beta in eos_betas), (TrainingMethod.MAX_POOL, 0.0)]
     return {
-        f"{method} beta {beta}" if beta or method == "rc" else method: replace(common, method=method, beta=beta)
+        f"{method} beta {beta}" if beta or method is rc else str(method): replace(common, method=method, beta=beta)
         for method, beta in kinds
     }
 
 
-def flop_a_step(settings: RunSettings) -> float:
+def flop_per_step(settings: RunSettings) -> float:
     """Floating-point operations of one sequence and step, forward and backward.
 
-    In double precision, as torch's counter does not see into its LSTM in single.
+    In double precision, as torch's counter does not see into its LSTM in single precision.
     """
     network = Network(settings.network).double()
     features = torch.zeros(1, CHUNK * settings.network.stride, settings.network.bands).double()
@@ -125,85 +173,78 @@ def flop_a_step(settings: RunSettings) -> float:
     return counter.get_total_flops() / CHUNK
 
 
-def measure(folder: Path, validation: ClipSet, test: ClipSet) -> dict[str, Any]:
-    """Curves on both splits by one threshold and by thresholds a block, which validation chose; test is heard once.
+def measure(folder: Path, validation: ClipSet, test: ClipSet) -> StudyFigures:
+    """Curves on both splits by one threshold and by thresholds per block, tuned on validation; test is run once.
 
     Of the weights with the most accurate spikes at THETA on validation, as in the paper, or of the last ones where
-    their whole curve there is the better: what is best at one threshold need not be at others.
+    their whole curve there is better: the best at one threshold need not be the best at others.
     """
-    saved = {name: speech.load_checkpoint(folder / f"{name}.pt") for name in ("best", "last")}
-    tried = {name: hear(each, validation) for name, each in saved.items()}
-    chosen = max(tried, key=lambda name: np.mean(accuracy_at(curve(tried[name]), SECONDS)))
-    on = {"validation": tried[chosen], "test": hear(saved[chosen], test)}
-    tuned = [tune(on["validation"], cost) for cost in COSTS]
-    return {
-        "weights": chosen,
-        "blocks": [[round(theta, 4) for theta in each[:: -(-len(each) // BLOCKS)].tolist()] for each in tuned],
-        **{
-            split: {
-                "spike": point(heard, THETA),
-                "one threshold": curve(heard),
-                "by block": [point(heard, theta) for theta in tuned],
-            }
-            for split, heard in on.items()
-        },
-    }
+    saved = {name: read_checkpoint(folder / f"{name}.pt") for name in ("best", "last")}
+    outputs = {name: run_network(checkpoint, validation) for name, checkpoint in saved.items()}
+    chosen = max(outputs, key=lambda name: np.mean(accuracy_at(curve(outputs[name]), SECONDS)))
+    tuned = [tune(outputs[chosen], cost) for cost in COSTS]
+    return StudyFigures(
+        weights=chosen,
+        blocks=[[round(theta, 4) for theta in thetas[:: -(-len(thetas) // BLOCKS)].tolist()] for thetas in tuned],
+        validation=split_figures(outputs[chosen], tuned),
+        test=split_figures(run_network(saved[chosen], test), tuned),
+    )
 
 
-def hear(saved: dict[str, Any], clips: ClipSet) -> Heard:
-    """Max-pooling learns all that is no keyword at every step, the first too: its keywords alone may spike."""
-    spotter = speech.spotter_of(saved)
+def split_figures(outputs: NetworkOutputs, tuned: Sequence[Tensor]) -> SplitFigures:
+    return SplitFigures(point(outputs, THETA), curve(outputs), [point(outputs, thetas) for thetas in tuned])
+
+
+def run_network(saved: Checkpoint, clips: ClipSet) -> NetworkOutputs:
+    """Max-pooling trains the other labels at every step, the first too, so only its keywords may spike."""
+    step = exported_step(saved)
     settings = RunSettings.from_dict(saved["settings"])
-    outputs = posteriors(spotter.front_end, spotter.network, clips.samples)
-    one = step_seconds(torch.zeros(1), settings)
-    spiking = outputs[..., :-NOT_KEYWORDS] if settings.method == "max-pool" else outputs
-    return Heard(spiking.amax(2), outputs.argmax(2) == clips.targets[:, None], one)
+    outputs = posteriors(step.front_end, step.network, clips.samples)
+    is_max_pool = settings.method is TrainingMethod.MAX_POOL
+    spiking = outputs[..., : len(settings.labels.keywords)] if is_max_pool else outputs
+    return NetworkOutputs(spiking.amax(2), outputs.argmax(2) == clips.targets[:, None], settings.step_s)
 
 
-def point(heard: Heard, theta: Tensor | float) -> dict[str, float]:
-    """Accuracy and mean decision time, look-ahead included, at one threshold or at one for each step."""
-    step, _ = first_crossing(heard.sure[:, :, None], torch.as_tensor(theta).reshape(1, -1, 1))
-    right = heard.right.gather(1, step[:, None]).float().mean().item()
-    return {"decision_time_s": (step + 1).float().mean().item() * heard.step_s, "accuracy": right}
+def point(outputs: NetworkOutputs, theta: Tensor | float) -> TimedAccuracy:
+    """Accuracy and mean decision time, look-ahead included, at one threshold or at one per step."""
+    step, _ = first_crossing(outputs.highest[:, :, None], torch.as_tensor(theta).reshape(1, -1, 1))
+    right = outputs.right.gather(1, step[:, None]).float().mean().item()
+    return TimedAccuracy((step + 1).float().mean().item() * outputs.step_s, right)
 
 
-def curve(heard: Heard) -> list[dict[str, float]]:
-    return [{"threshold": theta, **point(heard, theta)} for theta in THETAS]
+def curve(outputs: NetworkOutputs) -> list[OperatingPoint]:
+    return [OperatingPoint(**vars(point(outputs, theta)), threshold=theta) for theta in THETAS]
 
 
-def tune(heard: Heard, cost: float) -> Tensor:
-    """Thresholds [steps], one a block, that gain most accuracy less `cost` a second: search, a block at a time.
+def tune(outputs: NetworkOutputs, cost: float) -> Tensor:
+    """Thresholds [steps], one per block, that gain most accuracy less `cost` per second: searched block by block.
 
-    It begins with the best threshold for all blocks, so on these clips it is never worse than that.
+    The search begins with the best threshold for all blocks, so on these clips it is never worse than that.
     """
 
     def gain(theta: Tensor | float) -> float:
-        found = point(heard, theta)
-        return found["accuracy"] - cost * found["decision_time_s"]
+        reached = point(outputs, theta)
+        return reached.accuracy - cost * reached.decision_time_s
 
-    steps = heard.sure.shape[1]
+    steps = outputs.highest.shape[1]
     width = -(-steps // BLOCKS)
     theta = torch.full((steps,), max(THETAS, key=gain))
     for _ in range(SWEEPS):
         for start in range(0, steps, width):
-            here = torch.arange(start, min(start + width, steps))
-            theta = max([theta, *(theta.index_fill(0, here, each) for each in THETAS[::2])], key=gain)
+            block = torch.arange(start, min(start + width, steps))
+            theta = max([theta, *(theta.index_fill(0, block, value) for value in THETAS[::2])], key=gain)
     return theta
 
 
-def compare(found: Mapping[str, list[dict[str, Any]]]) -> dict[str, Any]:
-    """Test accuracy at the mean times SECONDS, a list for each seed: of every kind of run, and of the best β."""
-    result: dict[str, Any] = {"seconds": SECONDS}
-    for way in ("one threshold", "by block"):
-        at = {name: [accuracy_at(one["test"][way], SECONDS) for one in group] for name, group in found.items()}
-        rc = [group for name, group in found.items() if name.startswith("rc")]
-        result[way] = {"rc, best β": [best_beta(seed, way) for seed in zip(*rc, strict=True)], **at}
-    return result
+def compare_at_seconds(results: Mapping[str, Sequence[StudyRun]], way: str) -> AtSeconds:
+    """Test accuracy at the mean times SECONDS, per seed: of the best β, and of every kind of run."""
+    at = {name: [accuracy_at(run.figures.test.way(way), SECONDS) for run in group] for name, group in results.items()}
+    rc = [group for name, group in results.items() if name.startswith("rc")]
+    return {BEST: [best_beta([run.figures for run in seed], way) for seed in zip(*rc, strict=True)], **at}
 
 
-def best_beta(seed: Sequence[dict[str, Any]], way: str) -> list[float]:
-    """The composite curve of a seed's rank-coded runs: at each mean time that which is best on validation."""
-    validation, test = (
-        np.array([accuracy_at(one[split][way], SECONDS) for one in seed]) for split in ("validation", "test")
-    )
+def best_beta(seed: Sequence[StudyFigures], way: str) -> list[float]:
+    """The composite curve of a seed's rank-coded runs: at each mean time the one that is best on validation."""
+    validation = np.array([accuracy_at(figures.validation.way(way), SECONDS) for figures in seed])
+    test = np.array([accuracy_at(figures.test.way(way), SECONDS) for figures in seed])
     return [float(value) for value in test[validation.argmax(axis=0), np.arange(len(SECONDS))]]

@@ -1,4 +1,4 @@
-"""What the two toy problems share: the network, its training by either method, and answers on fresh sequences.
+"""What the two toy problems share: the network, its training by either method, and answers on new sequences.
 
 Appendix A.1 and A.2 of the paper: an LSTM of 125 units and one sigmoid, binary cross-entropy, Adam at 0.0003, batches
 of 128, 2000 validation sequences every 50 batches.
@@ -7,43 +7,67 @@ of 128, 2000 validation sequences every 50 batches.
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
+from torch.optim.lr_scheduler import LambdaLR
 
-from training.learning.rank_coding import answer_at_end, answer_at_first_spike, first_crossing, rank_coding_loss
+from training.learning.losses import rank_coding_loss
+from training.learning.rank_coding import answer_at_end, answer_at_first_spike, first_crossing
+from training.learning.settings import TrainingMethod
 from training.model.frontend import State
-from training.paper.run_pool import Trained, Weights
+from training.paper.run_pool import OnProgress, TrainedRun, Weights
+from training.paper.sequences import Floats, Integers
+from training.records import Record
 
 BATCH, VALIDATION, VALIDATE_EVERY, CHUNK = 128, 2000, 50, 5
 THETA = 0.95  # a positive spike is an output of at least this, a negative one of at most 1 - this
 
-Floats = NDArray[np.float64]
-Integers = NDArray[np.int64]
 Draw = Callable[[int, np.random.Generator], tuple[Floats, Integers]]
 
 
 @dataclass(frozen=True)
+class ToyScore(Record):
+    """Accuracy at the first spike and at the end, mean 1-based step of the first spike and its quartiles."""
+
+    accuracy: float
+    end_accuracy: float
+    mean_step: float
+    q1_step: float
+    median_step: float
+    q3_step: float
+
+
+@dataclass(frozen=True)
+class ToyRow(ToyScore):
+    """The score on validation sequences after so many training examples."""
+
+    examples: int
+
+
+@dataclass(frozen=True)
 class ToySettings:
-    name: str  # what the run is called in the report
-    method: str  # rc or eos
+    row: ClassVar[type[Record]] = ToyRow
+
+    name: str  # of the run in the report
+    method: TrainingMethod  # RC or EOS
     examples: int
     seed: int
     beta: float = 0.0
     theta: float = THETA
     theta_low: float = THETA  # each sequence draws its training threshold between these two
     retain: bool = False  # the checkpoint with the most accurate spikes on validation, rather than the last
-    base: "ToySettings | None" = None  # the run whose last weights it begins with; its learning rate falls to zero
+    initial_run: "ToySettings | None" = None  # begin with its last weights; the learning rate then falls to zero
     hidden: int = 125
     learning_rate: float = 3e-4
     clip_norm: float = math.inf  # of gradients; the paper does not clip
 
     @property
     def key(self) -> str:
-        """What one run is called among all."""
+        """Unique among all runs."""
         return f"{self.name} seed {self.seed}"
 
     def build(self) -> "SequenceNetwork":
@@ -69,52 +93,52 @@ class SequenceNetwork(nn.Module):
         return torch.cat([torch.zeros_like(z), z], dim=2), {"h": h.squeeze(0), "c": c.squeeze(0)}
 
 
-class Answers(NamedTuple):
-    """Of outputs on sequences, by first spike: labels, 0-based steps, whether there was a spike, [sequences] each."""
+class ToyAnswers(NamedTuple):
+    """By first spike: labels, 0-based steps, whether there was a spike; [sequences] each."""
 
     label: Integers
     step: Integers
     crossed: NDArray[np.bool_]
 
 
-def train(settings: ToySettings, base: Weights | None, tell: Callable[[float], None], draw: Draw) -> Trained:
-    """Train on fresh sequences; `tell` hears now and then what share is done."""
+def train(settings: ToySettings, initial: Weights | None, on_progress: OnProgress, draw: Draw) -> TrainedRun:
+    """Train on new sequences in every batch."""
     torch.manual_seed(settings.seed)
-    rng = np.random.default_rng([settings.seed, int(base is not None)])
+    rng = np.random.default_rng([settings.seed, int(initial is not None)])
     network = settings.build()
-    if base is not None:
-        network.load_state_dict(base)
+    if initial is not None:
+        network.load_state_dict(initial)
+    batches = math.ceil(settings.examples / BATCH)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
+    schedule = LambdaLR(optimiser, lambda batch: 1 - (batch + 1) / batches if initial is not None else 1.0)
     validation = draw(VALIDATION, np.random.default_rng(10_000 + settings.seed))
     best, retained, history = -1.0, copy_of(network), []
-    batches = math.ceil(settings.examples / BATCH)
     for batch in range(1, batches + 1):
         sequences, labels = (torch.from_numpy(array) for array in draw(BATCH, rng))
-        if base is not None:
-            optimiser.param_groups[0]["lr"] = settings.learning_rate * (1 - batch / batches)
-        logits = learnt_from(network, sequences.float(), settings)
+        logits = answered_logits(network, sequences.float(), settings)
         optimiser.zero_grad()
         rank_coding_loss(logits, labels, settings.beta).backward()
         nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
         optimiser.step()
+        schedule.step()
         if batch % VALIDATE_EVERY == 0 or batch == batches:
-            tell(batch / batches)
-            found = score(probabilities(network, validation[0]), validation[1])
-            history.append({"examples": batch * BATCH, **found})
-            if found["accuracy"] > best:
-                best, retained = found["accuracy"], copy_of(network)
+            on_progress(batch / batches)
+            validated = score(probabilities(network, validation[0]), validation[1])
+            history.append(ToyRow(**vars(validated), examples=batch * BATCH))
+            if validated.accuracy > best:
+                best, retained = validated.accuracy, copy_of(network)
     last = copy_of(network)
-    return Trained(retained if settings.retain else last, last, history)
+    return TrainedRun(retained if settings.retain else last, last, history)
 
 
 def copy_of(network: SequenceNetwork) -> Weights:
     return {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def learnt_from(network: SequenceNetwork, sequences: Tensor, settings: ToySettings) -> Tensor:
+def answered_logits(network: SequenceNetwork, sequences: Tensor, settings: ToySettings) -> Tensor:
     """Logits [batch, 2] of the answers that the loss sees."""
     state = network.initial_state(len(sequences))
-    if settings.method == "eos":
+    if settings.method is TrainingMethod.EOS:
         return answer_at_end(network, sequences, state).logits
     theta = settings.theta_low + (settings.theta - settings.theta_low) * torch.rand(len(sequences))
     return answer_at_first_spike(network, sequences, state, theta, CHUNK).logits
@@ -122,32 +146,31 @@ def learnt_from(network: SequenceNetwork, sequences: Tensor, settings: ToySettin
 
 @torch.no_grad()
 def probabilities(network: SequenceNetwork, sequences: Floats) -> Floats:
-    """Of label 1 after each step, [sequences, steps]."""
-    pieces = torch.from_numpy(sequences).float().split(1000)
-    parts = [network(piece, network.initial_state(len(piece)))[0].softmax(dim=2)[..., 1] for piece in pieces]
+    """Probability of label 1 after each step, [sequences, steps]."""
+    batches = torch.from_numpy(sequences).float().split(1000)
+    parts = [network(batch, network.initial_state(len(batch)))[0].softmax(dim=2)[..., 1] for batch in batches]
     return torch.cat(parts).double().numpy()
 
 
-def answers(probability: Floats, theta: float | Floats = THETA) -> Answers:
-    """By first spike, of outputs [sequences, steps]: a network's or an observer's; without one the label at the end.
+def answers(probability: Floats, theta: float | Floats = THETA) -> ToyAnswers:
+    """By first spike, from outputs [sequences, steps] of a network or an observer; without one the label at the end.
 
-    The threshold is one number or one for each step.
+    The threshold is one number or one per step.
     """
-    sure = torch.from_numpy(np.maximum(probability, 1 - probability)).unsqueeze(2)
-    step, crossed = first_crossing(sure, torch.as_tensor(theta).reshape(1, -1, 1))
+    certainty = torch.from_numpy(np.maximum(probability, 1 - probability)).unsqueeze(2)
+    step, crossed = first_crossing(certainty, torch.as_tensor(theta).reshape(1, -1, 1))
     at = step.numpy()
-    return Answers((probability[np.arange(len(at)), at] >= 0.5).astype(np.int64), at, crossed.numpy())
+    return ToyAnswers((probability[np.arange(len(at)), at] >= 0.5).astype(np.int64), at, crossed.numpy())
 
 
-def score(probability: Floats, labels: Integers, theta: float | Floats = THETA) -> dict[str, float]:
-    """Accuracy at the first spike and at the end, mean 1-based step of the first spike and its quartiles."""
-    found = answers(probability, theta)
-    q1, median, q3 = np.percentile(found.step + 1, [25, 50, 75])
-    return {
-        "accuracy": float((found.label == labels).mean()),
-        "end_accuracy": float(((probability[:, -1] >= 0.5) == labels).mean()),
-        "mean_step": float(found.step.mean() + 1),
-        "q1_step": float(q1),
-        "median_step": float(median),
-        "q3_step": float(q3),
-    }
+def score(probability: Floats, labels: Integers, theta: float | Floats = THETA) -> ToyScore:
+    by_spike = answers(probability, theta)
+    q1, median, q3 = np.percentile(by_spike.step + 1, [25, 50, 75])
+    return ToyScore(
+        accuracy=float((by_spike.label == labels).mean()),
+        end_accuracy=float(((probability[:, -1] >= 0.5) == labels).mean()),
+        mean_step=float(by_spike.step.mean() + 1),
+        q1_step=float(q1),
+        median_step=float(median),
+        q3_step=float(q3),
+    )

@@ -1,92 +1,129 @@
-"""How many recordings a new word needs: models from so many of each, with and without the weights of another model.
+"""How many recordings a new keyword needs: models from different numbers, with and without the weights of another.
 
-Each is trained as `rc-train speech` does, from a folder with links to the clips that it may have. Training and
+Each is trained as `rc-train speech` does, from a folder with links to the clips that it may use. Training and
 validation clips are counted together; every test clip of the words is measured on.
 """
 
-import json
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated
 
 import numpy as np
+from pydantic import AliasChoices, Field
 
 from service.spotting.model import Model
-from training.data import recordings as sc
-from training.evaluation.clips import decide, hear, measure
-from training.recipe import load_checkpoint, train_and_export
+from training.data.labels import Labels
+from training.data.recordings import BACKGROUND, TEST, VALIDATION, Clip, find_clips, percent_of, read_split
+from training.data.sources import DataSources
+from training.evaluation.clips import decide, measure, score_clips
+from training.learning.checkpoint import read_checkpoint
+from training.learning.run import history_of
+from training.recipe import Recipe, train_and_export
+from training.records import Record
+from training.reports.markdown import markdown_table, milliseconds, percent
+from training.reports.provenance import Provenance
 
-BASE = "models/speech-commands-rc/weights.pt"
-WANTED = 0.95  # accuracy
-WAYS = {"with --from": True, "from nothing": False}
+INITIAL_CHECKPOINT = "models/speech-commands-rc/weights.pt"
+TARGET_ACCURACY = 0.95
+WITH_WEIGHTS, FROM_SCRATCH = "with --from", "from scratch"
 
 
-def own_words(folder: Path, words: Sequence[str], sizes: Sequence[int], base: str, out: Path) -> dict[str, Any]:
-    """Figures of a model for each number of clips and each of WAYS; those measured before are taken as they are."""
+@dataclass(frozen=True)
+class StudyPoint(Record):
+    """A model on the test clips, at speed `balanced` in mode utterance."""
+
+    clips: int  # per word, for training and validation together
+    weights: Annotated[str, Field(validation_alias=AliasChoices("weights", "way"))]
+    clips_tested: int
+    words_tested: int
+    accuracy: float
+    decision_time_s: float  # mean
+    recall: Annotated[float, Field(validation_alias=AliasChoices("recall", "words_heard"))]  # of the words
+    false_accepts: Annotated[float, Field(validation_alias=AliasChoices("false_accepts", "others_taken"))]
+    cpu_minutes: float  # of training
+
+
+@dataclass(frozen=True)
+class KeywordStudy(Record):
+    words: list[str]
+    data: str
+    initial_checkpoint: Annotated[str, Field(validation_alias=AliasChoices("initial_checkpoint", "base"))]
+    points: list[StudyPoint]
+    measured: Provenance
+
+
+def study_keywords(
+    folder: Path, words: Sequence[str], sizes: Sequence[int], initial_checkpoint: str, out: Path, measured: Provenance
+) -> KeywordStudy:
+    """A model for each number of clips, with weights and from scratch; those measured before are not repeated."""
     points = []
     runs = out / "-".join(words)
     for size in sizes:
-        data = linked(folder, words, size, runs / f"{size}-clips")
-        for way, begun in WAYS.items():
-            run = runs / f"{size}-{'base' if begun else 'new'}"
-            points.append({"clips": size, "way": way, **point(data, words, base if begun else "", run)})
-    return {"words": list(words), "data": folder.name, "base": base, "points": points}
+        data = link_clips(folder, words, size, runs / f"{size}-clips")
+        for weights, checkpoint, name in (
+            (WITH_WEIGHTS, initial_checkpoint, f"{size}-base"),
+            (FROM_SCRATCH, "", f"{size}-new"),
+        ):
+            points.append(
+                study_point(size, weights, data, Recipe(tuple(words), initial_checkpoint=checkpoint), runs / name)
+            )
+    return KeywordStudy(list(words), folder.name, initial_checkpoint, points, measured)
 
 
-def point(data: Path, words: Sequence[str], base: str, run: Path) -> dict[str, Any]:
-    """Train, or go on, and measure; or what was measured."""
+def study_point(size: int, weights: str, data: Path, recipe: Recipe, run: Path) -> StudyPoint:
+    """Train, or resume, and measure; or what was measured before."""
     file = run / "measured.json"
     if not file.is_file():
-        resume = (run / "last.pt").is_file()
-        settings = {"base": base, "epochs": 0}
-        train_and_export(data, words, [], [], [], settings, "conv", "auto", resume, run)
-        file.write_text(json.dumps(figures(data, run)) + "\n")
-    return json.loads(file.read_text())
+        train_and_export(DataSources(data), recipe, "auto", (run / "last.pt").is_file(), run)
+        measure_run(size, weights, data, run).write(file)
+    return StudyPoint.read(file)
 
 
-def figures(data: Path, run: Path) -> dict[str, Any]:
-    """Of a model on the test clips of `data`, at speed balanced in mode utterance; and CPU minutes of its training."""
+def measure_run(size: int, weights: str, data: Path, run: Path) -> StudyPoint:
     model = Model(run)
-    keywords = model.metadata.keywords
-    clips, samples, _ = sc.read_clips(sc.find_clips(data, "test"))
-    heard = hear(model, samples, [clip.word if clip.word in keywords else sc.UNKNOWN for clip in clips])
-    answers = decide(model, heard, model.metadata.speeds["balanced"]["utterance"])
-    said = [(clip.target, answer.label) for clip, answer in zip(heard, answers, strict=True)]
-    found = measure(heard, answers)
-    return {
-        "clips_tested": found["clips"],
-        "words_tested": sum(target in keywords for target, _ in said),
-        "accuracy": found["accuracy"],
-        "decision_time_s": found["decision_time_s"]["mean"],
-        "words_heard": share([label == target for target, label in said if target in keywords]),
-        "others_taken": share([label in keywords for target, label in said if target not in keywords]),
-        "cpu_minutes": round(sum(row["cpu_s"] for row in load_checkpoint(run / "last.pt")["history"]) / 60, 1),
-    }
+    labels = Labels(model.metadata.keywords)
+    clips = read_split(data, "test")
+    scored = score_clips(model, clips.samples, [labels.name(word) for word in clips.words])
+    answers = decide(model, scored, model.metadata.speeds["balanced"]["utterance"])
+    pairs = [(clip.target, answer.label) for clip, answer in zip(scored, answers, strict=True)]
+    metrics = measure(scored, answers)
+    return StudyPoint(
+        clips=size,
+        weights=weights,
+        clips_tested=metrics.clips,
+        words_tested=sum(target in labels.keywords for target, _ in pairs),
+        accuracy=metrics.accuracy,
+        decision_time_s=metrics.decision_time_s.mean,
+        recall=share([label == target for target, label in pairs if target in labels.keywords]),
+        false_accepts=share([label in labels.keywords for target, label in pairs if target not in labels.keywords]),
+        cpu_minutes=round(sum(row.cpu_s for row in history_of(read_checkpoint(run / "last.pt"))) / 60, 1),
+    )
 
 
 def share(true: Sequence[bool]) -> float:
     return round(float(np.mean(true)), 4)
 
 
-def linked(folder: Path, words: Sequence[str], size: int, out: Path) -> Path:
-    """A folder of links: `size` clips of each word, about as many of other words, background, and clips to test on."""
-    validation = max(1, round(size * sc.VALIDATION / (100 - sc.TESTING)))
+def link_clips(folder: Path, words: Sequence[str], size: int, out: Path) -> Path:
+    """A folder of links: `size` clips of each word, about as many of other words, background, and all test clips."""
+    validation = max(1, round(size * VALIDATION / (100 - TEST)))
     for split, count in (("train", size - validation), ("validation", validation), ("test", None)):
-        for clip in chosen(sc.find_clips(folder, split), words, count):
+        for clip in select_clips(find_clips(folder, split), words, count):
             link(clip.path, out / clip.word / clip.path.name)
-    for path in (folder / sc.BACKGROUND).glob("*"):
-        link(path, out / sc.BACKGROUND / path.name)
+    for path in (folder / BACKGROUND).glob("*"):
+        link(path, out / BACKGROUND / path.name)
     return out
 
 
-def chosen(clips: Sequence[sc.Clip], words: Sequence[str], count: int | None) -> list[sc.Clip]:
-    """At most `count` clips of each word (None: all), always the same; the other words share as many among them."""
-    ordered = sorted(clips, key=lambda clip: sc.percent_of(clip.path.name))
-    kept = {word: [clip for clip in ordered if clip.word == word] for word in {clip.word for clip in clips}}
-    own = {word: found[:count] for word, found in kept.items() if word in words}
-    each = math.ceil(sum(map(len, own.values())) / max(1, len(kept) - len(own)))
-    return [clip for word, found in kept.items() for clip in own.get(word, found[:each])]
+def select_clips(clips: Sequence[Clip], words: Sequence[str], count: int | None) -> list[Clip]:
+    """The same `count` clips of each word every time (None: all); the other words share as many among them."""
+    ordered = sorted(clips, key=lambda clip: percent_of(clip.path.name))
+    by_word = {word: [clip for clip in ordered if clip.word == word] for word in {clip.word for clip in clips}}
+    own = {word: of_word[:count] for word, of_word in by_word.items() if word in words}
+    per_other = math.ceil(sum(map(len, own.values())) / max(1, len(by_word) - len(own)))
+    return [clip for word, of_word in by_word.items() for clip in own.get(word, of_word[:per_other])]
 
 
 def link(path: Path, link: Path) -> None:
@@ -95,49 +132,53 @@ def link(path: Path, link: Path) -> None:
         link.symlink_to(path.resolve())
 
 
-def write(found: dict[str, Any], out: Path) -> None:
+def write(study: KeywordStudy, out: Path) -> None:
     """README.md, data.json and curve.png in `out`."""
-    (out / "data.json").write_text(json.dumps(found, indent=1) + "\n")
-    (out / "README.md").write_text(table(found))
-    plot(found["points"], out / "curve.png")
+    study.write(out / "data.json")
+    (out / "README.md").write_text(page(study))
+    plot(study.points, out / "curve.png")
 
 
-def table(found: dict[str, Any]) -> str:
-    rows = [
-        "| clips a word | weights | accuracy | words heard | others taken for one | mean decision time | CPU |",
-        "| --- " * 7 + "|",
-    ]
-    for p in found["points"]:
-        rows.append(
-            f"| {p['clips']} | {p['way']} | {p['accuracy']:.1%} | {p['words_heard']:.1%} | {p['others_taken']:.1%} "
-            f"| {1000 * p['decision_time_s']:.0f} ms | {p['cpu_minutes']} min |"
-        )
+def page(study: KeywordStudy) -> str:
+    table = markdown_table(
+        ("clips per word", "weights", "accuracy", "recall", "false accepts", "mean decision time", "CPU"),
+        (
+            (
+                *(point.clips, point.weights, percent(point.accuracy), percent(point.recall)),
+                *(percent(point.false_accepts), milliseconds(point.decision_time_s), f"{point.cpu_minutes} min"),
+            )
+            for point in study.points
+        ),
+    )
+    first = study.points[0]
     return "\n".join(
         [
-            f"{', '.join(found['words'])} of {found['data']}: {found['points'][0]['words_tested']} of "
-            f"{found['points'][0]['clips_tested']} test clips, the rest are other words; speed balanced, utterance. "
-            "A ninth of the clips is for validation.",
-            f"Weights of `{found['base']}`; a model that comes with this one heard the words among its other words.",
+            f"{', '.join(study.words)} of {study.data}: {first.words_tested} of {first.clips_tested} test clips, the "
+            "rest are other words; speed balanced, utterance. Recall is the share of the words' clips that are "
+            "recognised, false accepts the share of other clips taken for one of them. A ninth of the clips is for "
+            "validation.",
+            f"Weights of `{study.initial_checkpoint}`. Where that model was trained on the same data set, these words "
+            "were among its other words.",
             "",
-            *rows,
+            *table,
             "",
-            f"`{found['measured']['command']}`, {found['measured']['date']}, {found['measured']['machine']}",
+            str(study.measured),
             "",
         ]
     )
 
 
-def plot(points: Sequence[dict[str, Any]], path: Path) -> None:
+def plot(points: Sequence[StudyPoint], path: Path) -> None:
     """Accuracy against the number of clips."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(5.5, 3.6), layout="constrained")
     axes = figure.subplots()
-    for way in WAYS:
-        some = [p for p in points if p["way"] == way]
-        axes.plot([p["clips"] for p in some], [100 * p["accuracy"] for p in some], marker="o", label=way)
-    axes.axhline(100 * WANTED, color="black", linestyle=":")
-    axes.set(xscale="log", xlabel="clips a word", ylabel="accuracy on test speakers (%)")
+    for weights in dict.fromkeys(point.weights for point in points):
+        line = [point for point in points if point.weights == weights]
+        axes.plot([p.clips for p in line], [100 * p.accuracy for p in line], marker="o", label=weights)
+    axes.axhline(100 * TARGET_ACCURACY, color="black", linestyle=":")
+    axes.set(xscale="log", xlabel="clips per word", ylabel="accuracy on test speakers (%)")
     axes.grid(alpha=0.3)
     axes.legend()
     figure.savefig(path, dpi=120)

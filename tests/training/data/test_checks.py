@@ -15,7 +15,7 @@ def test_good_recordings_have_no_fault(tmp_path: Path) -> None:
     assert list(by_name(folder, ["up", "cat"], has_background=True)) == []
 
 
-def test_names_tell_what_is_missing(tmp_path: Path) -> None:
+def test_what_is_missing_is_named(tmp_path: Path) -> None:
     for name in ("up/2.wav", "up/note.m4a", "_background_noise_/tap.aac"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
@@ -23,11 +23,11 @@ def test_names_tell_what_is_missing(tmp_path: Path) -> None:
     assert [fault.split(":")[0] for fault in faults] == [
         "up",
         "up",
-        "names tell no speaker",
+        "names contain no speaker",
         "no other words",
         "no background to train with",
-        "1 files *.aac are not read",
-        "1 files *.m4a are not read",
+        "1 *.aac files are not read",
+        "1 *.m4a files are not read",
     ]
     assert faults[0] == "up: 1 recordings by unnamed speakers; record at least 50 by 10"
     assert "no recording falls to the test split" in faults[1]
@@ -48,7 +48,7 @@ def test_words_that_begin_alike_are_named(tmp_path: Path) -> None:
     assert alike == ["go begins like goal", "o begins like on"]
 
 
-def test_what_can_be_heard_is_named_with_an_example() -> None:
+def test_faults_in_the_sound_are_named_with_an_example() -> None:
     rng = np.random.default_rng(0)
     good, other = (spoken(WORDS["up"], 1.0, rng).astype(np.float32) for _ in range(2))
     samples = [good, (8 * good).clip(-1, 1), 0.02 * good, other, good.copy()]
@@ -56,7 +56,7 @@ def test_what_can_be_heard_is_named_with_an_example() -> None:
     assert list(by_sound(clips, samples)) == [
         "1 recordings are clipped: lower the gain of the microphone (up/1.wav)",
         "1 recordings are nearly silent: speak closer to the microphone (up/2.wav)",
-        "1 recordings are copies: keep one of each, or measuring knows it from training (up/4.wav of up/0.wav)",
+        "1 recordings are copies: keep one of each, or test clips will be known from training (up/4.wav of up/0.wav)",
     ]
     assert list(by_sound(clips[:1], samples[:1])) == []
 
@@ -65,4 +65,4 @@ def test_a_keyword_that_does_not_fit_is_named() -> None:
     short, long = (Utterance(np.zeros(RATE, np.int16), (WordSpan("up", 0.0, end, "keyword"),)) for end in (0.5, 1.0))
     assert list(by_length({"up": [short] * 4 + [long]}, ["up"])) == []
     (line,) = by_length({"up": [short] * 3 + [long]}, ["up"])
-    assert line.startswith("up: 1 of 4 recordings sound all through")
+    assert line.startswith("up: 1 of 4 recordings last a whole second")

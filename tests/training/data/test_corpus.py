@@ -6,32 +6,38 @@ import numpy as np
 import pytest
 
 from tests.support.toy_dataset import RATE, SPEECH_SPEAKERS, write_speech, write_words
-from training.data.corpus import LOUDNESS, read_material, read_speech, split_of_speech
-from training.data.recordings import DatasetError, split_of_recording
+from training.data.corpus import LOUDNESS, Corpus, read_corpus, read_speech, split_of_speech
+from training.data.labels import Labels
+from training.data.recordings import DatasetError, read_split, split_of_recording
+from training.data.sources import DataSources
+
+
+def read(sources: DataSources, keywords: list[str], split: str) -> Corpus:
+    return read_corpus(sources, Labels(tuple(keywords)), split, read_split(sources.recordings, split))
 
 
 def test_clips_are_keywords_or_others_with_the_times_of_their_word(tmp_path: Path) -> None:
     folder = write_words(tmp_path / "words", train=2, other=2)
-    material = read_material(folder, ["up", "down"], "train", noise=[folder / "_background_noise_"])
-    assert {word: len(clips) for word, clips in material.keywords.items()} == {"up": 2, "down": 2}
-    assert set(material.others) == {"cat", "dog"}
-    for spoken in material.keywords["up"]:
-        (word,) = spoken.words
+    corpus = read(DataSources(folder, noise=(folder / "_background_noise_",)), ["up", "down"], "train")
+    assert {word: len(clips) for word, clips in corpus.keywords.items()} == {"up": 2, "down": 2}
+    assert set(corpus.others) == {"cat", "dog"}
+    for clip in corpus.keywords["up"]:
+        (word,) = clip.words
         assert (word.word, word.kind) == ("up", "keyword")
         assert word.end_s - word.start_s == pytest.approx(0.4, abs=0.03)  # as toy_dataset has it
-        inside = spoken.samples[int(word.start_s * RATE) : int(word.end_s * RATE)] / 32768
-        assert np.sqrt(np.square(inside).mean()) == pytest.approx(LOUDNESS, rel=0.05)
+        loud = clip.samples[int(word.start_s * RATE) : int(word.end_s * RATE)] / 32768
+        assert np.sqrt(np.square(loud).mean()) == pytest.approx(LOUDNESS, rel=0.05)
 
 
 def test_a_split_has_its_own_speakers_of_running_speech(tmp_path: Path) -> None:
     folder = write_speech(tmp_path / "speech")
     splits = {split: list(read_speech(folder, ["up"], split)) for split in ("train", "validation", "test")}
     expected = [split_of_speech(f"{speaker}/0.wav") for speaker in SPEECH_SPEAKERS]
-    assert {split: len(some) for split, some in splits.items()} == {s: expected.count(s) for s in splits}
+    assert {split: len(recordings) for split, recordings in splits.items()} == {s: expected.count(s) for s in splits}
     assert len(splits["test"]) == 1  # dev/
     whole, up = splits["test"][0].words
     assert (whole.kind, whole.end_s) == ("speech", 3.0)
-    assert (up.word, up.kind, up.start_s, up.end_s) == ("up", "inside", 1.0, 1.4)
+    assert (up.word, up.kind, up.start_s, up.end_s) == ("up", "embedded", 1.0, 1.4)
 
 
 def test_speech_with_a_keyword_without_times_is_left_out(tmp_path: Path) -> None:
@@ -56,7 +62,7 @@ def test_takes_of_one_recording_are_of_one_split() -> None:
 def test_what_is_missing_is_named(keywords: list[str], message: str, tmp_path: Path) -> None:
     folder = write_words(tmp_path / "words", train=1, other=1)
     with pytest.raises(DatasetError, match=message):
-        read_material(folder, keywords, "test")
+        read(DataSources(folder), keywords, "test")
 
 
 def test_speech_without_its_tables_is_refused(tmp_path: Path) -> None:

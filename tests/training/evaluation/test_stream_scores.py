@@ -1,4 +1,4 @@
-"""What is heard in many streams side by side is what the service's own spotter hears in each."""
+"""Streams that are scored side by side have the detections of the service's own spotter on each alone."""
 
 from collections.abc import Iterator
 
@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 
 from service.spotting.model import Model
-from service.spotting.spotter import ExportedStep
+from service.spotting.spotter import Spotter
 from tests.support.speech import say
 from tests.support.tone_model import RATE
 from training.data.corpus import WordSpan
 from training.data.synthetic_streams import Scene
-from training.evaluation.stream_scores import detect, hear
+from training.evaluation.stream_scores import detect, score_streams
 
-SAID = {"first": ("yes", "no", "yes"), "second": ("no",) * 7, "third": ("_unknown_",)}
+WORDS = {"first": ("yes", "no", "yes"), "second": ("no",) * 7, "third": ("_unknown_",)}
 
 
 def cut(samples: np.ndarray, pieces: int) -> Iterator[Scene]:
@@ -25,16 +25,16 @@ def cut(samples: np.ndarray, pieces: int) -> Iterator[Scene]:
 
 @pytest.mark.parametrize("speed", ["fast", "accurate"])
 def test_detections_are_those_of_a_spotter(model: Model, speed: str) -> None:
-    audio = {name: say(*words, seed=len(name)) for name, words in SAID.items()}
-    heard = hear(model, {name: cut(samples, 5) for name, samples in audio.items()})
+    audio = {name: say(*words, seed=len(name)) for name, words in WORDS.items()}
+    scored = score_streams(model, {name: cut(samples, 5) for name, samples in audio.items()})
     for name, samples in audio.items():
-        expected = [(event.label, event.audio_time_s) for event in ExportedStep(model, speed=speed).push(samples)]
-        assert [tuple(d) for d in detect(model, heard[name].scores, speed=speed)] == expected
-        assert len(heard[name].scores) == len(samples) // model.metadata.hop
-    assert [d.label for d in detect(model, heard["first"].scores, speed=speed)] == ["yes", "no", "yes"]
+        expected = [(event.label, event.audio_time_s) for event in Spotter(model, speed=speed).push(samples)]
+        assert [tuple(d) for d in detect(model, scored[name].scores, speed=speed)] == expected
+        assert len(scored[name].scores) == len(samples) // model.metadata.hop
+    assert [d.label for d in detect(model, scored["first"].scores, speed=speed)] == ["yes", "no", "yes"]
 
 
 def test_words_are_moved_to_the_time_of_their_scene(model: Model) -> None:
     samples = say("yes", "no")
-    heard = hear(model, {"only": cut(samples, 2)})["only"]
-    assert [word.start_s for word in heard.words] == [0.0, len(samples) // 4 / RATE]
+    scored = score_streams(model, {"only": cut(samples, 2)})["only"]
+    assert [word.start_s for word in scored.words] == [0.0, len(samples) // 4 / RATE]

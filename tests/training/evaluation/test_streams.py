@@ -1,58 +1,71 @@
-"""The tone model on streams of tones: everything it says is found, and thresholds do what they are for."""
+"""The tone model on streams of tones: all keywords are detected, and thresholds do what they are for."""
 
 import numpy as np
 import pytest
 
 from service.spotting.model import Model
 from tests.support.tone_model import TONES
-from training.data.corpus import LOUDNESS, Corpus, Utterance, WordSpan
+from training.data.corpus import LOUDNESS, Corpus, Kind, Utterance, WordSpan
 from training.evaluation import streams as stream_evaluation
-from training.evaluation.stream_scores import hear
-from training.evaluation.streams import evaluate_streams, measure, operating_point, scaled, streams_of
+from training.evaluation.stream_scores import score_streams
+from training.evaluation.streams import (
+    SweepPoint,
+    SweptStream,
+    evaluate_streams,
+    measure,
+    operating_point,
+    scaled,
+    streams_of,
+)
 from training.model.frontend import SAMPLE_RATE
 
 
-def clip(word: str, kind: str, tone: float) -> Utterance:
-    """A second with a loud tone from 0.3 to 0.7 s: the tone model hears loudness."""
+def clip(word: str, kind: Kind, tone: float) -> Utterance:
+    """A second with a loud tone from 0.3 to 0.7 s: the tone model scores loudness."""
     time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
     sound = np.sin(2 * np.pi * tone * time) * (abs(time - 0.5) < 0.2)
     return Utterance((20_000 * sound).astype(np.int16), (WordSpan(word, 0.3, 0.7, kind),))
 
 
 @pytest.fixture(scope="module")
-def material() -> Corpus:
+def corpus() -> Corpus:
     noise = (LOUDNESS * np.random.default_rng(0).standard_normal(SAMPLE_RATE)).astype(np.float32)
     keywords = {word: [clip(word, "keyword", TONES[word])] for word in ("yes", "no")}
     speech = Utterance(clip("", "speech", TONES["_unknown_"]).samples, (WordSpan("", 0.0, 1.0, "speech"),))
     return Corpus(keywords, {"cat": [clip("cat", "other", TONES["_unknown_"])]}, [speech], noise, np.zeros((0, 1)))
 
 
-def test_streams_are_as_long_as_asked_and_say_the_same(material: Corpus) -> None:
-    streams = {name: list(stream) for name, stream in streams_of(material, 0.01, seed=0).items()}
-    seconds = {name: sum(len(scene.samples) for scene in some) / SAMPLE_RATE for name, some in streams.items()}
+def test_streams_are_as_long_as_asked_and_have_the_same_words(corpus: Corpus) -> None:
+    streams = {name: list(stream) for name, stream in streams_of(corpus, 0.01, seed=0).items()}
+    seconds = {name: sum(len(scene.samples) for scene in scenes) / SAMPLE_RATE for name, scenes in streams.items()}
     assert all(36 <= length < 36 + 32 for length in seconds.values()), seconds
     assert [scene.words for scene in streams["clean"]] == [scene.words for scene in streams["0 dB"]]
     assert sum(word.kind == "speech" for scene in streams["speech"] for word in scene.words) == 36  # of a second each
 
 
-def test_tones_are_found_early_and_so_are_their_beginnings(
-    model: Model, material: Corpus, monkeypatch: pytest.MonkeyPatch
+def test_tones_are_detected_early_and_so_are_their_prefixes(
+    model: Model, corpus: Corpus, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(stream_evaluation, "SCALES", (-2.0, 2.0))
-    found = evaluate_streams(model, material, 0.005)
-    fast = found["speeds"]["fast"]
-    assert (fast["clean"]["misses"], fast["clean"]["doubles"]) == (0.0, 0)
-    assert 0.03 < fast["clean"]["decision"]["from_start_s"]["p50"] < 0.2  # the model looks 30 ms ahead
-    assert fast["clean"]["decision"]["from_end_s"]["p50"] < -0.2
-    assert fast["prefixes"]["groups"]["long parts"]["fired"] == 1.0
-    assert fast["speech"]["false_alarms_per_hour"] == 0
-    assert [point["scale"] for point in found["det"]] == [-2.0, 2.0]
-    assert set(found["operating_points"]["0.5 an hour together"]["thresholds"]) == {"yes", "no"}
+    figures = evaluate_streams(model, corpus, 0.005)
+    fast = figures.speeds["fast"]
+    clean = fast.streams["clean"]
+    assert (clean.misses, clean.duplicates) == (0.0, 0)
+    assert clean.decision is not None
+    assert 0.03 < clean.decision.from_start_s.p50 < 0.2  # the model looks 30 ms ahead
+    assert clean.decision.from_end_s.p50 < -0.2
+    assert fast.prefixes is not None
+    assert fast.prefixes.groups["long prefixes"].fired == 1.0
+    assert fast.streams["speech"].false_alarms_per_hour == 0
+    assert [point.scale for point in figures.det] == [-2.0, 2.0]
+    assert set(figures.operating_points["0.5 per hour together"].thresholds) == {"yes", "no"}
 
 
-def test_only_mixed_talk_has_a_prefix_report(model: Model, material: Corpus) -> None:
-    heard = hear(model, {"clean": streams_of(material, 0.005, 0)["clean"]})
-    assert set(measure(model, heard, speed="fast")) == {"clean"}
+def test_only_mixed_utterances_have_prefix_metrics(model: Model, corpus: Corpus) -> None:
+    scored = score_streams(model, {"clean": streams_of(corpus, 0.005, 0)["clean"]})
+    measured = measure(model, scored, speed="fast")
+    assert set(measured.streams) == {"clean"}
+    assert (measured.prefixes, measured.first_and_last_misses) == (None, None)
 
 
 def test_scaled_thresholds_move_in_logits() -> None:
@@ -62,13 +75,12 @@ def test_scaled_thresholds_move_in_logits() -> None:
 
 
 def test_an_operating_point_is_the_lowest_quiet_threshold_of_all_keywords() -> None:
-    def point(threshold: float, speech: float, noise: float) -> dict:
-        alarms = {"speech": speech, "noise": noise}
-        found = {name: {"false_alarms_per_hour": count} for name, count in alarms.items()}
-        return {"thresholds": {"yes": threshold, "no": threshold}, **found}
+    def point(threshold: float, **alarms: float) -> SweepPoint:
+        streams = {name: SweptStream(None, per_hour, {}) for name, per_hour in alarms.items()}
+        return SweepPoint(0.0, {"yes": threshold, "no": threshold}, streams)
 
-    points = [point(0.5, 4.1, 0), point(0.7, 4, 0.5), point(0.9, 0, 0)]
+    points = [point(0.5, speech=4.1, noise=0), point(0.7, speech=4, noise=0.5), point(0.9, speech=0, noise=0)]
     assert operating_point(points, 4.0) == {"yes": 0.7, "no": 0.7}
-    assert operating_point([points[0], point(0.7, 4, 0.6), points[2]], 4.0) == {"yes": 0.9, "no": 0.9}
-    assert operating_point([{k: v for k, v in one.items() if k != "speech"} for one in points], 0.0)["yes"] == 0.5
+    assert operating_point([points[0], point(0.7, speech=4, noise=0.6), points[2]], 4.0) == {"yes": 0.9, "no": 0.9}
+    assert operating_point([point(0.5, noise=0), point(0.7, noise=0.5)], 0.0)["yes"] == 0.5
     assert operating_point(points[:2], 0.0)["yes"] == 0.7

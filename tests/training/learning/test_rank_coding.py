@@ -6,18 +6,15 @@ import pytest
 import torch
 from torch import Tensor
 
+from training.learning.losses import every_step_loss, max_pool_loss, rank_coding_loss, windows_loss
 from training.learning.rank_coding import (
     NO_KEYWORD,
     Windows,
     answer_at_end,
     answer_at_first_spike,
     answer_in_windows,
-    every_step_loss,
     first_crossing,
-    max_pool_loss,
-    rank_coding_loss,
     sliding_minimum,
-    windows_loss,
 )
 from training.model.frontend import State
 from training.model.network import Network, NetworkSettings

@@ -8,41 +8,41 @@ import pytest
 import torch
 
 from service.spotting.model import Metadata, Model
-from tests.support.untrained import NETWORKS, noise, spotter_and_metadata
+from tests.support.untrained import NETWORKS, noise, step_and_metadata
 from training.model.export import ExportedStep, ExportMismatch, describe, export, write_graph
 from training.model.network import Network
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_an_export_scores_as_torch_does(name: str, tmp_path: Path) -> None:
-    spotter, metadata = spotter_and_metadata(name)
-    export(spotter, metadata, noise(), tmp_path / "m" / "model.onnx")
+    step, metadata = step_and_metadata(name)
+    export(step, metadata, noise(), tmp_path / "m" / "model.onnx")
     model = Model(tmp_path / "m")
     assert model.metadata == metadata
     assert (tmp_path / "m" / "model.onnx.sha256").read_text() == f"{model.sha256}  model.onnx\n"
     audio = np.stack([clip[:16_000] for clip in noise()])
     with torch.no_grad():
-        expected = spotter(torch.from_numpy(audio), *spotter.initial_state(3))[0].numpy()
+        expected = step(torch.from_numpy(audio), *step.initial_state(3))[0].numpy()
     scores, _ = model.run(audio, model.initial_state(3))
     np.testing.assert_allclose(scores, expected, atol=2e-4)
     assert np.ptp(scores, axis=1).max() > 0.1
 
 
 def test_nothing_is_written_when_scores_differ(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spotter, metadata = spotter_and_metadata("paper")
+    step, metadata = step_and_metadata("paper")
 
-    def write_another(spotter: ExportedStep, hop: int, path: Path) -> None:
-        other = ExportedStep(spotter.front_end, Network(NETWORKS["paper"])).eval()
+    def write_another(step: ExportedStep, hop: int, path: Path) -> None:
+        other = ExportedStep(step.front_end, Network(NETWORKS["paper"])).eval()
         write_graph(other, hop, path)
 
     monkeypatch.setattr("training.model.export.write_graph", write_another)
     with pytest.raises(ExportMismatch, match=r"whole: expected scores within 0.0002 of torch, got 0\.\d+"):
-        export(spotter, metadata, noise(), tmp_path / "model.onnx")
+        export(step, metadata, noise(), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_state_that_is_not_carried_is_noticed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    spotter, metadata = spotter_and_metadata("conv")
+    step, metadata = step_and_metadata("conv")
 
     def describe_and_break(path: Path, metadata: Metadata) -> None:
         model = onnx.load(path)
@@ -55,5 +55,5 @@ def test_a_state_that_is_not_carried_is_noticed(tmp_path: Path, monkeypatch: pyt
 
     monkeypatch.setattr("training.model.export.describe", describe_and_break)
     with pytest.raises(ExportMismatch, match="by frames: expected scores within"):
-        export(spotter, metadata, noise(), tmp_path / "model.onnx")
+        export(step, metadata, noise(), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""The networks of temporal MNIST: causal in any cut; their training is repeatable and goes on after a stop."""
+"""The networks of temporal MNIST: causal in any cut; their training is repeatable and resumes after a stop."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -8,9 +8,15 @@ import torch
 
 from tests.support.toy_mnist import write_digits
 from training.learning.rank_coding import answer_at_first_spike
+from training.learning.settings import TrainingMethod
+from training.model.frontend import State
 from training.paper import digits, mnist
+from training.paper.digit_networks import ConvLstm
+from training.paper.run_pool import TrainedRun
 
-TINY = digits.DigitSettings("tiny", "convlstm", 2, "rc", epochs=3, seed=1, beta=0.1, batch=12, learning_rate=0.01)
+TINY = digits.DigitSettings(
+    "tiny", "convlstm", 2, TrainingMethod.RC, epochs=3, seed=1, beta=0.1, batch=12, learning_rate=0.01
+)
 IMAGES = torch.randint(256, (4, 28, 28), generator=torch.Generator().manual_seed(0)).to(torch.uint8)
 
 
@@ -23,9 +29,9 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_step_by_step_is_the_whole(network: str) -> None:
     built, spikes = replace(TINY, network=network).build(), mnist.spikes(IMAGES)
     whole, _ = built(spikes, {})
-    parts, state = [], {}
-    for piece in spikes.split([1, 4, 5], dim=1):
-        logits, state = built(piece, state)
+    parts, state = [], State()
+    for part in spikes.split([1, 4, 5], dim=1):
+        logits, state = built(part, state)
         parts.append(logits)
     torch.testing.assert_close(torch.cat(parts, dim=1), whole)
     assert whole.shape == (4, 10, 10)
@@ -33,75 +39,79 @@ def test_step_by_step_is_the_whole(network: str) -> None:
 
 def test_the_convolutional_network_is_the_lstm_of_its_gates() -> None:
     """With one map and kernels that see their centre alone, every pixel is an LSTM of one unit."""
-    built = digits.ConvLstm(1, (3, 3))
+    built = ConvLstm(1, (3, 3))
     lstm = torch.nn.LSTM(1, 1, batch_first=True)
-    order = [0, 1, 3, 2]  # torch has input, forget, new, output; here the output gate is third
+    order = [0, 1, 3, 2]  # torch has input, forget, candidate, output; here the output gate is third
     with torch.no_grad():
-        for convolution, weight in ((built.see, lstm.weight_ih_l0), (built.recall, lstm.weight_hh_l0)):
+        for convolution, weight in ((built.input_conv, lstm.weight_ih_l0), (built.hidden_conv, lstm.weight_hh_l0)):
             convolution.weight.zero_()
             convolution.weight[:, 0, 1, 1] = weight[order, 0]
-        built.see.bias.copy_((lstm.bias_ih_l0 + lstm.bias_hh_l0)[order])
+        built.input_conv.bias.copy_((lstm.bias_ih_l0 + lstm.bias_hh_l0)[order])
         spikes = mnist.spikes(IMAGES)
         _, state = built(spikes, {})
         _, (h, _) = lstm(spikes.permute(0, 2, 3, 1).reshape(-1, 10, 1))
     torch.testing.assert_close(state["h"].flatten(), h.flatten())
 
 
-def run(data: Path, folder: Path, settings: digits.DigitSettings = TINY, stop: float = 2.0) -> digits.Trained:
-    def tell(share: float) -> None:
+def run(data: Path, folder: Path, settings: digits.DigitSettings = TINY, stop: float = 2.0) -> TrainedRun:
+    def on_progress(share: float) -> None:
         if share > stop:
             raise KeyboardInterrupt
 
     folder.mkdir(exist_ok=True)
-    return digits.train(settings, None, tell, data, folder)
+    return digits.train(settings, None, on_progress, data, folder)
 
 
 @pytest.mark.parametrize("varied", [False, True])
-def test_a_stopped_run_goes_on_to_the_same_end(data: Path, tmp_path: Path, varied: bool) -> None:
+def test_a_stopped_run_resumes_to_the_same_end(data: Path, tmp_path: Path, varied: bool) -> None:
     settings = replace(TINY, varied=varied)
     whole = run(data, tmp_path / "whole", settings)
     with pytest.raises(KeyboardInterrupt):
         run(data, tmp_path / "stopped", settings, stop=0.4)  # in the second epoch of three
     resumed = run(data, tmp_path / "stopped", settings)
     assert all(torch.equal(value, resumed.last[name]) for name, value in whole.last.items())
-    assert [each | {"seconds": 0} for each in whole.history] == [each | {"seconds": 0} for each in resumed.history]
-    assert [each["epoch"] for each in resumed.history] == [1, 2, 3]
+    assert [replace(row, seconds=0) for row in whole.history] == [replace(row, seconds=0) for row in resumed.history]
+    assert [row.epoch for row in resumed.history] == [1, 2, 3]
 
 
-def test_an_epoch_of_other_settings_is_not_taken_up(data: Path, tmp_path: Path) -> None:
+def test_an_epoch_of_other_settings_is_not_resumed(data: Path, tmp_path: Path) -> None:
     run(data, tmp_path)
     other = replace(TINY, beta=0.3)
-    taken = digits.take_up(digits.start(other, None), other, tmp_path / "tiny seed 1.epoch")
-    assert taken.history == []
+    started = digits.start_run(other, None, batches=3)
+    digits.resume_run(started, other, tmp_path / "tiny seed 1.epoch")
+    assert started.history == []
 
 
 def test_the_rate_falls_to_zero_or_stays() -> None:
     for varied, rate in ((False, 0.01), (True, 0.0025)):
         settings = replace(TINY, varied=varied)
-        begun = digits.start(settings, None)
-        digits.set_learning_rate(begun, settings, 0.75)
-        assert begun.optimiser.param_groups[0]["lr"] == pytest.approx(rate)
+        run = digits.start_run(settings, None, batches=4)
+        for _ in range(9):  # of the twelve batches of three epochs
+            run.optimiser.step()
+            run.schedule.step()
+        assert run.optimiser.param_groups[0]["lr"] == pytest.approx(rate)
 
 
 def test_what_is_measured_is_what_algorithm_1_answers(data: Path) -> None:
     network, test = TINY.build(), mnist.read(data, "test")
     with torch.no_grad():
         network.output.weight *= 200  # sure enough to spike now and then
-    found = digits.measure(network, data, 20)
+    figures = digits.measure(network, data, 20)
     answers = answer_at_first_spike(network, mnist.spikes(test.images), {}, torch.full((20,), 0.95), 1)
-    assert 1 < found["mean_step"] < 10
-    assert found["mean_step"] == pytest.approx(answers.step.double().mean().item() + 1)
-    assert found["accuracy"] == (answers.logits.argmax(dim=1) == test.labels).double().mean().item()
-    assert sum(found["answers_at_step"]) == 20
-    assert found["cut"][-1] == found["end_accuracy"]
-    early = answer_at_first_spike(network, mnist.spikes(test.images), {}, torch.full((20,), found["early"]["theta"]), 1)
-    assert found["early"]["mean_step"] == pytest.approx(early.step.double().mean().item() + 1)
-    assert found["early"]["accuracy"] == (early.logits.argmax(dim=1) == test.labels).double().mean().item()
-    assert digits.tested(network, TINY, test) == pytest.approx({key: found[key] for key in ("accuracy", "mean_step")})
+    assert 1 < figures.mean_step < 10
+    assert figures.mean_step == pytest.approx(answers.step.double().mean().item() + 1)
+    assert figures.accuracy == (answers.logits.argmax(dim=1) == test.labels).double().mean().item()
+    assert sum(figures.answers_at_step) == 20
+    assert figures.cut[-1] == figures.end_accuracy
+    early = answer_at_first_spike(network, mnist.spikes(test.images), {}, torch.full((20,), figures.early.theta), 1)
+    assert figures.early.mean_step == pytest.approx(early.step.double().mean().item() + 1)
+    assert figures.early.accuracy == (early.logits.argmax(dim=1) == test.labels).double().mean().item()
+    answered = digits.answer_test_images(network, TINY, test)
+    assert (answered.accuracy, answered.mean_step) == pytest.approx((figures.accuracy, figures.mean_step))
 
 
 def test_early_is_the_highest_threshold_that_is_early_enough(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ten images whose surest output grows step by step: at 0.6 half of them wait for step 2, above it all wait."""
+    """Ten images whose highest output grows step by step: at 0.6 half of them wait for step 2, above it all wait."""
     outputs = torch.full((10, 2, 2), 0.5)
     outputs[:, 0, 0] = torch.tensor([0.6] * 5 + [0.5] * 5)
     outputs[:, 1, 0] = 0.96

@@ -9,6 +9,7 @@ import torch
 
 from tests.support.paths import DATA
 from tests.support.toy_mnist import write_digits, write_idx
+from training.data.recordings import DatasetError
 from training.paper import mnist
 
 REAL = DATA / "mnist"
@@ -51,7 +52,7 @@ def test_every_grade_of_ink_spikes_and_no_step_gets_more_than_its_share() -> Non
 def test_another_file_is_refused(data: bytes, message: str, tmp_path: Path) -> None:
     write_digits(tmp_path, train=2, test=2)
     (tmp_path / "train-images-idx3-ubyte.gz").write_bytes(data)
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DatasetError, match=message):
         mnist.read(tmp_path, "train")
 
 
@@ -59,20 +60,20 @@ def test_another_file_is_refused(data: bytes, message: str, tmp_path: Path) -> N
 def test_labels_that_do_not_fit_are_refused(labels: list[int], message: str, tmp_path: Path) -> None:
     write_digits(tmp_path, train=2, test=2)
     write_idx(tmp_path / "train-labels-idx1-ubyte.gz", np.array(labels))
-    with pytest.raises(ValueError, match=message):
+    with pytest.raises(DatasetError, match=message):
         mnist.read(tmp_path, "train")
 
 
-def test_varied_images_are_turned_scaled_and_moved_a_little() -> None:
+def test_varied_images_are_rotated_scaled_and_shifted_a_little() -> None:
     """A bar of ink stays one: no ink is gained or lost beyond the scale, and its middle moves by two pixels at most."""
     bar = torch.zeros(200, 28, 28, dtype=torch.uint8)
     bar[:, 8:20, 12:16] = 255
-    found = mnist.varied(bar, torch.Generator().manual_seed(0)).double()
-    assert not torch.equal(found[0], found[1])
-    ink = found.sum((1, 2)) / bar[0].sum()
+    varied = mnist.varied(bar, torch.Generator().manual_seed(0)).double()
+    assert not torch.equal(varied[0], varied[1])
+    ink = varied.sum((1, 2)) / bar[0].sum()
     assert 0.78 < ink.min() < 0.9 and 1.1 < ink.max() < 1.28  # 0.9 ** 2 to 1.1 ** -2, and some for the edges
     place = torch.arange(28) - 13.5
-    middle = torch.stack([(found.sum(axis) * place).sum(1) / found.sum((1, 2)) for axis in (1, 2)])
+    middle = torch.stack([(varied.sum(axis) * place).sum(1) / varied.sum((1, 2)) for axis in (1, 2)])
     assert 1.5 < middle.abs().max() < 2.3
 
 

@@ -1,37 +1,37 @@
 """`rc-train report`: one page of the experiments that have run, the same for the same folders."""
 
-import json
 from pathlib import Path
 
 import pytest
 
 from training.cli import main
+from training.paper.digits import DigitEpoch, DigitFigures, EarlyAnswers
+from training.paper.run_pool import RunResult
+from training.paper.temporal_mnist import DigitResult, TemporalMnistResult
+from training.reports.provenance import Provenance
 
-MEASURED = {"date": "2030-01-02", "command": "rc-train it", "machine": "a machine"}
-EARLY = {"theta": 0.9, "accuracy": 0.97, "mean_step": 1.25}
-MNIST = {
-    "measured": MEASURED,
-    "seeds": 2,
-    "runs": {
-        "LSTM 340 fast": [
-            {"history": [{"accuracy": accuracy, "mean_step": 1.25}], "early": EARLY, "end_accuracy": accuracy + 0.01}
-            for accuracy in (0.9875, 0.9825)
-        ],
-    },
-}
+MEASURED = Provenance("2030-01-02", "rc-train it", "a machine", 0)
+EARLY = EarlyAnswers(theta=0.9, accuracy=0.97, mean_step=1.25)
+RUNS: list[DigitResult] = [
+    RunResult(
+        {},
+        [DigitEpoch(1, 0, 0, 0, accuracy, 1.25)],
+        DigitFigures(accuracy, 1.25, answers_at_step=[], end_accuracy=accuracy + 0.01, cut=[], early=EARLY),
+    )
+    for accuracy in (0.9875, 0.9825)
+]
+MNIST = TemporalMnistResult(MEASURED, seeds=2, critical_beta=0.2, runs={"LSTM 340 fast": RUNS}, shown=[])
 
 
-def write_run(folder: Path, result: dict[str, object]) -> None:
-    folder.mkdir(parents=True)
-    (folder / "report.json").write_text(json.dumps(result))
+def write_run(folder: Path, result: TemporalMnistResult = MNIST) -> None:
+    result.write(folder / "data.json")
     (folder / "figure.png").write_bytes(b"a figure")
 
 
 def test_gathers_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    write_run(tmp_path / "runs" / "temporal-mnist", MNIST)
-    write_run(tmp_path / "runs" / "something-else", {})
+    write_run(tmp_path / "runs" / "temporal-mnist")
+    write_run(tmp_path / "runs" / "something-else")
     out = tmp_path / "out"
-    out.mkdir()
     assert main(["report", "--runs", str(tmp_path / "runs"), "--out", str(out)]) == 0
     assert capsys.readouterr().out.strip() == str(out / "README.md")
     page = (out / "README.md").read_text()
@@ -47,7 +47,7 @@ def test_gathers_what_is_there(tmp_path: Path, capsys: pytest.CaptureFixture[str
 
 
 def test_keeps_sections_of_experiments_that_have_no_run(tmp_path: Path) -> None:
-    write_run(tmp_path / "runs" / "temporal-mnist", MNIST)
+    write_run(tmp_path / "runs" / "temporal-mnist")
     page = tmp_path / "README.md"
     kept = "\n## Continuous sequence spotting, section 3.1\n\nkept\n\n\n"
     replaced = "\n## Temporal MNIST, section 3.3\n\nreplaced\n\n\n## Spoken keywords, section 3.4\n\nkept too\n"
@@ -63,4 +63,4 @@ def test_keeps_sections_of_experiments_that_have_no_run(tmp_path: Path) -> None:
 
 def test_nothing_to_gather(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "--runs", str(tmp_path), "--out", str(tmp_path)]) == 1
-    assert "expected NAME/report.json of one of sequence-spotting" in capsys.readouterr().err
+    assert "expected NAME/data.json of one of sequence-spotting" in capsys.readouterr().err

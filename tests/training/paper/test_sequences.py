@@ -8,9 +8,9 @@ from training.paper.toy import answers
 
 
 def test_spotting_labels_by_looking_for_the_runs() -> None:
-    found, labels = sq.spotting(2000, np.random.default_rng(0))
+    sequences, labels = sq.spotting(2000, np.random.default_rng(0))
     assert 0.4 < labels.mean() < 0.7
-    for sequence, label, step in zip(found.astype(int), labels, sq.earliest(found), strict=True):
+    for sequence, label, step in zip(sequences.astype(int), labels, sq.earliest(sequences), strict=True):
         text = "".join(map(str, sequence))
         ends = [text.find(run) + 4 for run in ("00000", "11111") if run in text]
         assert label == bool(ends)
@@ -19,8 +19,8 @@ def test_spotting_labels_by_looking_for_the_runs() -> None:
 
 def test_spotting_posterior_is_the_share_of_positive_sequences() -> None:
     """Among many sequences with the same posterior after some steps, that share is positive."""
-    found, labels = sq.spotting(40_000, np.random.default_rng(1))
-    posterior = sq.spotting_posterior(found)
+    sequences, labels = sq.spotting(40_000, np.random.default_rng(1))
+    posterior = sq.spotting_posterior(sequences)
     for step in (0, 10, 20):
         for value in np.unique(posterior[:, step].round(6)):
             same = np.isclose(posterior[:, step], value, atol=1e-6)
@@ -29,7 +29,7 @@ def test_spotting_posterior_is_the_share_of_positive_sequences() -> None:
     assert ((posterior[:, -1] > 0.5) == labels).all()
 
 
-def test_the_spotting_observer_is_sure_only_when_certain() -> None:
+def test_the_spotting_observer_spikes_only_when_certain() -> None:
     """What the docstring says of thresholds between 15/16 and 1."""
     posterior = sq.spotting_posterior(sq.spotting(5000, np.random.default_rng(3))[0])
     unsure = posterior[(posterior > 0) & (posterior < 1)]
@@ -39,15 +39,15 @@ def test_the_spotting_observer_is_sure_only_when_certain() -> None:
 
 @pytest.mark.parametrize(("theta", "accuracy", "mean_step"), [(0.95, 95.0, 15.1), (1.1, 97.0, 40.0)])
 def test_the_limit_of_two_sequence_is_the_known_one(theta: float, accuracy: float, mean_step: float) -> None:
-    found, labels = sq.two_sequence(20_000, np.random.default_rng(2))
-    stopped = answers(sq.two_sequence_posterior(found), theta)
+    sequences, labels = sq.two_sequence(20_000, np.random.default_rng(2))
+    stopped = answers(sq.two_sequence_posterior(sequences), theta)
     assert 100 * (stopped.label == labels).mean() == pytest.approx(accuracy, abs=0.6)
     assert (stopped.step + 1).mean() == pytest.approx(mean_step, abs=0.4)
 
 
 def test_two_sequence_posterior_is_the_share_of_positive_sequences() -> None:
-    found, labels = sq.two_sequence(20_000, np.random.default_rng(4))
-    posterior = sq.two_sequence_posterior(found)[:, 9]
+    sequences, labels = sq.two_sequence(20_000, np.random.default_rng(4))
+    posterior = sq.two_sequence_posterior(sequences)[:, 9]
     for low in (0.1, 0.3, 0.5, 0.7):
         near = (posterior >= low) & (posterior < low + 0.2)
         assert labels[near].mean() == pytest.approx(posterior[near].mean(), abs=0.04)
@@ -60,7 +60,7 @@ def test_falling_thresholds_beat_one_threshold_at_the_same_mean_step() -> None:
     posterior = sq.two_sequence_posterior(sq.two_sequence(10_000, rng)[0])
     falling = answers(posterior, theta)
     same_time = [answers(posterior, at) for at in np.linspace(0.9, 0.99, 40)]
-    one = min(same_time, key=lambda each: abs(each.step.mean() - falling.step.mean()))
+    single = min(same_time, key=lambda answered: abs(answered.step.mean() - falling.step.mean()))
     sure = np.maximum(posterior, 1 - posterior)
-    worth = [sure[np.arange(len(sure)), each.step].mean() for each in (falling, one)]
+    worth = [sure[np.arange(len(sure)), answered.step].mean() for answered in (falling, single)]
     assert worth[0] > worth[1] + 0.0005

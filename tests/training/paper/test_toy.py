@@ -4,17 +4,18 @@ import numpy as np
 import torch
 
 from training.learning.rank_coding import answer_at_first_spike
+from training.learning.settings import TrainingMethod
 from training.paper import toy
 from training.paper.sequences import two_sequence
 
-TINY = toy.ToySettings("tiny", "rc", examples=512, seed=3, hidden=8, learning_rate=0.01)
+TINY = toy.ToySettings("tiny", TrainingMethod.RC, examples=512, seed=3, hidden=8, learning_rate=0.01)
 
 
-def test_answers_at_the_first_sure_step_or_at_the_end() -> None:
-    found = toy.answers(np.array([[0.5, 0.02, 0.99], [0.6, 0.7, 0.4]]), 0.95)
-    assert found.label.tolist() == [0, 0]
-    assert found.step.tolist() == [1, 2]
-    assert found.crossed.tolist() == [True, False]
+def test_answers_at_the_first_certain_step_or_at_the_end() -> None:
+    answers = toy.answers(np.array([[0.5, 0.02, 0.99], [0.6, 0.7, 0.4]]), 0.95)
+    assert answers.label.tolist() == [0, 0]
+    assert answers.step.tolist() == [1, 2]
+    assert answers.crossed.tolist() == [True, False]
 
 
 def test_a_threshold_for_each_step() -> None:
@@ -45,9 +46,11 @@ def test_the_same_seed_trains_the_same_network() -> None:
     assert shares[-1] == 1.0
 
 
-def test_a_run_goes_on_from_the_weights_of_another() -> None:
+def test_a_run_continues_from_the_weights_of_another() -> None:
     first = toy.train(TINY, None, lambda share: None, two_sequence)
-    still = toy.ToySettings("still", "rc", examples=512, seed=3, hidden=8, learning_rate=0.0, base=TINY)
+    still = toy.ToySettings(
+        "still", TrainingMethod.RC, examples=512, seed=3, hidden=8, learning_rate=0.0, initial_run=TINY
+    )
     after = toy.train(still, first.last, lambda share: None, two_sequence)
     assert all(torch.equal(first.last[name], after.chosen[name]) for name in first.last)
     assert any(not torch.equal(first.last[name], value) for name, value in toy.SequenceNetwork(8).state_dict().items())

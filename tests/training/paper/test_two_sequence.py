@@ -1,15 +1,14 @@
 """`rc-train two-sequence --quick`: rank coding answers earlier, entropy delays it, none beats the optimal test."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
 from training.cli import main
 from training.paper import two_sequence
-from training.paper.toy import SequenceNetwork
+from training.paper.toy import SequenceNetwork, ToyScore
+from training.paper.two_sequence import StepPoint, TwoSequenceResult
 
 RUN = ["two-sequence", "--quick", "--seeds", "1", "--out"]
 
@@ -22,53 +21,51 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def found(out: Path) -> dict[str, Any]:
-    loaded: dict[str, Any] = json.loads((out / "report.json").read_text())
-    return loaded
+def result(out: Path) -> TwoSequenceResult:
+    return TwoSequenceResult.read(out / "data.json")
 
 
-def spike(found: dict[str, Any], name: str) -> dict[str, float]:
-    figures: dict[str, float] = found["runs"][name][0]["spike"]
-    return figures
+def spike(result: TwoSequenceResult, name: str) -> ToyScore:
+    return result.runs[name][0].figures.spike
 
 
-def test_rank_coding_answers_earlier_than_training_from_the_end(found: dict[str, Any]) -> None:
+def test_rank_coding_answers_earlier_than_training_from_the_end(result: TwoSequenceResult) -> None:
     """Through training, as figure 2B has it: a single checkpoint of so short a run says little."""
-    rc, eos = (np.mean([each["mean_step"] for each in found["runs"][name][0]["history"]]) for name in ("rc", "eos"))
+    rc, eos = (np.mean([row.mean_step for row in result.runs[name][0].history]) for name in ("rc", "eos"))
     assert rc < eos - 2
-    assert spike(found, "rc beta 0.0")["accuracy"] > 0.92
-    assert spike(found, "rc beta 0.0")["mean_step"] < 25
+    assert spike(result, "rc beta 0.0").accuracy > 0.92
+    assert spike(result, "rc beta 0.0").mean_step < 25
 
 
 def test_an_untrained_network_does_not() -> None:
-    untrained = two_sequence.measure(SequenceNetwork(24), count=2000)["spike"]
-    assert untrained["accuracy"] < 0.7
-    assert untrained["mean_step"] == 40
+    untrained = two_sequence.measure(SequenceNetwork(24), count=2000).spike
+    assert untrained.accuracy < 0.7
+    assert untrained.mean_step == 40
 
 
-def test_the_entropy_term_delays_the_spike(found: dict[str, Any]) -> None:
-    times = [spike(found, f"rc beta {beta}")["mean_step"] for beta in two_sequence.BETAS]
+def test_the_entropy_term_delays_the_spike(result: TwoSequenceResult) -> None:
+    times = [spike(result, f"rc beta {beta}").mean_step for beta in two_sequence.BETAS]
     assert times == sorted(times)
     assert times[-1] > times[0] + 1
 
 
-def test_no_network_beats_the_optimal_test(found: dict[str, Any]) -> None:
+def test_no_network_beats_the_optimal_test(result: TwoSequenceResult) -> None:
     """At any mean step; the slack is that of 4000 sequences, on which all are measured alike."""
-    compared = found["compared"]
-    for name, seeds in compared["accuracy"].items():
-        for bound, values in zip(compared["limit"]["falling thresholds"], seeds[0], strict=True):
+    compared = result.compared
+    for name, seeds in compared.accuracy.items():
+        for bound, values in zip(compared.limit["falling thresholds"], seeds[0], strict=True):
             assert bound is None or values is None or values <= bound + 0.01, name
 
 
-def test_cut_at_the_paper_s_step_is_worse_than_rank_coding(found: dict[str, Any]) -> None:
-    cut = found["runs"]["eos"][0]["cut"]
-    rc = spike(found, "rc beta 0.0")
-    assert cut[round(rc["mean_step"]) - 1] < rc["accuracy"]
+def test_cut_at_the_paper_s_step_is_worse_than_rank_coding(result: TwoSequenceResult) -> None:
+    cut = result.runs["eos"][0].figures.cut
+    rc = spike(result, "rc beta 0.0")
+    assert cut[round(rc.mean_step) - 1] < rc.accuracy
 
 
-def test_the_report_shows_the_paper_beside_ours(out: Path, found: dict[str, Any]) -> None:
-    page = (out / "report.md").read_text()
-    rc = 100 * spike(found, "rc")["accuracy"]
+def test_the_report_shows_the_paper_beside_ours(out: Path, result: TwoSequenceResult) -> None:
+    page = (out / "README.md").read_text()
+    rc = 100 * spike(result, "rc").accuracy
     assert f"| RC, first spike: accuracy | 95.45 % | {rc:.2f} % |" in page
     assert f"rc-train two-sequence --quick --seeds 1 --out {out}" in page
     assert {path.name for path in out.glob("*.png")} == {"examples.png", "times.png", "curve.png"}
@@ -77,15 +74,15 @@ def test_the_report_shows_the_paper_beside_ours(out: Path, found: dict[str, Any]
 
 def test_what_was_trained_is_not_trained_again(out: Path) -> None:
     written = {path: path.stat().st_mtime_ns for path in (out / "runs").glob("*.pt")}
-    before = (out / "report.json").read_text()
+    before = (out / "data.json").read_text()
     assert len(written) == 6
     assert main([*RUN, str(out)]) == 0
     assert {path: path.stat().st_mtime_ns for path in (out / "runs").glob("*.pt")} == written
-    assert (out / "report.json").read_text() == before
+    assert (out / "data.json").read_text() == before
 
 
 def test_accuracy_between_the_points_of_a_curve() -> None:
-    curve = [{"mean_step": 9.0, "accuracy": 0.8}, {"mean_step": 7.0, "accuracy": 0.6}]
+    curve = [StepPoint(0.8, mean_step=9.0), StepPoint(0.6, mean_step=7.0)]
     values = two_sequence.accuracy_at(curve)
     assert values[:2] == [None, pytest.approx(0.7)]
     assert set(values[2:]) == {None}
@@ -97,5 +94,5 @@ def test_how_far_below_the_limit() -> None:
 
 
 def test_the_test_sequences_are_not_those_of_training() -> None:
-    sequences, _ = two_sequence.fresh(100)
+    sequences, _ = two_sequence.draw_test_sequences(100)
     assert not np.isin(sequences, two_sequence.two_sequence(100, np.random.default_rng([0, 0]))[0]).any()

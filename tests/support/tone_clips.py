@@ -1,0 +1,11 @@
+"""A few clips of words for the tone model."""
+
+import numpy as np
+
+from tests.support.speech import say
+
+WORDS = ("yes", "no", "yes", "no")
+
+
+def tone_clips() -> list[np.ndarray]:
+    return [say(word, seed=i) for i, word in enumerate(WORDS)]

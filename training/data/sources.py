@@ -1,0 +1,35 @@
+"""Where the recordings of a model lie, as a command's options name them. Knows nothing of what is in them."""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class DataSources:
+    """Folders: one of recordings per word, and those of background noise, room responses and running speech."""
+
+    recordings: Path
+    noise: tuple[Path, ...] = ()
+    rooms: tuple[Path, ...] = ()
+    speech: tuple[Path, ...] = ()
+
+    @staticmethod
+    def add_recordings_argument(command: argparse.ArgumentParser) -> None:
+        """The option of a command that needs recordings of words alone."""
+        command.add_argument("--data-dir", type=Path, required=True, help="folder with a folder of recordings per word")
+
+    @staticmethod
+    def add_arguments(command: argparse.ArgumentParser) -> None:
+        """The options that `from_args` reads."""
+        DataSources.add_recordings_argument(command)
+        for option, content in (
+            ("--noise", "background recordings"),
+            ("--rooms", "room impulse responses"),
+            ("--speech", "running speech with word times"),
+        ):
+            command.add_argument(option, type=Path, nargs="*", default=[], help=f"folders of {content}")
+
+    @classmethod
+    def from_args(cls, args: argparse.Namespace) -> "DataSources":
+        return cls(args.data_dir, tuple(args.noise), tuple(args.rooms), tuple(args.speech))

@@ -1,0 +1,70 @@
+"""What decides a training run, together with its data. Read from and written to checkpoints as plain values."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Any
+
+from training.data.augment import AugmentSettings
+from training.data.labels import Labels
+from training.learning.checkpoint import plain_settings
+from training.model.frontend import SAMPLE_RATE, FrontEndSettings
+from training.model.network import NetworkSettings
+
+
+class TrainingMethod(StrEnum):
+    """From which steps of a sequence the loss is back-propagated."""
+
+    RC = "rc"  # the first spike: Algorithm 1
+    EOS = "eos"  # the end of the sequence
+    ALL_STEPS = "all-steps"  # a control
+    MAX_POOL = "max-pool"  # a control
+
+
+OLD_NAMES = {"base": "initial_checkpoint", "steps": "min_batches"}  # of settings in older checkpoints
+
+
+@dataclass(frozen=True)
+class RunSettings:
+    """Everything that, with the data, decides a run."""
+
+    labels: Labels
+    network: NetworkSettings
+    front_end: FrontEndSettings = FrontEndSettings()
+    augment: AugmentSettings = AugmentSettings()
+    method: TrainingMethod = TrainingMethod.RC
+    theta: float = 0.97  # an output that reaches it is a spike
+    theta_low: float = 0.6  # each sequence draws its threshold from here to theta; Algorithm 1 has one, so theta
+    beta: float = 0.05  # weight of the entropy term
+    epochs: int = 60
+    batch: int = 64
+    learning_rate: float = 1e-3
+    clip_norm: float = 0.25
+    patience: int = 30  # epochs without a better validation before a run stops
+    seed: int = 0
+    streams: bool = True  # train on streams of words too, by rank coding only
+    carry_share: float = 0.5  # share of sequences that begin with the final state of another one, as in a stream
+    initial_checkpoint: str = ""  # checkpoint whose weights the run begins with
+    min_batches: int = 1  # minimum number of batches in an epoch
+
+    @property
+    def step_s(self) -> float:
+        """Seconds of audio per step of the network."""
+        return self.front_end.hop * self.network.stride / SAMPLE_RATE
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "RunSettings":
+        """The settings of a checkpoint, as `to_dict` put them there; those it lacks have their defaults."""
+        values = {OLD_NAMES.get(name, name): value for name, value in values.items()}
+        parts: dict[str, Callable[[Any], Any]] = {
+            "labels": Labels.from_all,
+            "network": lambda value: NetworkSettings(**value),
+            "front_end": lambda value: FrontEndSettings(**value),
+            "augment": lambda value: AugmentSettings(**value),
+            "method": TrainingMethod,
+        }
+        return cls(**{name: parts[name](value) if name in parts else value for name, value in values.items()})
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values that a checkpoint can hold; the labels as a tuple of all of them."""
+        return {**plain_settings(self), "labels": self.labels.all}

@@ -1,0 +1,16 @@
+"""The networks that `rc-train speech` offers by name, with their front-ends. Their labels are set by the recipe."""
+
+from training.model.frontend import FrontEndSettings
+from training.model.network import NetworkSettings
+
+PRESETS = {
+    # the paper's, section 3.4 and A.4
+    "paper": (FrontEndSettings(), NetworkSettings(labels=0)),
+    # convolutions are robust to small shifts of pitch and formants; 20 ms per step halves the cost
+    "conv": (
+        FrontEndSettings(bands=40),
+        NetworkSettings(
+            0, bands=40, channels=(16, 32), stride=2, inputs=96, hidden=160, dense=48, dropout=0.2
+        ),
+    ),
+}  # fmt: skip
