@@ -23,6 +23,7 @@ from clients.bench.load import SAMPLE_RATE, ExpectedDetection, Load, LoadTally, 
 from clients.bench.results import MARKS, BenchReport, LoadResult, write_into
 from clients.commands.options import positive, positive_count
 from clients.demo.__main__ import RECORDING
+from service.bundled import BUNDLED_MODEL, models_directory
 from service.commands.output import run_command
 from service.machine import this_machine
 from service.spotting.audio import Samples
@@ -154,8 +155,8 @@ def holds(row: LoadResult) -> bool:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(prog="rc-bench", description="Measure what a server carries on this machine.")
-    parser.add_argument("--models", type=Path, default=Path("models"), help="(default: %(default)s)")
-    parser.add_argument("--model", default="speech-commands-rc", help="(default: %(default)s)")
+    parser.add_argument("--models", type=Path, default=models_directory(), help="(default: %(default)s)")
+    parser.add_argument("--model", default=BUNDLED_MODEL, help="(default: %(default)s)")
     parser.add_argument(
         "--streams", type=positive_count, nargs="+", default=[1, 10, 50, 100], help="(default: %(default)s)"
     )

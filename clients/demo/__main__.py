@@ -8,12 +8,13 @@ from pathlib import Path
 from clients.commands.stream import show_line, stream_files
 from clients.connection import Event
 from clients.player import PlayerOptions
+from service.bundled import BUNDLED_MODEL, models_directory
 from service.commands.output import run_command
 from service.testing import HOST, free_port, rc_serve, serving
 
 HERE = Path(__file__).parent
 RECORDING, SCRIPT = HERE / "demo.flac", HERE / "demo.json"
-MODELS, MODEL = HERE.parents[1] / "models", "speech-commands-rc"
+MODELS, MODEL = models_directory(), BUNDLED_MODEL
 
 
 def stream_recording(port: int) -> list[str]:

@@ -167,6 +167,16 @@ async def test_a_socks_proxy_without_its_package_says_what_to_install(monkeypatc
     assert not error.retryable
 
 
+async def test_another_host_is_reached_through_a_socks_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("python_socks")
+    async with fake_server(until_flush) as (url, _):
+        with fake_proxy(target=urlsplit(url).port) as proxy:
+            monkeypatch.setenv("SOCKS_PROXY", f"socks5h://{proxy.address}")
+            async with connect(AWAY) as stream:
+                assert stream.ready
+    assert proxy.requests == ["SOCKS5 kws.invalid:80"]
+
+
 async def test_a_socks_proxy_that_is_not_there_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     pytest.importorskip("python_socks")
     monkeypatch.setenv("SOCKS_PROXY", "socks5://127.0.0.1:9")

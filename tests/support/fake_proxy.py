@@ -7,6 +7,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
+SOCKS5 = b"\x05"
 VARIABLES = ("http_proxy", "https_proxy", "all_proxy", "ws_proxy", "wss_proxy", "socks_proxy", "no_proxy")
 
 
@@ -26,21 +27,38 @@ class FakeProxy(socketserver.ThreadingTCPServer):
 
 
 class ProxyHandler(socketserver.StreamRequestHandler):
+    """One connection, by HTTP CONNECT or by SOCKS5 as its first byte says."""
+
     server: FakeProxy
 
     def handle(self) -> None:
-        self.server.requests.append(self.rfile.readline().decode(errors="replace").strip())
-        while self.rfile.readline().strip():
-            pass
+        first = self.rfile.read(1)
+        accepted = self.socks() if first == SOCKS5[:1] else self.connect(first)
         if self.server.target is None:
             self.wfile.write(self.server.answer)
             return
-        self.wfile.write(b"HTTP/1.1 200 Connected\r\n\r\n")
-        with socket.create_connection(("127.0.0.1", self.server.target)) as there:
-            upward = threading.Thread(target=copy, args=(self.connection, there), daemon=True)
+        self.wfile.write(accepted)
+        with socket.create_connection(("127.0.0.1", self.server.target)) as server:
+            upward = threading.Thread(target=copy, args=(self.connection, server), daemon=True)
             upward.start()
-            copy(there, self.connection)
+            copy(server, self.connection)
             upward.join()
+
+    def connect(self, first: bytes) -> bytes:
+        """Read the head of a request; the answer that accepts it."""
+        self.server.requests.append((first + self.rfile.readline()).decode(errors="replace").strip())
+        while self.rfile.readline().strip():
+            pass
+        return b"HTTP/1.1 200 Connected\r\n\r\n"
+
+    def socks(self) -> bytes:
+        """Agree on no authentication and read the request; the answer that accepts it. RFC 1928."""
+        self.rfile.read(self.rfile.read(1)[0])
+        self.wfile.write(SOCKS5 + b"\0")
+        *_, length = self.rfile.read(5)
+        host, port = self.rfile.read(length).decode(), int.from_bytes(self.rfile.read(2))
+        self.server.requests.append(f"SOCKS5 {host}:{port}")
+        return SOCKS5 + bytes([0, 0, 1, 0, 0, 0, 0, 0, 0])
 
 
 def copy(source: socket.socket, sink: socket.socket) -> None:
