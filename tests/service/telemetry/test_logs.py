@@ -1,13 +1,19 @@
+import io
 import json
 import logging
 import logging.config
+import os
 import re
 from pathlib import Path
 
+import httpx
+import numpy as np
 import pytest
+import soundfile
 
-from service.telemetry.logs import log_config, log_event
+from service.telemetry.logs import log_config, log_event, stderr_as_log
 from tests.support.server import serving
+from tests.support.server_process import command
 from tests.support.speech import pcm, say
 from tests.support.ws_client import client
 
@@ -79,3 +85,40 @@ async def test_a_stream_is_logged_with_its_session(models_dir: Path, capfd: pyte
     codes = {line["code"]: line.get("error") for line in events if line["message"] == "stream ended"}
     assert codes == {1000: None, 1008: "bad_value", 1006: None}
     assert not any("[accepted]" in line["message"] for line in lines)
+
+
+def broken_mp3s(count: int) -> list[tuple[str, tuple[str, bytes]]]:
+    """An upload of files about which libmpg123 writes to stderr itself."""
+    file, rng = io.BytesIO(), np.random.default_rng(0)
+    soundfile.write(file, say("yes"), 16000, format="MP3")
+    contents = [bytearray(file.getvalue()) for _ in range(count)]
+    for content in contents:
+        for at in rng.integers(200, len(content) - 20, 5):
+            content[at : at + 20] = rng.bytes(20)
+    return [("files", (f"{number}.mp3", bytes(content))) for number, content in enumerate(contents)]
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_lines_of_c_libraries_are_lines_of_json_too(models_dir: Path, tmp_path: Path, workers: str) -> None:
+    log = tmp_path / "log"
+    with command(models_dir, "--log", "json", "--workers", workers, log=log) as (_, address):
+        httpx.post(f"http://{address}/v1/classify", files=broken_mp3s(20))
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
+    written = [line for line in lines if line["logger"] == "stderr"]
+    assert any("mpg123" in line["message"] for line in written)
+    assert {line["level"] for line in written} == {"warning"}
+    assert any(line["message"].startswith("Finished server process") for line in lines)  # the last ones are there too
+
+
+def test_stderr_is_as_before_afterwards(capfd: pytest.CaptureFixture[str]) -> None:
+    logging.config.dictConfig(log_config("json"))
+    with stderr_as_log():
+        logging.config.dictConfig(log_config("json"))
+        os.write(2, b"a line of a library\n\n\xff\n")
+        os.write(2, b'{"time": "of a worker"}\n')
+    os.write(2, b"plain\n")
+    first, second, third, last = capfd.readouterr().err.splitlines()
+    assert [json.loads(line)["message"] for line in (first, second)] == ["a line of a library", "\ufffd"]
+    assert json.loads(third) == {"time": "of a worker"}
+    assert last == "plain"
