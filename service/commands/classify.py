@@ -17,6 +17,7 @@ from pathlib import Path
 from time import monotonic
 from typing import Any, TextIO
 
+from service.bundled import bundled_model
 from service.spotting.classify import BATCH, Result, classify, classify_encoded
 from service.spotting.config import ProtocolError
 from service.spotting.model import DEFAULT_SPEED, Model, ModelError
@@ -151,9 +152,7 @@ def run(given: argparse.Namespace) -> int:
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="rc-classify", description="Classify sound files in this process.")
     parser.add_argument("paths", nargs="+", type=Path, metavar="DIR|FILE", help="directories are searched to their end")
-    parser.add_argument(
-        "--model", type=Path, default=Path("models/speech-commands-rc"), metavar="models/NAME", help="(%(default)s)"
-    )
+    parser.add_argument("--model", type=Path, default=bundled_model(), metavar="models/NAME", help="(%(default)s)")
     parser.add_argument("--speed", default=DEFAULT_SPEED, help="a speed of the model (default: %(default)s)")
     parser.add_argument("--threshold", help="a number, or a JSON object of numbers per label; overrides --speed")
     shape = parser.add_mutually_exclusive_group()

@@ -2,9 +2,12 @@
 
 import json
 import re
+import shutil
 import subprocess
 import sys
 import tomllib
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
@@ -67,3 +70,46 @@ def test_the_container_is_no_root_and_compose_lets_it_write_nothing() -> None:
     assert "read_only: true" in compose
     settings = {f"RC_{name.upper()}" for name in Settings.model_fields}
     assert set(re.findall(r"RC_\w+", compose)) <= settings
+
+
+def test_a_wheel_serves_and_classifies_with_the_bundled_model(tmp_path: Path) -> None:
+    """Built from a copy of the sources, and installed beside this environment's packages."""
+    source, python = tmp_path / "source", tmp_path / "venv" / "bin" / "python"
+    copy_sources(source)
+    pip = [sys.executable, "-m", "pip", "--disable-pip-version-check"]
+    no_network = ["--quiet", "--no-deps", "--no-index"]
+    run([*pip, "wheel", *no_network, "--no-build-isolation", "--wheel-dir", tmp_path, source])
+    run([sys.executable, "-m", "venv", "--without-pip", tmp_path / "venv"])
+    (wheel,) = tmp_path.glob("*.whl")
+    run([*pip, "--python", python, "install", *no_network, wheel])
+    (site,) = (tmp_path / "venv" / "lib").glob("*/site-packages")
+    # behind the wheel's own: an editable install of this checkout must not be the one that is found
+    packages = [path for path in sys.path if path.endswith("-packages") and Path(path).is_dir()]
+    (site / "shared.pth").write_text("\n".join(f"import site; site.addsitedir({path!r})" for path in packages))
+
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    where = run([python, "-c", "import service; print(service.__file__)"], elsewhere)
+    assert where.startswith(str(site))
+    demo = ROOT / "clients" / "demo" / "demo.flac"
+    result = json.loads(run([python, "-m", "service.commands.classify", "--json", demo], elsewhere))
+    assert result["label"] == "go"
+    served = run([python, "-c", "from service.settings import Settings; print(Settings().models_dir)"], elsewhere)
+    assert Path(served.strip()) == site / "service" / "models"
+    for package in ("service", "clients", "training"):
+        assert (site / package / "py.typed").is_file()
+
+
+def copy_sources(to: Path) -> None:
+    """What a wheel is built from, without what training leaves."""
+    for name in ("service", "clients", "training", "models"):
+        ignored = shutil.ignore_patterns("__pycache__", "*.pt", "*.egg-info")
+        shutil.copytree(ROOT / name, to / name, symlinks=True, ignore=ignored)
+    for name in ("pyproject.toml", "README.md", "LICENSE"):
+        shutil.copy(ROOT / name, to / name)
+
+
+def run(command: Sequence[object], folder: Path | None = None) -> str:
+    done = subprocess.run([str(part) for part in command], cwd=folder, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
