@@ -12,11 +12,11 @@ from websockets.exceptions import ConnectionClosed
 
 
 class Client:
-    """A WebSocket client that keeps everything it is told."""
+    """A WebSocket client that keeps every message it receives."""
 
     def __init__(self, socket: ClientConnection) -> None:
         self.socket = socket
-        self.heard: list[dict[str, Any]] = []
+        self.received: list[dict[str, Any]] = []
 
     async def send(self, data: bytes, chunk: int) -> None:
         for start in range(0, len(data), chunk):
@@ -26,23 +26,27 @@ class Client:
         await self.socket.send(json.dumps({"type": kind, **fields}))
 
     async def until(self, kind: str) -> dict[str, Any]:
-        """Hear messages up to one of this type."""
+        """Receive messages up to one of this type."""
         while True:
             message: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
-            self.heard.append(message)
+            self.received.append(message)
             if message["type"] == kind:
                 return message
 
     async def closed(self) -> tuple[int | None, dict[str, Any]]:
-        """Hear to the end: the close code and the last message."""
+        """Receive to the end: the close code and the last message."""
         with suppress(ConnectionClosed):
             while True:
-                self.heard.append(json.loads(await asyncio.wait_for(self.socket.recv(), 10)))
-        return self.socket.close_code, self.heard[-1] if self.heard else {}
+                self.received.append(json.loads(await asyncio.wait_for(self.socket.recv(), 10)))
+        return self.socket.close_code, self.received[-1] if self.received else {}
+
+    @property
+    def heard(self) -> list[dict[str, Any]]:
+        return self.received
 
     @property
     def detections(self) -> list[dict[str, Any]]:
-        return [message for message in self.heard if message["type"] == "detection"]
+        return [message for message in self.received if message["type"] == "detection"]
 
 
 @asynccontextmanager
@@ -52,13 +56,13 @@ async def client(url: str) -> AsyncIterator[Client]:
 
 
 async def stream(url: str, data: bytes, chunk: int = 1280) -> Client:
-    """Send it all, flush, close; returns the client with all it heard."""
-    async with client(url) as one:
-        await one.send(data, chunk)
-        await one.ask("close")
-        code, last = await one.closed()
-    assert (code, last["type"]) == (1000, "summary"), one.heard
-    return one
+    """Send it all, flush, close; returns the client with all it received."""
+    async with client(url) as connected:
+        await connected.send(data, chunk)
+        await connected.ask("close")
+        code, last = await connected.closed()
+    assert (code, last["type"]) == (1000, "summary"), connected.received
+    return connected
 
 
 def facts(event: Any) -> tuple[Any, ...]:

@@ -68,6 +68,28 @@ def test_ctrl_c_is_as_it_was_afterwards(server: Running, monkeypatch: pytest.Mon
     assert signal.getsignal(signal.SIGINT) == before
 
 
+def test_a_wrong_path_ends_at_once(
+    server: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(module, "Microphone", lambda _: FakeMicrophone())
+    assert main(["--url", f"ws://{server.address}/v1/strem"]) == 1
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("rc-listen: "))
+    assert line.startswith("rc-listen: http_404: ")
+    assert line.endswith("; check the path of the address: streams are at /v1/stream")
+
+
+def test_a_missing_key_ends_at_once(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delenv("RC_API_KEY", raising=False)
+    monkeypatch.setattr(module, "Microphone", lambda _: FakeMicrophone())
+    with serving(models_dir, api_keys="a-key-of-16-letters") as secured:
+        assert main(["--url", secured.ws()]) == 1
+    (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("rc-listen: "))
+    assert line.startswith("rc-listen: http_401: ")
+    assert line.endswith("; set the environment variable RC_API_KEY to a key of this server")
+
+
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
 def test_a_reader_that_left_ends_the_command(server: Running, monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
     reading, writing = os.pipe()
