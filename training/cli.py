@@ -10,7 +10,8 @@ from pathlib import Path
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
 from service.spotting.audio import AudioError
-from service.spotting.model import Model, ModelError
+from service.spotting.metadata import ModelError
+from service.spotting.model import Model
 from training.data.download import fetch_mnist, fetch_speech_commands
 from training.data.sources import DataSources
 from training.data.speech_commands import KEYWORDS

@@ -20,7 +20,8 @@ from typing import Any, TextIO
 from service.bundled import bundled_model
 from service.spotting.classify import BATCH, Result, classify, classify_encoded
 from service.spotting.config import ProtocolError
-from service.spotting.model import DEFAULT_SPEED, Model, ModelError
+from service.spotting.metadata import DEFAULT_SPEED, ModelError
+from service.spotting.model import Model
 
 SUFFIXES = {".wav", ".flac", ".ogg", ".oga", ".opus", ".mp3"}  # what is taken from a directory
 GROUP_BYTES = 16 * 2**20  # on the disk, of files decoded together; one that is larger goes alone

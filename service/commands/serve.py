@@ -25,7 +25,7 @@ from service.server.tls import Certificate, CertificateError
 from service.server.uvicorn_protocols import DrainingServer, RequestProtocol, StreamProtocol
 from service.server.workers import WorkerSupervisor
 from service.settings import SECRET, Settings, explain
-from service.spotting.model import ModelError
+from service.spotting.metadata import ModelError
 from service.telemetry.logs import log_config, log_event, stderr_as_log
 from service.telemetry.metrics import SHARED
 

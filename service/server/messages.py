@@ -11,7 +11,7 @@ from websockets.frames import CloseCode
 
 from service.spotting.config import NOT_JSON, ConfigWarning, ProtocolError, ResolvedConfig
 from service.spotting.events import Detection, Scores, Summary
-from service.spotting.model import Metadata
+from service.spotting.metadata import Metadata
 from service.telemetry.latency import Latency, LatencyPercentiles
 
 VERSION = 1

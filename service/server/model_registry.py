@@ -14,7 +14,8 @@ from service.spotting.audio import Samples
 from service.spotting.config import ProtocolError
 from service.spotting.engine import MAX_FRAMES_PER_RUN, MAX_FRAMES_PER_STREAM, Engine, EngineSlot, InferenceTiming
 from service.spotting.events import Message
-from service.spotting.model import Model, ModelError
+from service.spotting.metadata import ModelError
+from service.spotting.model import Model
 from service.telemetry.metrics import Metrics
 
 

@@ -9,7 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from service.server.answers import ErrorAnswer
 from service.server.model_registry import ModelRegistry
 from service.settings import Settings
-from service.spotting.model import DEFAULT_SPEED
+from service.spotting.metadata import DEFAULT_SPEED
 
 Document = dict[str, Any]
 

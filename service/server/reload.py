@@ -11,7 +11,7 @@ from typing import Any
 from service.access.api_keys import ApiKeyError, ApiKeys
 from service.server.state import ServerState
 from service.server.tls import Certificate, CertificateError
-from service.spotting.model import ModelError
+from service.spotting.metadata import ModelError
 from service.telemetry.logs import log_event
 
 

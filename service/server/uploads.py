@@ -11,7 +11,7 @@ from starlette.exceptions import HTTPException
 from service.settings import Settings
 from service.spotting.config import ProtocolError
 from service.spotting.events import Message
-from service.spotting.model import DEFAULT_SPEED
+from service.spotting.metadata import DEFAULT_SPEED
 
 MAX_FIELDS = 16  # form fields beside the files: some room for unknown ones, which get warnings
 EXPECTED_BODY = "body: expected multipart/form-data with a field files, or a single audio file as audio/*"

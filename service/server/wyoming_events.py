@@ -10,7 +10,7 @@ from wyoming.info import Attribution, Info, WakeModel, WakeProgram
 
 from service.server.client import ClientGone
 from service.spotting.config import NOT_JSON, ProtocolError
-from service.spotting.model import Metadata
+from service.spotting.metadata import Metadata
 from service.spotting.pcm import WIDTHS
 
 PAPER = Attribution("Rank coding (Jeffares et al., ICLR 2022)", "https://arxiv.org/abs/2110.02865")

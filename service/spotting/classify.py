@@ -17,7 +17,8 @@ from service.spotting.audio import AudioError, Samples
 from service.spotting.config import ProtocolError, StreamConfig, parse_config
 from service.spotting.events import Detection, Event
 from service.spotting.files import MAX_S, read_audio
-from service.spotting.model import DEFAULT_SPEED, Model
+from service.spotting.metadata import DEFAULT_SPEED
+from service.spotting.model import Model
 from service.spotting.session import Session
 
 BATCH = 64  # files scored together

@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from service.spotting.audio import MAX_RATE, MIN_RATE
-from service.spotting.model import DEFAULT_SPEED, Metadata
+from service.spotting.metadata import DEFAULT_SPEED, Metadata
 
 UPDATABLE = ("keywords", "threshold", "speed", "refractory_s", "scores_every_ms")
 NOT_JSON = (ValueError, RecursionError)  # of json.loads: bad text, numbers of thousands of digits, endless nesting

@@ -1,112 +1,40 @@
-"""An exported model: what its file says of itself, and how one step of it is run.
+"""An exported model: its file, checked, and how one step of it is run.
 
 Knows nothing of how the model was trained or what is inside the graph: it finds `audio`, `scores` and every
-`state_*` by name. The contract is written in the README under "The exported model".
+`state_*` by name. The contract is written in docs/model-format.md.
 """
 
 import hashlib
 import json
-from dataclasses import MISSING, dataclass, field, fields
+import os
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime as ort
 from numpy.typing import NDArray
 
-FORMAT_VERSION = 1
-MODES = ("utterance", "continuous")
-DEFAULT_SPEED = "balanced"  # the operating point of a stream that names none
-Samples = NDArray[np.float32]
-State = dict[str, NDArray[np.float32]]
+from service.spotting.audio import Samples
+from service.spotting.metadata import FrameScores, Metadata, ModelError
 
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import: onnxruntime would report to its maker
+import onnxruntime as ort  # noqa: E402
 
-class ModelError(ValueError):
-    """The file is no model of this format; the message says what was expected and what came."""
-
-
-@dataclass(frozen=True)
-class Metadata:
-    """The description that travels inside the ONNX file, one JSON value a key of `metadata_props`."""
-
-    format_version: int
-    name: str
-    version: str
-    labels: tuple[str, ...]  # order of the last axis of `scores`
-    keywords: tuple[str, ...]  # the labels that may be detections; the rest (_unknown_, _silence_) never are
-    sample_rate: int  # Hz
-    hop: int  # samples a frame of scores
-    window: int  # samples the feature window spans
-    look_ahead: int  # samples after the frame's centre that its scores wait for
-    method: str  # "rc" or "eos"
-    theta: float  # training threshold
-    beta: float  # weight of the entropy term
-    speeds: dict[str, dict[str, dict[str, float]]]  # speed -> mode -> label -> threshold
-    refractory_s: float
-    curve: list[dict[str, float]]  # validation: threshold, accuracy, decision_time_s
-    data: str
-    seed: int
-    commit: str
-    confirm_ms: dict[str, float] = field(default_factory=dict)  # speed -> how long a continuous score must stand
-
-    def __post_init__(self) -> None:
-        if self.format_version != FORMAT_VERSION:
-            raise ModelError(f"format_version: expected {FORMAT_VERSION}, got {self.format_version}")
-        if missing := set(self.keywords) - set(self.labels):
-            raise ModelError(f"keywords: expected some of {list(self.labels)}, got {sorted(missing)} too")
-        if not (isinstance(self.hop, int) and isinstance(self.sample_rate, int) and 0 < self.hop <= self.sample_rate):
-            raise ModelError(f"hop: expected 1 to {self.sample_rate} samples, got {self.hop}")
-        if DEFAULT_SPEED not in self.speeds:
-            raise ModelError(f"speeds: expected {DEFAULT_SPEED!r} among them, got {sorted(self.speeds)}")
-        for speed, modes in self.speeds.items():
-            if set(modes) != set(MODES):
-                raise ModelError(f"speeds.{speed}: expected the modes {list(MODES)}, got {sorted(modes)}")
-            for mode, thresholds in modes.items():
-                if set(thresholds) != set(self.labels):
-                    raise ModelError(
-                        f"speeds.{speed}.{mode}: expected a threshold for each of {list(self.labels)}, "
-                        f"got {sorted(thresholds)}"
-                    )
-        if not (set(self.confirm_ms) <= set(self.speeds) and all(0 <= ms <= 1000 for ms in self.confirm_ms.values())):
-            raise ModelError(f"confirm_ms: expected 0 to 1000 for some of {sorted(self.speeds)}, got {self.confirm_ms}")
-
-    @property
-    def frame_ms(self) -> float:
-        return 1000 * self.hop / self.sample_rate
-
-    @property
-    def look_ahead_ms(self) -> float:
-        return 1000 * self.look_ahead / self.sample_rate
-
-    @property
-    def algorithmic_ms(self) -> float:
-        """What a decision must wait for by the model's own design: half a window and the look-ahead."""
-        return 1000 * (self.window / 2 + self.look_ahead) / self.sample_rate
-
-    def to_props(self) -> dict[str, str]:
-        return {key.name: json.dumps(getattr(self, key.name)) for key in fields(self)}
-
-    @classmethod
-    def from_props(cls, props: dict[str, str]) -> "Metadata":
-        values: dict[str, Any] = {}
-        for key in fields(cls):
-            if key.name not in props:
-                if key.default_factory is not MISSING:  # models from before it was there
-                    continue
-                raise ModelError(f"metadata: expected key {key.name!r}, got {sorted(props)}")
-            try:
-                value = json.loads(props[key.name])
-            except json.JSONDecodeError as error:
-                raise ModelError(f"metadata {key.name}: expected JSON, got {props[key.name]!r}") from error
-            values[key.name] = tuple(value) if isinstance(value, list) and key.name != "curve" else value
-        return cls(**values)
+State = dict[str, NDArray[np.float32]]  # name -> [batch, ...]
 
 
 class Model:
-    """A loaded model: `audio` [batch, hop * frames] and a state in, `scores` [batch, frames, labels] and a state out.
+    """A loaded model. It holds no state of any stream, so one serves all of them and any thread may run it.
 
-    The object holds no state of any stream, so one serves all of them and any thread may run it.
-    Raises BadModel when the file is not what its metadata says.
+    Args:
+        path: a `model.onnx` or the folder it is in.
+
+    Attributes:
+        metadata: labels, timing and thresholds.
+        sha256: of the file.
+        report: its evaluation, from the `report.json` beside it, if there is one.
+
+    Raises:
+        ModelError: the file is not a model of this format, or not what its metadata or its checksum says.
     """
 
     def __init__(self, path: str | Path) -> None:
@@ -116,7 +44,7 @@ class Model:
             raise ModelError(f"expected a model.onnx, got no such file: {file}")
         content = file.read_bytes()
         self.sha256 = hashlib.sha256(content).hexdigest()
-        _refuse_changed(self.sha256, checksum_file(file))
+        _check_sha256(self.sha256, checksum_file(file))
         self._session = _open(content, file)
         self.metadata = Metadata.from_props(self._session.get_modelmeta().custom_metadata_map)
         self.report: dict[str, Any] | None = _read_report(file.with_name("report.json"))
@@ -128,13 +56,21 @@ class Model:
         """The state before any audio, for `batch` streams: all zeros."""
         return {name: np.zeros((batch, *shape), np.float32) for name, shape in self._shapes.items()}
 
-    def run(self, audio: Samples, state: State) -> tuple[Samples, State]:
-        """Score `audio`, float32 [batch, hop * frames], from `state`; returns scores and the state after it."""
+    def run(self, audio: Samples, state: State) -> tuple[FrameScores, State]:
+        """Score the next frames of some streams.
+
+        Args:
+            audio: float32 [batch, hop * frames], full scale 1.
+            state: of the streams before it, name -> [batch, ...].
+
+        Returns:
+            float32 scores [batch, frames, labels], probabilities, and the state after it.
+        """
         scores, *after = self._session.run(self._outputs, {"audio": audio, **state})
         return scores, dict(zip(self._shapes, after, strict=True))
 
     def _probe(self) -> None:
-        """Run three silent frames of two streams: shows fixed dimensions and scores that are no probabilities."""
+        """Run three silent frames of two streams: shows fixed dimensions and scores that are not probabilities."""
         try:
             scores, after = self.run(np.zeros((2, 3 * self.metadata.hop), np.float32), self.initial_state(2))
         except Exception as error:  # onnxruntime raises many kinds
@@ -153,8 +89,8 @@ def checksum_file(file: Path) -> Path:
     return file.with_name(file.name + ".sha256")
 
 
-def _refuse_changed(sha256: str, file: Path) -> None:
-    """A model without a checksum beside it is taken as it is."""
+def _check_sha256(sha256: str, file: Path) -> None:
+    """Compare with the checksum beside the model, where there is one."""
     if file.is_file() and (expected := file.read_text().split()[:1]) != [sha256]:
         raise ModelError(f"{file}: expected a model of sha256 {' '.join(expected)}, got {sha256}")
 
@@ -162,7 +98,7 @@ def _refuse_changed(sha256: str, file: Path) -> None:
 def _open(content: bytes, file: Path) -> ort.InferenceSession:
     options = ort.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    options.enable_mem_pattern = False  # batches are of every size; a plan for each would stay in memory
+    options.enable_mem_pattern = False  # batch sizes vary; a plan for each would stay in memory
     options.execution_mode = ort.ExecutionMode.ORT_SEQUENTIAL
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     try:
@@ -172,7 +108,7 @@ def _open(content: bytes, file: Path) -> ort.InferenceSession:
 
 
 def _state_shapes(session: ort.InferenceSession) -> dict[str, tuple[int, ...]]:
-    """Input name -> shape of one stream's state, after checking that every input and output is one of the contract."""
+    """Input name -> shape of one stream's state, after checking that every input and output is of the contract."""
     inputs = {node.name: node for node in session.get_inputs()}
     states = [name for name in inputs if name.startswith("state_")]
     outputs = {node.name for node in session.get_outputs()}

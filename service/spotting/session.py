@@ -14,7 +14,7 @@ from service.spotting.audio import Resampler, Samples, check_amplitude
 from service.spotting.config import ConfigWarning, ResolvedConfig, StreamConfig
 from service.spotting.decision import ContinuousDecider, Decider, DecisionSettings, Hit, UtteranceDecider
 from service.spotting.events import Detection, Event, Scores, Summary
-from service.spotting.model import Metadata
+from service.spotting.metadata import Metadata
 from service.spotting.pcm import PcmDecoder
 
 UNKNOWN = "_unknown_"  # in utterance mode, the answer for the keywords that were not asked for

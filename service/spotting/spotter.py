@@ -13,15 +13,22 @@ from service.spotting.session import Session
 
 
 class Spotter:
-    """Hears one stream of float32 mono samples.
-
-    `settings` are those of the wire (`mode`, `speed`, `sample_rate`, `keywords`, `threshold`, ...).
-    Raises BadModel, and ProtocolError for a wrong or unknown setting.
+    """Detects keywords in one stream of samples. Make one per stream and share the `Model` between them.
 
         spotter = Spotter("models/speech-commands-rc", mode="utterance", speed="fast")
         for samples in microphone:
             for event in spotter.push(samples):
                 print(event.label, event.audio_time_s)
+
+    Args:
+        model: a loaded model, or the path of one.
+        **settings: those of the protocol: `mode`, `speed`, `sample_rate` (Hz, 16000), `keywords`, `threshold`,
+            `refractory_s`, `scores_every_ms`.
+
+    Raises:
+        ModelError: there is no such model.
+        ProtocolError: a setting has a wrong value.
+        TypeError: there is no such setting.
     """
 
     def __init__(self, model: Model | str | Path, **settings: Any) -> None:
@@ -33,15 +40,29 @@ class Spotter:
         self._state = self._model.initial_state(1)
 
     def push(self, samples: Samples) -> list[Event]:
-        """Hear samples, float32 [samples] at `sample_rate`; returns what they decided."""
+        """Score the next samples of the stream.
+
+        Args:
+            samples: [samples], mono, full scale 1, at the rate of the stream; any number of them.
+
+        Returns:
+            What they decided: detections, and scores where the stream asked for them, in the order of frames.
+
+        Raises:
+            AudioError: numbers that are not audio, such as NaN or integers.
+        """
         return self._score(self._session.push_samples(np.asarray(samples, np.float32)))
 
     def flush(self) -> list[Event]:
-        """Decide on all that was pushed."""
+        """Decide on all that was pushed; in mode `utterance` this is the end of the utterance.
+
+        Returns:
+            The events that were still open.
+        """
         return self._score(self._session.flush()) + self._session.finish()
 
     def reset(self) -> None:
-        """Forget the audio so far."""
+        """Forget the audio so far: the next sample is the first of a stream."""
         self._session.reset()
         self._state = self._model.initial_state(1)
 

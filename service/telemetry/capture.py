@@ -25,7 +25,7 @@ from service.spotting.audio import Samples
 from service.spotting.config import ResolvedConfig
 from service.spotting.decision import REARM
 from service.spotting.events import Detection
-from service.spotting.model import Metadata
+from service.spotting.metadata import Metadata
 from service.telemetry.logs import log_event
 from service.telemetry.metrics import Metrics
 

@@ -13,7 +13,7 @@ from clients.commands.stream import main as rc_stream
 from service.commands.classify import main as rc_classify
 from service.commands.serve import main as rc_serve
 from service.spotting.config import StreamConfig
-from service.spotting.model import Metadata
+from service.spotting.metadata import Metadata
 from tests.support.paths import ROOT
 from tests.support.server import Running
 from training.cli import main as rc_train

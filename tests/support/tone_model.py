@@ -7,7 +7,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-from service.spotting.model import MODES, Metadata, Model
+from service.spotting.metadata import MODES, Metadata
+from service.spotting.model import Model
 
 RATE, HOP, DELAY = 16000, 160, 3  # DELAY: frames of look-ahead
 LABELS = ("yes", "no", "_unknown_", "_silence_")

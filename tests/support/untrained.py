@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from service.spotting.model import Metadata
+from service.spotting.metadata import Metadata
 from tests.support.tone_model import METADATA
 from training.model.export import ExportedStep
 from training.model.frontend import FrontEndSettings, front_end_of

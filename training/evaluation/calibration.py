@@ -7,7 +7,8 @@ from datetime import date
 from pathlib import Path
 
 from service.spotting.audio import Samples
-from service.spotting.model import MODES, Metadata, Model
+from service.spotting.metadata import MODES, Metadata
+from service.spotting.model import Model
 from training.data.corpus import read_corpus
 from training.data.labels import Labels
 from training.data.recordings import LoadedClips, read_split

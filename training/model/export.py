@@ -16,7 +16,8 @@ import torch
 from torch import Tensor, nn
 
 from service.spotting.audio import Samples
-from service.spotting.model import Metadata, Model, checksum_file
+from service.spotting.metadata import Metadata
+from service.spotting.model import Model, checksum_file
 from training.errors import TrainingError
 from training.model.frontend import LogMel
 from training.model.network import Network

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-from service.spotting.model import Metadata
+from service.spotting.metadata import Metadata
 from training.evaluation.operating_points import OperatingPoint
 from training.reports import stream_section
 from training.reports.markdown import markdown_table, milliseconds, percent

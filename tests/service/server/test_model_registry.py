@@ -6,7 +6,7 @@ from service.bundled import BUNDLED_MODEL
 from service.server.model_registry import ModelRegistry
 from service.settings import Settings
 from service.spotting.config import ProtocolError
-from service.spotting.model import ModelError
+from service.spotting.metadata import ModelError
 from service.telemetry.metrics import Metrics
 from tests.support.tone_model import write_model
 

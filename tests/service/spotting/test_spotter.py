@@ -14,7 +14,7 @@ SPEECH = say("yes", "no", "_unknown_", "yes")
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 160, 1600, 16000])
-def test_cutting_does_not_matter(model: Model, chunk: int) -> None:
+def test_chunks_of_any_size_give_the_events_of_the_whole(model: Model, chunk: int) -> None:
     whole, pieces = Spotter(model), Spotter(model)
     expected = whole.push(SPEECH) + whole.flush()
     events = [event for start in range(0, len(SPEECH), chunk) for event in pieces.push(SPEECH[start : start + chunk])]
@@ -32,16 +32,16 @@ def test_a_reset_spotter_is_a_new_one(models_dir: Path) -> None:
 
 
 def test_two_spotters_of_one_model_do_not_mix(model: Model) -> None:
-    one, other = Spotter(model), Spotter(model)
+    forward, backward = Spotter(model), Spotter(model)
     for start in range(0, len(SPEECH), 800):
-        other.push(SPEECH[::-1][start : start + 800].copy())
-        one.push(SPEECH[start : start + 800])
+        backward.push(SPEECH[::-1][start : start + 800].copy())
+        forward.push(SPEECH[start : start + 800])
     alone = Spotter(model)
     alone.push(SPEECH)
-    assert [facts(e) for e in one.push(SPEECH)] == [facts(e) for e in alone.push(SPEECH)]
+    assert [facts(e) for e in forward.push(SPEECH)] == [facts(e) for e in alone.push(SPEECH)]
 
 
-def test_other_dtypes_are_heard(model: Model) -> None:
+def test_samples_of_other_dtypes_are_converted(model: Model) -> None:
     assert [facts(e)[:2] for e in Spotter(model).push(SPEECH.astype(np.float64))] == [
         facts(e)[:2] for e in Spotter(model).push(SPEECH)
     ]

@@ -7,7 +7,8 @@ import onnx
 import pytest
 import torch
 
-from service.spotting.model import Metadata, Model
+from service.spotting.metadata import Metadata
+from service.spotting.model import Model
 from tests.support.untrained import NETWORKS, noise, step_and_metadata
 from training.model.export import ExportedStep, ExportMismatch, describe, export, write_graph
 from training.model.network import Network

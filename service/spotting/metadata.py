@@ -1,0 +1,95 @@
+"""What a model says of itself: labels, timing, thresholds. It travels inside the ONNX file."""
+
+import json
+from dataclasses import MISSING, dataclass, field, fields
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+FORMAT_VERSION = 1
+MODES = ("utterance", "continuous")
+DEFAULT_SPEED = "balanced"  # the operating point of a stream that names none
+FrameScores = NDArray[np.float32]  # [frames, labels], probabilities; labels in the order of the metadata
+
+
+class ModelError(ValueError):
+    """The file is not a model of this format; the message says what was expected and what came."""
+
+
+@dataclass(frozen=True)
+class Metadata:
+    """The description that travels inside the ONNX file, one JSON value per key of `metadata_props`."""
+
+    format_version: int
+    name: str
+    version: str
+    labels: tuple[str, ...]  # order of the last axis of `scores`
+    keywords: tuple[str, ...]  # the labels that may be detections; the rest (_unknown_, _silence_) never are
+    sample_rate: int  # Hz
+    hop: int  # samples per frame of scores
+    window: int  # samples the feature window spans
+    look_ahead: int  # samples after the frame's centre that its scores wait for
+    method: str  # "rc" or "eos"
+    theta: float  # training threshold
+    beta: float  # weight of the entropy term
+    speeds: dict[str, dict[str, dict[str, float]]]  # speed -> mode -> label -> threshold
+    refractory_s: float
+    curve: list[dict[str, float]]  # validation: threshold, accuracy, decision_time_s
+    data: str
+    seed: int
+    commit: str
+    confirm_ms: dict[str, float] = field(default_factory=dict)  # speed -> how long a continuous score must stand
+
+    def __post_init__(self) -> None:
+        if self.format_version != FORMAT_VERSION:
+            raise ModelError(f"format_version: expected {FORMAT_VERSION}, got {self.format_version}")
+        if missing := set(self.keywords) - set(self.labels):
+            raise ModelError(f"keywords: expected some of {list(self.labels)}, got {sorted(missing)} too")
+        if not (isinstance(self.hop, int) and isinstance(self.sample_rate, int) and 0 < self.hop <= self.sample_rate):
+            raise ModelError(f"hop: expected 1 to {self.sample_rate} samples, got {self.hop}")
+        if DEFAULT_SPEED not in self.speeds:
+            raise ModelError(f"speeds: expected {DEFAULT_SPEED!r} among them, got {sorted(self.speeds)}")
+        for speed, modes in self.speeds.items():
+            self._check_thresholds(speed, modes)
+        if not (set(self.confirm_ms) <= set(self.speeds) and all(0 <= ms <= 1000 for ms in self.confirm_ms.values())):
+            raise ModelError(f"confirm_ms: expected 0 to 1000 for some of {sorted(self.speeds)}, got {self.confirm_ms}")
+
+    def _check_thresholds(self, speed: str, modes: dict[str, dict[str, float]]) -> None:
+        if set(modes) != set(MODES):
+            raise ModelError(f"speeds.{speed}: expected the modes {list(MODES)}, got {sorted(modes)}")
+        for mode, thresholds in modes.items():
+            if set(thresholds) != set(self.labels):
+                expected = f"a threshold for each of {list(self.labels)}"
+                raise ModelError(f"speeds.{speed}.{mode}: expected {expected}, got {sorted(thresholds)}")
+
+    @property
+    def frame_ms(self) -> float:
+        return 1000 * self.hop / self.sample_rate
+
+    @property
+    def look_ahead_ms(self) -> float:
+        return 1000 * self.look_ahead / self.sample_rate
+
+    @property
+    def algorithmic_ms(self) -> float:
+        """How long a decision must wait by the model's own design: half a window and the look-ahead."""
+        return 1000 * (self.window / 2 + self.look_ahead) / self.sample_rate
+
+    def to_props(self) -> dict[str, str]:
+        return {key.name: json.dumps(getattr(self, key.name)) for key in fields(self)}
+
+    @classmethod
+    def from_props(cls, props: dict[str, str]) -> "Metadata":
+        values: dict[str, Any] = {}
+        for key in fields(cls):
+            if key.name not in props:
+                if key.default_factory is not MISSING:  # models older than the field
+                    continue
+                raise ModelError(f"metadata: expected key {key.name!r}, got {sorted(props)}")
+            try:
+                value = json.loads(props[key.name])
+            except json.JSONDecodeError as error:
+                raise ModelError(f"metadata {key.name}: expected JSON, got {props[key.name]!r}") from error
+            values[key.name] = tuple(value) if isinstance(value, list) and key.name != "curve" else value
+        return cls(**values)

@@ -1,0 +1,60 @@
+import json
+from typing import Any
+
+import pytest
+
+from service.spotting.metadata import MODES, Metadata, ModelError
+from tests.support.tone_model import LABELS, METADATA
+
+PROPS = METADATA.to_props()
+
+
+def test_metadata_travels_as_json() -> None:
+    assert Metadata.from_props(PROPS) == METADATA
+    assert {key: json.loads(value) for key, value in PROPS.items()}["labels"] == list(LABELS)
+
+
+def test_times_are_computed_from_samples() -> None:
+    assert (METADATA.frame_ms, METADATA.look_ahead_ms, METADATA.algorithmic_ms) == (10, 30, 35)
+
+
+@pytest.mark.parametrize("key", sorted({*PROPS} - {"confirm_ms"}))
+def test_every_gap_is_refused(key: str) -> None:
+    with pytest.raises(ModelError, match=f"metadata: expected key '{key}'"):
+        Metadata.from_props({name: value for name, value in PROPS.items() if name != key})
+
+
+def test_metadata_older_than_confirmation_has_none() -> None:
+    assert Metadata.from_props({key: value for key, value in PROPS.items() if key != "confirm_ms"}).confirm_ms == {}
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        (
+            {"confirm_ms": {"slow": 40}},
+            r"confirm_ms: expected 0 to 1000 for some of \['accurate', 'balanced', 'fast'\]",
+        ),
+        ({"confirm_ms": {"fast": -40}}, r"confirm_ms: expected 0 to 1000 for .*, got \{'fast': -40\}"),
+        ({"format_version": 2}, "format_version: expected 1, got 2"),
+        ({"hop": 0}, "hop: expected 1 to 16000 samples, got 0"),
+        ({"keywords": ("yes", "maybe")}, "keywords: expected some of"),
+        (
+            {"speeds": {"fast": dict.fromkeys(MODES, dict.fromkeys(LABELS, 0.5))}},
+            "speeds: expected 'balanced' among them, got",
+        ),
+        ({"speeds": {"balanced": dict.fromkeys(LABELS, 0.5)}}, "speeds.balanced: expected the modes"),
+        (
+            {"speeds": {"balanced": dict.fromkeys(MODES, {"yes": 0.5})}},
+            "speeds.balanced.utterance: expected a threshold for each of",
+        ),
+    ],
+)
+def test_wrong_values_are_refused(wrong: dict[str, Any], message: str) -> None:
+    with pytest.raises(ModelError, match=message):
+        Metadata.from_props(PROPS | {key: json.dumps(value) for key, value in wrong.items()})
+
+
+def test_a_value_that_is_not_json_is_refused() -> None:
+    with pytest.raises(ModelError, match="metadata hop: expected JSON, got 'ten'"):
+        Metadata.from_props(PROPS | {"hop": "ten"})
