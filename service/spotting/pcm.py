@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.spotting.audio import AudioError, Samples, check_amplitude, mono
-from service.spotting.containers import container_name
+from service.spotting.file_header import file_format
 
 
 def _mulaw_table() -> Samples:
@@ -54,7 +54,7 @@ class PcmDecoder:
 
     def _check_first(self, data: bytes) -> None:
         self._first = False
-        if name := container_name(data):
+        if name := file_format(data):
             raise AudioError(
                 f"expected samples as {self._encoding}, got the header of a {name} file: "
                 "decode it before sending, or send the whole file to /v1/classify"

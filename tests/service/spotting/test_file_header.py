@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from service.spotting.audio import AudioError
-from service.spotting.containers import container_name
+from service.spotting.file_header import file_format
 from service.spotting.pcm import PcmDecoder
 from tests.support.speech import pcm, say
 
@@ -35,23 +35,23 @@ def sound_file(kind: str, rate: int = 16000, subtype: str | None = None) -> byte
     ],
 )
 def test_a_header_is_named(name: str, data: bytes) -> None:
-    assert container_name(data[:1280]) == name
+    assert file_format(data[:1280]) == name
 
 
 @pytest.mark.parametrize("rate", [8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000])
 def test_mp3_without_a_tag_is_named_by_two_frames(rate: int) -> None:
     data = sound_file("MP3", rate)
     assert data[0] == 0xFF
-    assert container_name(data[:3000]) == "MP3"
-    assert container_name(data[:100]) is None  # not enough to be sure
+    assert file_format(data[:3000]) == "MP3"
+    assert file_format(data[:100]) is None  # not enough to be sure
 
 
 def test_samples_are_not_taken_for_a_header() -> None:
     rng = np.random.default_rng(0)
     streams = [pcm(say("yes", seed=seed)) for seed in range(50)] + [rng.bytes(1280) for _ in range(5000)]
     like_mpeg = [struct.pack("<h", -1025) + rng.bytes(1278) for _ in range(2000)]  # FF FB, the usual MP3 header
-    assert [container_name(data) for data in [b"", b"R", *streams]] == [None] * (len(streams) + 2)
-    assert sum(container_name(data) is not None for data in like_mpeg) <= 1
+    assert [file_format(data) for data in [b"", b"R", *streams]] == [None] * (len(streams) + 2)
+    assert sum(file_format(data) is not None for data in like_mpeg) <= 1
 
 
 @pytest.mark.parametrize("encoding", ["pcm_s16le", "pcm_f32le", "pcm_mulaw"])

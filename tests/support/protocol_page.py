@@ -1,0 +1,75 @@
+"""docs/protocol.md: its examples. `python -m tests.support.protocol_page` writes those of the bundled model anew."""
+
+import asyncio
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from clients.connection import encode
+from clients.demo.__main__ import MODEL, MODELS, RECORDING
+from service.spotting.files import read_audio
+from tests.support.paths import ROOT
+from tests.support.server import serving
+from tests.support.ws_client import stream
+
+PAGE = ROOT / "docs" / "protocol.md"
+SETTINGS = {"scores_every_ms": 1000, "treshold": 1}  # as the page says
+OVERLOADED = {
+    "type": "error",
+    "code": "overloaded",
+    "message": "expected to decide on audio within 2 s, it took longer",
+    "fatal": True,
+}
+WIDTH = 120  # characters of a line
+
+
+def blocks(language: str) -> list[str]:
+    """Every block of code on the page."""
+    return re.findall(rf"```{language}\n(.*?)```", PAGE.read_text(), re.DOTALL)
+
+
+def messages(block: str) -> list[dict[str, Any]]:
+    """JSON objects, one after another."""
+    found, decoder, text = [], json.JSONDecoder(), block.strip()
+    while text:
+        value, end = decoder.raw_decode(text)
+        found.append(value)
+        text = text[end:].strip()
+    return found
+
+
+def first_of_each_type() -> list[dict[str, Any]]:
+    """What the server says of the demo's recording, the first message of each type; an error, which it has none of."""
+    audio = encode(read_audio(RECORDING), "pcm_s16le")
+    with serving(MODELS, MODEL) as running:
+        received = asyncio.run(stream(running.ws(**SETTINGS), audio)).heard
+    kinds: dict[str, dict[str, Any]] = {}
+    for message in received:
+        kinds.setdefault(message["type"], message)
+    return [*kinds.values(), OVERLOADED]
+
+
+def example() -> str:
+    """The block of the page."""
+    return "\n".join(_wrapped(json.dumps(message, separators=(",", ":"))) for message in first_of_each_type())
+
+
+def _wrapped(text: str) -> str:
+    """Cut after commas into lines of WIDTH; all but the first are indented."""
+    lines, line = [], ""
+    for piece in re.findall(r'[^,"]*(?:"[^"]*"[^,"]*)*,?', text):
+        if len(line) + len(piece) > WIDTH:
+            lines.append(line)
+            line = " "
+        line += piece
+    return "\n".join([*lines, line])
+
+
+def main(page: Path = PAGE) -> None:
+    before = next(block for block in blocks("json") if '"type":"ready"' in block)
+    page.write_text(page.read_text().replace(before, example() + "\n"))
+
+
+if __name__ == "__main__":
+    main()
