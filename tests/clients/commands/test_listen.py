@@ -23,6 +23,7 @@ from clients.demo.__main__ import RECORDING, SCRIPT
 from tests.support.fake_microphone import FakeMicrophone, InterruptedMicrophone
 from tests.support.paths import ROOT
 from tests.support.server import Running, serving
+from tests.support.server_process import command
 from tests.support.speech import say
 
 HOOK = f'{sys.executable} -c \'import os; print(os.environ["RC_LABEL"], os.environ["RC_SCORE"])\''
@@ -91,13 +92,13 @@ def test_a_missing_key_ends_at_once(
 
 
 @pytest.mark.parametrize("stream", ["stdout", "stderr"])
-def test_a_reader_that_left_ends_the_command(server: Running, monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
+def test_a_reader_that_left_ends_the_command(models_dir: Path, monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
     play(monkeypatch, say("yes"))
-    with os.fdopen(writing, "w") as closed:
+    with command(models_dir) as (_, address), os.fdopen(writing, "w") as closed:
         monkeypatch.setattr(sys, stream, closed)
-        assert main(["--url", server.ws()]) == 141
+        assert main(["--url", f"ws://{address}/v1/stream"]) == 141
         monkeypatch.undo()
 
 
