@@ -92,7 +92,7 @@ async def run_session(url: str, session: dict[str, Any]) -> str:
 
 async def play_session(url: str, session: dict[str, Any]) -> str:
     try:
-        socket = await connect(f"{url}?{urlencode(session['query'])}", compression=None)
+        socket = await connect(f"{url}?{urlencode(session['query'])}", compression=None, proxy=None)
     except InvalidStatus as refused:
         assert refused.response.status_code == 503, refused.response
         return "refused"
@@ -153,7 +153,7 @@ def fuzz_files(address: str, count: int, seed: int) -> Counter[str]:
     result or an error of its own.
     """
     rng, answers = np.random.default_rng(seed), Counter[str]()
-    with httpx.Client(base_url=f"http://{address}", timeout=60) as http:
+    with httpx.Client(base_url=f"http://{address}", timeout=60, trust_env=False) as http:
         for start in range(0, count, FILES_A_REQUEST):
             good = {str(number): unusual(rng) for number in range(start, min(start + FILES_A_REQUEST, count), 2)}
             bad = {str(number): damaged(rng) for number in range(start + 1, min(start + FILES_A_REQUEST, count), 2)}
@@ -242,7 +242,7 @@ def watched(address: str) -> Iterator[Healthy]:
     yield healthy
     healthy.stop()
     end = time.monotonic() + ALL_OF_IT_S
-    while "\nkws_streams 0.0" not in httpx.get(f"http://{address}/metrics").text:
+    while "\nkws_streams 0.0" not in httpx.get(f"http://{address}/metrics", trust_env=False).text:
         assert time.monotonic() < end, "expected no stream to be left open"
         time.sleep(0.1)
 
