@@ -29,8 +29,9 @@ from training.data.sources import DataSources
 from training.data.synthetic_streams import Scene
 from training.evaluation.matching import match_detections
 from training.evaluation.stream_metrics import stream_metrics
+from training.evaluation.stream_report import ErrorRates
 from training.evaluation.stream_scores import DetectedWord, score_streams
-from training.evaluation.streams import ErrorRates, streams_of, sweep
+from training.evaluation.streams import streams_of, sweep
 from training.model.frontend import SAMPLE_RATE
 from training.records import Record
 from training.reports.markdown import markdown_table, percent

@@ -19,8 +19,9 @@ from tests.support.paths import ROOT
 from tests.support.speech import pcm, say
 from tests.support.tone_model import RATE
 from training.data.corpus import Corpus, Utterance, WordSpan
+from training.evaluation.stream_report import ErrorRates
 from training.evaluation.stream_scores import DetectedWord
-from training.evaluation.streams import ErrorRates, streams_of
+from training.evaluation.streams import streams_of
 from training.reports.provenance import Provenance
 
 
@@ -116,7 +117,7 @@ def test_speech_is_a_folders_recordings_until_it_is_long_enough(tmp_path: Path) 
         soundfile.write(tmp_path / name, np.full(RATE, value), RATE)
     audio = throughput.speech(tmp_path, 2.5)
     assert np.allclose(audio, np.repeat([0.25, 0.5, 0.25], [RATE, RATE, RATE // 2]), atol=1e-4)
-    with pytest.raises(SystemExit, match="expected recordings .* got none"):
+    with pytest.raises(SystemExit, match=r"expected recordings .* got none"):
         throughput.speech(tmp_path / "none", 1.0)
 
 
@@ -187,7 +188,7 @@ def test_the_page_thins_a_long_curve_and_the_file_keeps_it(tmp_path: Path) -> No
 
 
 def test_an_engine_that_fails_reports_why() -> None:
-    with pytest.raises(SystemExit, match="expected openwakeword-one to run on 10 samples, got:\n(.|\n)*openwakeword"):
+    with pytest.raises(SystemExit, match=r"expected openwakeword-one to run on 10 samples, got:\n(.|\n)*openwakeword"):
         environment.run_engine(Path(sys.executable), "openwakeword-one", np.zeros(10, np.float32))
 
 

@@ -5,14 +5,13 @@ Faults in names and numbers, and faults in the sound. Knows nothing of training.
 
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
-from os.path import commonprefix
 from pathlib import Path
 
 import numpy as np
 
 from service.spotting.audio import Samples
 from training.data.corpus import Utterance
-from training.data.recordings import BACKGROUND, SUFFIXES, Clip, all_clips, speakers, split_of
+from training.data.recordings import BACKGROUND, SUFFIXES, WordClip, all_clips, speakers, split_of
 
 MIN_CLIPS, MIN_SPEAKERS = 50, 10  # minimum numbers of clips and of speakers per keyword
 SAME_LETTERS = 2  # two words that begin with as many equal letters are taken to sound alike
@@ -37,7 +36,7 @@ def by_name(folder: Path, keywords: Sequence[str], has_background: bool) -> Iter
     yield from unread(folder)
 
 
-def too_few(clips: Sequence[Clip], keyword: str) -> Iterator[str]:
+def too_few(clips: Sequence[WordClip], keyword: str) -> Iterator[str]:
     count = speakers(clips)
     if len(clips) < MIN_CLIPS or 0 < count < MIN_SPEAKERS:
         yield (
@@ -51,11 +50,8 @@ def too_few(clips: Sequence[Clip], keyword: str) -> Iterator[str]:
 def alike(keywords: Sequence[str], others: Sequence[str]) -> Iterator[str]:
     """Words that begin with the same letters: a crude test, as it is the sound that counts."""
     for i, keyword in enumerate(keywords):
-        same = [
-            w
-            for w in (*keywords[i + 1 :], *others)
-            if len(commonprefix([keyword, w])) >= min(SAME_LETTERS, len(keyword))
-        ]
+        beginning = keyword[:SAME_LETTERS]
+        same = [word for word in (*keywords[i + 1 :], *others) if word.startswith(beginning)]
         if same:
             yield (
                 f"{keyword} begins like {', '.join(same)} (by spelling alone); if they sound alike, "
@@ -71,7 +67,7 @@ def unread(folder: Path) -> Iterator[str]:
             yield f"{count} *{ending} files are not read: convert them to wav"
 
 
-def by_sound(clips: Sequence[Clip], samples: Sequence[Samples]) -> Iterator[str]:
+def by_sound(clips: Sequence[WordClip], samples: Sequence[Samples]) -> Iterator[str]:
     """Faults in the sound of the recordings."""
     faults: dict[str, list[str]] = {}
     first: dict[int, str] = {}

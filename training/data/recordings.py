@@ -35,7 +35,7 @@ class DatasetError(TrainingError):
 
 
 @dataclass(frozen=True)
-class Clip:
+class WordClip:
     """One recording of one word; the speaker is empty where the file name does not contain one."""
 
     path: Path
@@ -47,7 +47,7 @@ class Clip:
 class LoadedClips:
     """Clips that could be read, their samples at 16 kHz, at most one second each, and a line per refused recording."""
 
-    clips: list[Clip]
+    clips: list[WordClip]
     samples: list[Samples]
     refused: list[str]
 
@@ -76,7 +76,7 @@ def speaker_of(name: str) -> str:
     return speaker if separator else ""
 
 
-def speakers(clips: Iterable[Clip]) -> int:
+def speakers(clips: Iterable[WordClip]) -> int:
     """Number of different speakers that the names of some clips contain."""
     return len({clip.speaker for clip in clips} - {""})
 
@@ -97,7 +97,7 @@ def percent_of(name: str) -> float:
     return digest % (MAX_SPEAKERS + 1) * (100.0 / MAX_SPEAKERS)
 
 
-def all_clips(folder: Path) -> Iterator[Clip]:
+def all_clips(folder: Path) -> Iterator[WordClip]:
     """Every clip, sorted by word and name. Raises DatasetError where there is no folder."""
     if not folder.is_dir():
         raise DatasetError(f"{folder}: expected a folder with a folder of recordings per word")
@@ -105,10 +105,10 @@ def all_clips(folder: Path) -> Iterator[Clip]:
     for word in words:
         for path in sorted(word.iterdir()):
             if path.suffix.lower() in SUFFIXES:
-                yield Clip(path, word.name, speaker_of(path.name))
+                yield WordClip(path, word.name, speaker_of(path.name))
 
 
-def find_clips(folder: Path, split: str) -> list[Clip]:
+def find_clips(folder: Path, split: str) -> list[WordClip]:
     """Every clip of a split. Raises DatasetError for a folder that has none."""
     clips = [clip for clip in all_clips(folder) if split_of(clip.path.name) == split]
     if not clips:
@@ -121,7 +121,7 @@ def read_split(folder: Path, split: str) -> LoadedClips:
     return read_clips(find_clips(folder, split))
 
 
-def read_clips(clips: Sequence[Clip]) -> LoadedClips:
+def read_clips(clips: Sequence[WordClip]) -> LoadedClips:
     with ThreadPoolExecutor() as pool:
         results = list(pool.map(read_or_reason, clips))
     loaded = LoadedClips([], [], [])
@@ -134,7 +134,7 @@ def read_clips(clips: Sequence[Clip]) -> LoadedClips:
     return loaded
 
 
-def read_or_reason(clip: Clip) -> Samples | str:
+def read_or_reason(clip: WordClip) -> Samples | str:
     """The samples of a clip, or a line that says why it is refused."""
     try:
         samples = read_audio(clip.path)

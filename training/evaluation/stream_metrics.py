@@ -57,7 +57,7 @@ class RecordingSpread(Record):
 
 
 @dataclass(frozen=True)
-class StreamMetrics(Record):
+class DetectionMetrics(Record):
     """Everything that is counted in one stream."""
 
     hours: float
@@ -87,13 +87,13 @@ class PrefixMetrics(Record):
 
 def stream_metrics(
     words: Sequence[WordSpan], matches: Sequence[DetectionMatch], seconds: float, keywords: Sequence[str]
-) -> StreamMetrics:
+) -> DetectionMetrics:
     spoken = Counter(word.word for word in words if word.kind == "keyword")
     hits = [match for match in matches if match.kind == "hit" and match.word and match.word.kind == "keyword"]
     detected = Counter(match.detected.label for match in hits)
     false = Counter(match.detected.label for match in matches if match.kind == "false")
     embedded = [match for match in matches if match.kind == "hit" and match.word and match.word.kind == "embedded"]
-    return StreamMetrics(
+    return DetectionMetrics(
         hours=round(seconds / 3600, 3),
         keywords=spoken.total(),
         misses=share(spoken.total() - detected.total(), spoken.total()),

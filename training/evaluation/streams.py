@@ -5,17 +5,16 @@ The network runs over every stream once, all of them side by side; any threshold
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain, islice
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import numpy as np
-from pydantic import BeforeValidator
 
 from service.spotting.model import Model
 from training.data.corpus import Corpus, read_all_speech, read_corpus
-from training.data.endpoint_agreement import EndpointSummary, agreement
+from training.data.endpoint_agreement import agreement
 from training.data.labels import Labels
 from training.data.recordings import read_split
 from training.data.sources import DataSources
@@ -31,16 +30,25 @@ from training.data.synthetic_streams import (
 )
 from training.evaluation.matching import match_detections
 from training.evaluation.stream_metrics import (
-    PrefixMetrics,
-    StreamMetrics,
+    DetectionMetrics,
     misses_within,
     prefix_metrics,
     recording_spread,
     stream_metrics,
 )
+from training.evaluation.stream_report import (
+    ErrorRates,
+    MissesOverTime,
+    StreamData,
+    StreamFigures,
+    StreamMeasurement,
+    StreamOperatingPoint,
+    StreamReport,
+    SweepPoint,
+    SweptStream,
+)
 from training.evaluation.stream_scores import ScoredStream, detect, score_streams
 from training.model.frontend import SAMPLE_RATE
-from training.records import Record
 
 MIXED = AcousticConditions()
 CLEAN = AcousticConditions(room=0, colour_db=0, snr_db=None)
@@ -53,94 +61,6 @@ SCALES = tuple(float(x) for x in np.arange(-3, 10.1, 0.125))  # added to the log
 MAX_FALSE_ALARMS = 0.5  # per hour, at an operating point
 SPEED_FALSE_ALARMS = {"fast": 4.0, "balanced": 1.0, "accurate": 0.25}  # per hour and keyword, in validation speech
 CALIBRATION_HOURS = 2.0
-
-
-@dataclass(frozen=True)
-class MissesOverTime(Record):
-    hours: float  # length of either span
-    first: float | None
-    last: float | None
-
-
-@dataclass(frozen=True)
-class StreamMeasurement(Record):
-    """Each stream at some settings; for mixed utterances also what fires too early, and misses at start and end."""
-
-    streams: dict[str, StreamMetrics]
-    prefixes: PrefixMetrics | None = None
-    first_and_last_misses: MissesOverTime | None = None
-
-
-def flat_before(field: str, *beside: str) -> BeforeValidator:
-    """Reads older reports, whose streams lie `beside` other keys instead of in `field`."""
-
-    def nest(values: Any) -> Any:
-        if not isinstance(values, dict) or field in values:
-            return values
-        return {name: values[name] for name in beside if name in values} | {
-            field: {name: value for name, value in values.items() if name not in beside}
-        }
-
-    return BeforeValidator(nest)
-
-
-Measured = Annotated[StreamMeasurement, flat_before("streams", "prefixes", "first_and_last_misses")]
-
-
-@dataclass(frozen=True)
-class StreamOperatingPoint(Record):
-    thresholds: dict[str, float]
-    measured: Measured
-
-
-@dataclass(frozen=True)
-class ErrorRates(Record):
-    misses: float | None
-    false_alarms_per_hour: float
-
-
-@dataclass(frozen=True)
-class SweptStream(Record):
-    misses: float | None
-    false_alarms_per_hour: float
-    labels: dict[str, ErrorRates]
-
-
-@dataclass(frozen=True)
-class SweepPoint(Record):
-    """Every stream at thresholds that are scaled alike."""
-
-    scale: float
-    thresholds: dict[str, float]
-    streams: dict[str, SweptStream]
-
-
-@dataclass(frozen=True)
-class StreamData(Record):
-    """What the streams are composed of."""
-
-    split: str
-    keyword_clips: int
-    other_clips: int
-    speech_minutes: float
-    speech_speakers: int
-    noise_minutes: float
-    rooms: int
-
-
-@dataclass(frozen=True)
-class StreamFigures(Record):
-    seed: int
-    confirm_ms: dict[str, float]
-    speeds: dict[str, Measured]
-    operating_points: dict[str, Annotated[StreamOperatingPoint, flat_before("measured", "thresholds")]]
-    det: list[Annotated[SweepPoint, flat_before("streams", "scale", "thresholds")]]
-
-
-@dataclass(frozen=True)
-class StreamReport(StreamFigures):
-    data: StreamData
-    endpoints: dict[str, dict[str, EndpointSummary]]  # way -> side of the word
 
 
 def streams_of(corpus: Corpus, hours: float, seed: int) -> dict[str, Iterator[Scene]]:
@@ -209,7 +129,7 @@ def sweep(model: Model, streams: Mapping[str, ScoredStream], speed: str = "balan
     return points
 
 
-def brief(metrics: StreamMetrics) -> SweptStream:
+def brief(metrics: DetectionMetrics) -> SweptStream:
     labels = {
         label: ErrorRates(keyword.misses, keyword.false_alarms_per_hour) for label, keyword in metrics.labels.items()
     }

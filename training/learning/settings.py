@@ -1,7 +1,7 @@
 """What decides a training run, together with its data. Read from and written to checkpoints as plain values."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
@@ -30,8 +30,8 @@ class RunSettings:
 
     labels: Labels
     network: NetworkSettings
-    front_end: FrontEndSettings = FrontEndSettings()
-    augment: AugmentSettings = AugmentSettings()
+    front_end: FrontEndSettings = field(default_factory=FrontEndSettings)
+    augment: AugmentSettings = field(default_factory=AugmentSettings)
     method: TrainingMethod = TrainingMethod.RC
     theta: float = 0.97  # an output that reaches it is a spike
     theta_low: float = 0.6  # each sequence draws its threshold from here to theta; Algorithm 1 has one, so theta

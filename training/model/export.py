@@ -26,7 +26,7 @@ TOLERANCE = 2e-4  # largest difference of a score between torch and onnxruntime
 OPSET = 17
 
 
-class ExportMismatch(TrainingError):
+class ExportMismatchError(TrainingError):
     """onnxruntime does not compute what torch does; the message says by how much."""
 
 
@@ -52,7 +52,7 @@ class ExportedStep(nn.Module):
 def export(step: ExportedStep, metadata: Metadata, clips: Sequence[Samples], path: Path) -> None:
     """Write `path` if onnxruntime gives torch's scores on `clips` [samples], a frame at a time and whole.
 
-    Raises ExportMismatch, and writes nothing, when any score differs by more than TOLERANCE.
+    Raises ExportMismatchError, and writes nothing, when any score differs by more than TOLERANCE.
     """
     step.eval()
     with tempfile.TemporaryDirectory() as folder:
@@ -94,7 +94,7 @@ def describe(path: Path, metadata: Metadata) -> None:
 
 
 def check_parity(step: ExportedStep, model: Model, clips: Sequence[Samples]) -> None:
-    """Raise ExportMismatch unless torch, onnxruntime by single frames and onnxruntime on whole clips agree."""
+    """Raise ExportMismatchError unless torch, onnxruntime by single frames and onnxruntime on whole clips agree."""
     hop = model.metadata.hop
     for clip in clips:
         audio = clip[: len(clip) // hop * hop][None]
@@ -108,10 +108,10 @@ def check_parity(step: ExportedStep, model: Model, clips: Sequence[Samples]) -> 
         for name, scores in (("whole", whole), ("by frames", np.concatenate(frames, axis=1))):
             difference = float(np.abs(scores - expected).max())
             if not difference <= TOLERANCE:
-                raise ExportMismatch(f"{name}: expected scores within {TOLERANCE} of torch, got {difference:.2g}")
+                raise ExportMismatchError(f"{name}: expected scores within {TOLERANCE} of torch, got {difference:.2g}")
 
 
 def commit() -> str:
     """The commit of the working tree, `+` when it is changed, or `unknown` outside a repository."""
     git = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+", "--abbrev=12"]
-    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"  # noqa: S603
+    return subprocess.run(git, capture_output=True, text=True, check=False).stdout.strip() or "unknown"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from training.evaluation.clip_report import ClipReport
-from training.evaluation.streams import StreamReport
+from training.evaluation.stream_report import StreamReport
 from training.reports.provenance import Provenance
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from training.evaluation.streams import StreamMeasurement, SweepPoint
+from training.evaluation.stream_report import StreamMeasurement, SweepPoint
 
 NO_ALARMS = 0.1  # where a logarithmic axis has no false alarms
 MAX_ALARMS = 0.5  # false alarms per hour of an operating point

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from training.data.endpoint_agreement import EndpointSummary
-from training.evaluation.stream_metrics import DetectionTimes, Percentiles, RecordingSpread, StreamMetrics
-from training.evaluation.streams import StreamMeasurement, StreamOperatingPoint, StreamReport
+from training.evaluation.stream_metrics import DetectionMetrics, DetectionTimes, Percentiles, RecordingSpread
+from training.evaluation.stream_report import StreamMeasurement, StreamOperatingPoint, StreamReport
 from training.reports.markdown import markdown_table, percent
 from training.reports.stream_plots import plot_det, plot_times
 
@@ -65,7 +65,7 @@ def section(report: StreamReport) -> list[str]:
     ]
 
 
-def composition(report: StreamReport, mixed: StreamMetrics) -> str:
+def composition(report: StreamReport, mixed: DetectionMetrics) -> str:
     data = report.data
     return (
         f"Streams of {mixed.hours:g} h composed from the {data.split} split: {mixed.keywords} keywords (of "

@@ -15,7 +15,7 @@ from pydantic import AliasChoices, Field
 
 from service.spotting.model import Model
 from training.data.labels import Labels
-from training.data.recordings import BACKGROUND, TEST, VALIDATION, Clip, find_clips, percent_of, read_split
+from training.data.recordings import BACKGROUND, TEST, VALIDATION, WordClip, find_clips, percent_of, read_split
 from training.data.sources import DataSources
 from training.evaluation.clips import decide, measure, score_clips
 from training.learning.checkpoint import read_checkpoint
@@ -117,7 +117,7 @@ def link_clips(folder: Path, words: Sequence[str], size: int, out: Path) -> Path
     return out
 
 
-def select_clips(clips: Sequence[Clip], words: Sequence[str], count: int | None) -> list[Clip]:
+def select_clips(clips: Sequence[WordClip], words: Sequence[str], count: int | None) -> list[WordClip]:
     """The same `count` clips of each word every time (None: all); the other words share as many among them."""
     ordered = sorted(clips, key=lambda clip: percent_of(clip.path.name))
     by_word = {word: [clip for clip in ordered if clip.word == word] for word in {clip.word for clip in clips}}

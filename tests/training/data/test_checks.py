@@ -7,7 +7,7 @@ import numpy as np
 from tests.support.toy_dataset import RATE, WORDS, spoken, write_words
 from training.data.checks import by_length, by_name, by_sound
 from training.data.corpus import Utterance, WordSpan
-from training.data.recordings import Clip
+from training.data.recordings import WordClip
 
 
 def test_good_recordings_have_no_fault(tmp_path: Path) -> None:
@@ -52,7 +52,7 @@ def test_faults_in_the_sound_are_named_with_an_example() -> None:
     rng = np.random.default_rng(0)
     good, other = (spoken(WORDS["up"], 1.0, rng).astype(np.float32) for _ in range(2))
     samples = [good, (8 * good).clip(-1, 1), 0.02 * good, other, good.copy()]
-    clips = [Clip(Path(f"{i}.wav"), "up", "") for i in range(len(samples))]
+    clips = [WordClip(Path(f"{i}.wav"), "up", "") for i in range(len(samples))]
     assert list(by_sound(clips, samples)) == [
         "1 recordings are clipped: lower the gain of the microphone (up/1.wav)",
         "1 recordings are nearly silent: speak closer to the microphone (up/2.wav)",

@@ -7,10 +7,9 @@ from service.spotting.model import Model
 from tests.support.tone_model import TONES
 from training.data.corpus import LOUDNESS, Corpus, Kind, Utterance, WordSpan
 from training.evaluation import streams as stream_evaluation
+from training.evaluation.stream_report import SweepPoint, SweptStream
 from training.evaluation.stream_scores import score_streams
 from training.evaluation.streams import (
-    SweepPoint,
-    SweptStream,
     evaluate_streams,
     measure,
     operating_point,

@@ -10,7 +10,7 @@ import torch
 from service.spotting.metadata import Metadata
 from service.spotting.model import Model
 from tests.support.untrained import NETWORKS, noise, step_and_metadata
-from training.model.export import ExportedStep, ExportMismatch, describe, export, write_graph
+from training.model.export import ExportedStep, ExportMismatchError, describe, export, write_graph
 from training.model.network import Network
 
 
@@ -37,7 +37,7 @@ def test_nothing_is_written_when_scores_differ(tmp_path: Path, monkeypatch: pyte
         write_graph(other, hop, path)
 
     monkeypatch.setattr("training.model.export.write_graph", write_another)
-    with pytest.raises(ExportMismatch, match=r"whole: expected scores within 0.0002 of torch, got 0\.\d+"):
+    with pytest.raises(ExportMismatchError, match=r"whole: expected scores within 0.0002 of torch, got 0\.\d+"):
         export(step, metadata, noise(), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
 
@@ -55,6 +55,6 @@ def test_a_state_that_is_not_carried_is_noticed(tmp_path: Path, monkeypatch: pyt
         describe(path, metadata)
 
     monkeypatch.setattr("training.model.export.describe", describe_and_break)
-    with pytest.raises(ExportMismatch, match="by frames: expected scores within"):
+    with pytest.raises(ExportMismatchError, match="by frames: expected scores within"):
         export(step, metadata, noise(), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []

@@ -7,13 +7,13 @@ import pytest
 from service.spotting.model import Model
 from tests.support.paths import ROOT
 from training.evaluation.stream_metrics import (
+    DetectionMetrics,
     EmbeddedKeywords,
     FiredShare,
     PrefixMetrics,
     RecordingSpread,
-    StreamMetrics,
 )
-from training.evaluation.streams import MissesOverTime, StreamFigures, StreamMeasurement, SweepPoint, SweptStream
+from training.evaluation.stream_report import MissesOverTime, StreamFigures, StreamMeasurement, SweepPoint, SweptStream
 from training.records import RecordError
 from training.reports.model_card import model_card
 from training.reports.model_report import ModelReport
@@ -60,7 +60,7 @@ def test_streams_in_older_reports_are_read() -> None:
     }
     measurement = StreamMeasurement(
         streams={
-            "speech": StreamMetrics(
+            "speech": DetectionMetrics(
                 1.0, 4, None, 2.0, 1, EmbeddedKeywords(3, 2), None, {}, RecordingSpread(5, 1, (0.0, 2.5))
             )
         },
