@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from dataclasses import fields, is_dataclass
 from enum import Enum
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Protocol
 
 import torch
@@ -47,7 +48,10 @@ def read_checkpoint(path: Path) -> Checkpoint:
     """Raises CheckpointError where there is none."""
     if not path.is_file():
         raise CheckpointError(f"{path}: expected the checkpoint of a run, got no such file")
-    checkpoint: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    try:
+        checkpoint: Checkpoint = torch.load(path, map_location="cpu", weights_only=True)
+    except (RuntimeError, UnpicklingError, EOFError) as error:
+        raise CheckpointError(f"{path}: expected the checkpoint of a run, got another file: {error}") from error
     if not isinstance(checkpoint, dict) or "settings" not in checkpoint:
         raise CheckpointError(f"{path}: expected the checkpoint of a run, got a file without settings")
     return checkpoint
