@@ -22,6 +22,7 @@ ADVICE = {
     404: "check the path of the address: streams are at /v1/stream",
     426: "check the address, and that no proxy on the way removes the header Upgrade",
 }
+NOT_A_WEBSOCKET = "check the address: expected a WebSocket, got a page"
 
 
 async def open_socket(url: str) -> ClientConnection:
@@ -58,7 +59,8 @@ def parse_address(url: str) -> WebSocketURI:
 def refusal(response: Response) -> ServerError:
     """The error of a handshake that the server answered with another status than 101."""
     status = response.status_code
-    message = "; ".join(filter(None, (_reason(response), ADVICE.get(status))))
+    advice = ADVICE.get(status, NOT_A_WEBSOCKET if status < 400 else "")
+    message = "; ".join(filter(None, (_reason(response), advice)))
     retry_after_s = _retry_after_s(response.headers)
     retryable = status in RETRY_STATUSES or retry_after_s is not None
     return ServerError(f"http_{status}", message, retryable=retryable, retry_after_s=retry_after_s)

@@ -24,7 +24,7 @@ from clients.bench.results import MARKS, BenchReport, LoadResult, write_into
 from clients.commands.options import positive, positive_count
 from clients.demo.__main__ import RECORDING
 from service.bundled import BUNDLED_MODEL, models_directory
-from service.commands.output import run_command
+from service.commands.output import CommandParser, run_command
 from service.machine import this_machine
 from service.spotting.audio import Samples
 from service.spotting.events import Detection
@@ -154,7 +154,7 @@ def holds(row: LoadResult) -> bool:
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="rc-bench", description="Measure what a server carries on this machine.")
+    parser = CommandParser(prog="rc-bench", description="Measure what a server carries on this machine.")
     parser.add_argument("--models", type=Path, default=models_directory(), help="(default: %(default)s)")
     parser.add_argument("--model", default=BUNDLED_MODEL, help="(default: %(default)s)")
     parser.add_argument(

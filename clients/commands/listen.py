@@ -21,7 +21,7 @@ from clients.commands.options import add_url
 from clients.connection import Event, StreamError
 from clients.listener import Listener
 from clients.microphone import Microphone, MicrophoneError, devices
-from service.commands.output import run_command
+from service.commands.output import CommandParser, run_command
 
 SETTINGS = ("model", "speed", "keywords", "threshold")  # options that become settings of the stream
 
@@ -99,7 +99,7 @@ def command_line(text: str) -> list[str]:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(
+    parser = CommandParser(
         prog="rc-listen", description="Send a microphone to a server and print each keyword it detects."
     )
     parser.add_argument("--list-devices", action="store_true", help="print the microphones of this machine and exit")

@@ -17,7 +17,7 @@ from clients.commands.options import add_url, positive
 from clients.connection import Event, ServerUnreachableError, StreamError
 from clients.player import Player, PlayerOptions
 from clients.sound_file import Recording
-from service.commands.output import path_text, run_command
+from service.commands.output import CommandParser, path_text, run_command
 from service.spotting.audio import AudioError
 
 OnFileEvent = Callable[[Path, Event], None]
@@ -59,7 +59,7 @@ def show_line(path: Path, event: Event) -> None:
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
-    parser = argparse.ArgumentParser(prog="rc-stream", description="Send sound files to a server and print its events.")
+    parser = CommandParser(prog="rc-stream", description="Send sound files to a server and print its events.")
     parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="WAV, FLAC, OGG or MP3, 8 to 48 kHz")
     add_url(parser)
     parser.add_argument(

@@ -1,11 +1,13 @@
 """What a command writes to a terminal or a pipe: printable text in any encoding, to a reader that may leave early."""
 
+import argparse
 import errno
 import io
 import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import NoReturn
 
 INTERRUPTED = 130  # exit status after Ctrl-C, as of a program that SIGINT ended
 PIPE_CLOSED = 141  # as of a program that SIGPIPE ended: the reader of the output has left
@@ -33,6 +35,14 @@ def run_command(name: str, run: Callable[[], int]) -> int:
         print(f"{name}: expected to write the output, got: {error.strerror}", file=sys.stderr)
         return 1
     return status
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser of a command line whose errors repeat arguments escaped: a file name may look like an option."""
+
+    def error(self, message: str) -> NoReturn:
+        """End the program with the usage, the message and status 2."""
+        super().error(printable(message))
 
 
 def printable(text: str) -> str:

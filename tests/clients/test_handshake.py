@@ -88,3 +88,9 @@ async def test_the_key_of_the_environment_is_sent(monkeypatch: pytest.MonkeyPatc
         request = streams[0].socket.request
         assert request
         assert request.headers["Authorization"] == "Bearer a-key-of-16-letters"
+
+
+async def test_a_page_is_not_a_stream() -> None:
+    error = await refused(Refusal(200, body="<html>Welcome</html>"))
+    assert str(error) == "http_200: OK; check the address: expected a WebSocket, got a page"
+    assert not error.retryable

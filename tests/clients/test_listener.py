@@ -137,6 +137,23 @@ async def test_delays_double_while_nobody_answers_and_stop_does_not_wait() -> No
     assert (summary["audio_s"], summary["reconnects"]) == (0.0, 0)
 
 
+@pytest.mark.parametrize(("steady_s", "delays"), [(-1.0, [0.01, 0.01, 0.01]), (1000.0, [0.01, 0.02, 0.04])])
+async def test_a_steady_stream_resets_the_delay(
+    steady_s: float, delays: list[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def script(stream: FakeStream) -> None:
+        await stream.socket.close(1012)
+
+    monkeypatch.setattr(module, "STEADY_S", steady_s)
+    async with fake_server(script) as (url, _):
+        listening = RunningListener(FakeMicrophone(), url, Backoff(first_s=0.01, jitter=0))
+        await listening.until(lambda event: len(listening.of("error")) == 3)
+        await listening.end()
+    assert [event["message"].rpartition("; ")[2] for event in listening.of("error")[:3]] == [
+        f"trying again in {delay:g} s" for delay in delays
+    ]
+
+
 async def test_wrong_settings_are_raised(server: Running) -> None:
     listening = RunningListener(FakeMicrophone(), server.ws(), keywords=["maybe"])
     with pytest.raises(ServerError, match="bad_value: keywords: expected among yes, no, got 'maybe'"):

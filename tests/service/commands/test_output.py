@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from service.commands.output import path_text, printable
+from service.commands.output import CommandParser, path_text, printable
 
 PRINT = "from service.commands.output import run_command\nimport sys\nsys.exit(run_command('rc-x', {}))"
 ENDLESS = PRINT.format("lambda: [print('line ' * 100) for _ in range(10**6)] and 0")
@@ -70,3 +70,10 @@ def test_what_a_terminal_may_obey_is_escaped_and_other_text_stays() -> None:
 
 def test_a_path_is_text_whatever_its_bytes_are() -> None:
     assert path_text(Path(os.fsdecode(b"caf\xe9/\xc3\xa9.wav"))) == "caf\ufffd/é.wav"
+
+
+def test_arguments_in_errors_of_the_command_line_are_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as exit_info:
+        CommandParser(prog="rc-x").parse_args(["--\x1b[2J.wav"])
+    assert exit_info.value.code == 2
+    assert capsys.readouterr().err.endswith("rc-x: error: unrecognized arguments: --\\x1b[2J.wav\n")
