@@ -1,4 +1,4 @@
-"""Whether the server can listen where it is told to, before anything is started."""
+"""Whether the server can listen at its addresses, tried before anything is started."""
 
 import socket
 
