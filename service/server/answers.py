@@ -5,30 +5,36 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field
 
 
-class HealthAnswer(BaseModel):
+class Answer(BaseModel):
+    """Refuses fields that it does not describe, so that none is dropped in silence; clients must accept new ones."""
+
+    model_config = ConfigDict(extra="forbid", json_schema_extra={"additionalProperties": True})
+
+
+class HealthAnswer(Answer):
     alive: bool
 
 
-class ReadinessAnswer(BaseModel):
+class ReadinessAnswer(Answer):
     ready: bool = Field(description="false while starting or draining")
 
 
-class ErrorDetail(BaseModel):
+class ErrorDetail(Answer):
     code: str = Field(description="for programs", examples=["bad_value"])
     message: str = Field(
         description="what was expected and what came", examples=["trace: expected true or false, got 'x'"]
     )
 
 
-class ErrorAnswer(BaseModel):
+class ErrorAnswer(Answer):
     error: ErrorDetail
 
 
-class ModelAnswer(BaseModel):
+class ModelAnswer(Answer):
     name: str = Field(examples=["speech-commands-rc"])
     version: str
     sha256: str
-    labels: list[str] = Field(description="order of the scores; those with a leading underscore are not keywords")
+    labels: list[str] = Field(description="order of the scores")
     keywords: list[str] = Field(description="labels that may be detections")
     frame_ms: float = Field(description="audio per frame of scores")
     look_ahead_ms: float = Field(description="audio after a frame that its scores wait for")
@@ -41,11 +47,11 @@ class ModelDetailAnswer(ModelAnswer):
     curve: list[dict[str, float]] = Field(description="accuracy against decision time, per threshold")
 
 
-class ModelListAnswer(BaseModel):
+class ModelListAnswer(Answer):
     models: list[ModelAnswer]
 
 
-class FileAnswer(BaseModel):
+class FileAnswer(Answer):
     """The result for one file: `label` to `decision_time_s` in mode utterance, `detections` in mode continuous."""
 
     file: str = Field(examples=["yes.wav"])
@@ -63,7 +69,7 @@ class UtteranceAnswer(FileAnswer):
     trace: dict[str, list[float]] | None = Field(None, description="label: score of every frame, where asked for")
 
 
-class DetectionAnswer(BaseModel):
+class DetectionAnswer(Answer):
     """One detection in a file."""
 
     id: int
@@ -89,16 +95,17 @@ class FileErrorAnswer(FileAnswer):
     error: ErrorDetail
 
 
-class WarningAnswer(BaseModel):
+class WarningAnswer(Answer):
     code: str = Field(examples=["unknown_key"])
     key: str = Field(examples=["treshold"])
 
 
-class ClassifyAnswer(BaseModel):
+class ClassifyAnswer(Answer):
     """A result per file, in the order of the files; `warnings` only where there are some."""
 
     model_config = ConfigDict(
         json_schema_extra={
+            "additionalProperties": True,
             "example": {
                 "model": "speech-commands-rc",
                 "results": [
@@ -113,7 +120,7 @@ class ClassifyAnswer(BaseModel):
                     },
                     {"file": "notes.txt", "error": {"code": "bad_audio", "message": "expected ..., got ..."}},
                 ],
-            }
+            },
         }
     )
 

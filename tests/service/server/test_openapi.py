@@ -89,6 +89,12 @@ def test_keys_are_a_security_scheme_where_they_are_configured(server: Running, s
         }
 
 
+def test_answers_may_get_more_fields(server: Running) -> None:
+    """A client that is strict about them would break with the next version."""
+    schemas = document(server)["components"]["schemas"]
+    assert {name for name, schema in schemas.items() if schema.get("additionalProperties") is False} == set()
+
+
 def test_answers_have_the_fields_of_their_schemas_and_no_others(server: Running) -> None:
     with httpx.Client(base_url=server.http) as http:
         models = answers.ModelListAnswer.model_validate(http.get("/v1/models").json())
