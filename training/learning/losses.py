@@ -11,9 +11,19 @@ from training.learning.rank_coding import NO_KEYWORD, Windows
 
 
 def windows_loss(logits: Tensor, windows: Windows, keywords: int, beta: float) -> Tensor:
-    """Equation 7 for the answers [windows, labels] of windows with a keyword; without one, the cross-entropy of "none".
+    """Equation 7 for windows with a keyword; for windows without one, the cross-entropy of "no keyword".
 
-    The mean of both kinds: windows without one are several times as many, and would teach to doubt every keyword.
+    Both kinds have the same weight: windows without a keyword are several times as many, and would make the network
+    doubt every keyword.
+
+    Args:
+        logits: of the answers, [windows, labels], of which the first `keywords` labels are keywords.
+        windows: what was to be answered.
+        keywords: number of keywords.
+        beta: weight of the entropy.
+
+    Returns:
+        The loss, a scalar in nats.
     """
     keyword = windows.label != NO_KEYWORD
     losses = []
@@ -25,21 +35,45 @@ def windows_loss(logits: Tensor, windows: Windows, keywords: int, beta: float) -
 
 
 def rank_coding_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:
-    """Equation 7: mean cross-entropy of the answers minus `beta` times their mean entropy (nats)."""
+    """Equation 7: mean cross-entropy of the answers minus `beta` times their mean entropy.
+
+    Args:
+        logits: of the answers, [batch, labels].
+        targets: right labels [batch], int64.
+        beta: weight of the entropy.
+
+    Returns:
+        The loss, a scalar in nats.
+    """
     log_p = logits.log_softmax(dim=1)
     entropy = -(log_p.exp() * log_p).sum(dim=1).mean()
     return cross_entropy(logits, targets) - beta * entropy
 
 
 def every_step_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:
-    """A control: equation 7 at all steps of [batch, steps, labels] alike."""
+    """A control: equation 7 at all steps alike.
+
+    Args:
+        logits: [batch, steps, labels].
+        targets: right labels [batch], int64.
+        beta: weight of the entropy.
+
+    Returns:
+        The loss, a scalar in nats.
+    """
     return rank_coding_loss(logits.flatten(0, 1), targets.repeat_interleave(logits.shape[1]), beta)
 
 
 def max_pool_loss(logits: Tensor, targets: Tensor, keywords: int) -> Tensor:
-    """A control (Sun et al. 2016): a keyword is learnt at the one step of its largest output, all else at every step.
+    """A control (Sun et al. 2016): a keyword counts at the one step of its largest output, all else at every step.
 
-    `logits` [batch, steps, labels], whose labels begin with the `keywords`.
+    Args:
+        logits: [batch, steps, labels], of which the first `keywords` labels are keywords.
+        targets: right labels [batch], int64.
+        keywords: number of keywords.
+
+    Returns:
+        The loss, a scalar in nats.
     """
     log_p = logits.log_softmax(dim=2)
     wrong = -log_p.gather(2, targets[:, None, None].expand(-1, logits.shape[1], 1)).squeeze(2)

@@ -18,7 +18,7 @@ Step = Callable[[Tensor, State], tuple[Tensor, State]]
 
 
 class Sequences(Protocol):
-    """Inputs [batch, stride * steps, ...]: a tensor, or what makes a piece of one when it is asked for."""
+    """Inputs [batch, stride * steps, ...]: a tensor, or an object that computes parts of one on access."""
 
     @property
     def shape(self) -> torch.Size: ...
@@ -27,18 +27,24 @@ class Sequences(Protocol):
 
 
 class Answers(NamedTuple):
-    """What each sequence of a batch answered: its logits [batch, labels] at its spike, and the step [batch]."""
+    """The answer of each sequence of a batch, or of each window of a batch of streams."""
 
-    logits: Tensor
-    step: Tensor  # 0-based index of the step that answered
+    logits: Tensor  # [batch, labels] at the spike
+    step: Tensor  # int64 [batch]: 0-based index of the step that answered
     crossed: Tensor  # bool [batch]; False: no output reached the threshold, the last step answered
-    steps_run: Tensor  # how many steps of it the network ran, [batch]
+    steps_run: Tensor  # int64 [batch]: how many steps of the sequence the network ran
 
 
 def first_crossing(probabilities: Tensor, threshold: float | Tensor) -> tuple[Tensor, Tensor]:
-    """First step [batch] at which any output of [batch, steps, labels] reaches the threshold, and whether one does.
+    """Equation 1: the first step at which any output reaches the threshold.
 
-    Equation 1; the threshold is one number or [batch, 1, 1]. Without a crossing the step is the last one (line 4).
+    Args:
+        probabilities: [batch, steps, labels], 0 to 1.
+        threshold: one number, or a tensor that broadcasts against the probabilities, such as [batch, 1, 1].
+
+    Returns:
+        The 0-based step [batch], int64, which is the last one without a crossing (line 4 of Algorithm 1); and whether
+        there was a crossing, bool [batch].
     """
     over = (probabilities >= threshold).any(dim=2)
     crossed = over.any(dim=1)
@@ -49,10 +55,21 @@ def first_crossing(probabilities: Tensor, threshold: float | Tensor) -> tuple[Te
 def answer_at_first_spike(
     network: Step, inputs: Sequences, state: State, theta: Tensor, chunk: int, stride: int = 1
 ) -> Answers:
-    """Algorithm 1 for a batch: run `chunk` steps at a time, and take each sequence out once an output reached `theta`.
+    """Algorithm 1 for a batch: run some steps at a time, and take each sequence out once an output reached `theta`.
 
-    `inputs` [batch, stride * steps, ...], `theta` [batch]. Only the spike's logits are returned, so that a loss on them
-    back-propagates from the spike alone, and neither pass touches a sequence after the chunk of its spike.
+    Only the spike's logits are returned, so that a loss on them back-propagates from the spike alone, and neither pass
+    touches a sequence after the chunk of its spike.
+
+    Args:
+        network: (inputs, state) → (logits [batch, steps, labels], next state), causal.
+        inputs: [batch, stride * steps, ...].
+        state: of the network before the first step, [batch, ...] each.
+        theta: thresholds [batch], 0 to 1.
+        chunk: steps per run of the network; it changes the cost, not the answers.
+        stride: inputs per step of the network.
+
+    Returns:
+        The answers, in the order of the batch.
     """
     alive = torch.arange(len(theta), device=theta.device)
     order, parts = [], []
@@ -76,31 +93,57 @@ def answer_at_first_spike(
 
 
 def answer_at_end(network: Step, inputs: Sequences, state: State) -> Answers:
-    """Conventional training: every sequence answers at its last step, whatever its outputs did before."""
+    """Conventional training: every sequence answers at its last step, whatever its outputs were before.
+
+    Args:
+        network: (inputs, state) → (logits [batch, steps, labels], next state).
+        inputs: [batch, stride * steps, ...].
+        state: of the network before the first step, [batch, ...] each.
+
+    Returns:
+        The answers, none of them crossed.
+    """
     return at_last_step(network(inputs[:, :], state)[0])
 
 
 def at_last_step(logits: Tensor) -> Answers:
-    """The answers of sequences that were run to their end, from the logits [batch, steps, labels] of all steps."""
+    """The answers of sequences that were run to their end.
+
+    Args:
+        logits: [batch, steps, labels] of all steps.
+
+    Returns:
+        The answers, none of them crossed.
+    """
     steps_run = logits.new_full((len(logits),), logits.shape[1], dtype=torch.long)
     return Answers(logits[:, -1], steps_run - 1, torch.zeros_like(steps_run, dtype=torch.bool), steps_run)
 
 
 class Windows(NamedTuple):
-    """Spans of steps in a batch of streams and what is to be answered in each; int64 [windows] all."""
+    """Spans of steps in a batch of streams and the right answer in each; all are int64 [windows]."""
 
-    row: Tensor
-    start: Tensor
-    stop: Tensor  # exclusive
+    row: Tensor  # index of the stream in the batch
+    start: Tensor  # first step
+    stop: Tensor  # step after the last one
     label: Tensor  # of a keyword, or NO_KEYWORD
 
 
 def answer_in_windows(logits: Tensor, windows: Windows, keywords: int, theta: Tensor, confirm: int) -> Answers:
-    """Algorithm 1 in every window of a batch of streams, whose labels begin with the `keywords`; `theta` [windows].
+    """Algorithm 1 in every window of a batch of streams.
 
-    A score crosses its threshold once it has stood there for `confirm` steps more, and what it stood on is the lowest
-    of them: that is the step of the answer. A window with a keyword is answered where any keyword first crosses, else
-    at its last step. One without is answered where a keyword comes nearest to it: the worst that can happen there.
+    A score crosses its threshold once it has stayed there for `confirm` steps more; the step of the answer is that of
+    the lowest of these scores. A window with a keyword is answered where any keyword first crosses, else at its last
+    step. One without is answered where a keyword comes nearest to crossing, which is the worst case.
+
+    Args:
+        logits: [streams, steps, labels], of which the first `keywords` labels are keywords.
+        windows: what is to be answered.
+        keywords: number of keywords.
+        theta: thresholds [windows], 0 to 1.
+        confirm: how many further steps a score must stay at its threshold.
+
+    Returns:
+        One answer per window; its step counts from the start of the stream.
     """
     probabilities = logits.detach().softmax(2)[..., :keywords]
     lowest, where = sliding_minimum(probabilities, confirm)
@@ -119,9 +162,14 @@ def answer_in_windows(logits: Tensor, windows: Windows, keywords: int, theta: Te
 
 
 def sliding_minimum(probabilities: Tensor, confirm: int) -> tuple[Tensor, Tensor]:
-    """At each step of [batch, steps, labels] the lowest of it and the `confirm` steps before, and which step that was.
+    """The lowest probability of each step and the steps before it.
 
-    Nothing has stood before the first step.
+    Args:
+        probabilities: [batch, steps, labels].
+        confirm: number of steps before. Those before the first step count as probability 0.
+
+    Returns:
+        The lowest probabilities [batch, steps, labels], and the 0-based steps [batch, steps, labels] that have them.
     """
     spans = pad(probabilities, (0, 0, confirm, 0)).unfold(1, confirm + 1, 1)
     lowest, back = spans.min(3)
@@ -130,6 +178,6 @@ def sliding_minimum(probabilities: Tensor, confirm: int) -> tuple[Tensor, Tensor
 
 
 def in_order(parts: list[Answers], order: Tensor) -> Answers:
-    """Answers gathered as the sequences left, put back where `order` [batch] says they stood."""
+    """Answers in the order in which the sequences left the batch, put back to their places `order` [batch]."""
     back = order.argsort()
     return Answers(*(torch.cat(column)[back] for column in zip(*parts, strict=True)))

@@ -34,6 +34,9 @@ class LogMel(nn.Module):
     The DFT has `window` points and is a matrix product. A Hamming window is symmetric, so each frame is folded into
     its even and odd half first, which halves the product. Same values as librosa's `melspectrogram` with
     `center=False, htk=True, norm=None` on the signal with `window - hop` zeros before it.
+
+    Args:
+        settings: bands, and window and hop in samples at SAMPLE_RATE.
     """
 
     basis_even: Tensor
@@ -53,11 +56,29 @@ class LogMel(nn.Module):
         self.register_buffer("scale", torch.ones(settings.bands))
 
     def initial_state(self, batch: int) -> State:
-        """Zeros [batch, window - hop]: the samples that the first window still needs from before the start."""
+        """The state before the first sample.
+
+        Args:
+            batch: number of streams.
+
+        Returns:
+            `audio`: zeros [batch, window - hop], the samples that the first window needs from before the start.
+        """
         return {"audio": self.mel.new_zeros(batch, self.settings.window - self.settings.hop)}
 
     def forward(self, audio: Tensor, state: State) -> tuple[Tensor, State]:
-        """Samples [batch, hop * frames] and a state → features [batch, frames, bands] and the next state."""
+        """Features of any number of frames.
+
+        Args:
+            audio: samples [batch, hop * frames], full scale 1.
+            state: of `initial_state`, or of the call before; [batch, ...] each.
+
+        Returns:
+            Normalised features [batch, frames, bands], and the state after the last frame.
+
+        Raises:
+            RuntimeError: the samples are not whole frames.
+        """
         energies, tail = self.energies(audio, state["audio"])
         return self.standardised(energies.log()), {"audio": tail}
 

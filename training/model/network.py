@@ -1,7 +1,7 @@
-"""The networks: (features, state) → (logits, state), a step at a time or many, always causal.
+"""The networks: (features, state) → (logits, state), any number of steps at a time, always causal.
 
-Every stage that looks back over time keeps the frames it still needs as state, so that any cut of the input gives the
-same output. Knows nothing of audio, labels, losses or thresholds.
+Every stage that looks back in time keeps the frames it still needs as state, so that any chunking of the input gives
+the same output. Knows nothing of audio, labels, losses or thresholds.
 """
 
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ FORGET_BIAS = 2.0  # Jozefowicz et al. 2015
 
 @dataclass(frozen=True)
 class NetworkSettings:
-    """`context` past and future frames are stacked as in the paper, or `channels` of convolutions see them."""
+    """Frames are stacked with `context` frames on either side, as in the paper, or convolved to `channels`."""
 
     labels: int
     bands: int = 20
     context: int = 10  # frames on either side; with `channels` it has no meaning
-    channels: tuple[int, ...] = ()  # one convolution over time and bands each, which halves the bands
-    stride: int = 1  # feature frames a step
+    channels: tuple[int, ...] = ()  # one convolution over time and bands per entry, which halves the bands
+    stride: int = 1  # feature frames per step
     inputs: int = 0  # units of a dense layer before the LSTM, 0 for none
     hidden: int = 128
     dense: int = 32
@@ -30,7 +30,7 @@ class NetworkSettings:
 
 
 class FrameStack(nn.Module):
-    """Stack each frame with the `2 * context` frames before it: the centre is `context` frames ago."""
+    """Stacks each frame with the `2 * context` frames before it: the centre is `context` frames ago."""
 
     def __init__(self, bands: int, context: int, stride: int) -> None:
         super().__init__()
@@ -50,24 +50,24 @@ class FrameStack(nn.Module):
 
 
 class Convolutions(nn.Module):
-    """Convolutions over time and bands, each normalised within its frame and rectified, each halving the bands.
+    """Convolutions over time and bands; each halves the bands and is normalised within its frame and rectified.
 
-    The first takes `stride` frames a step. Batch statistics would differ as sequences leave a rank-coded batch, so
-    layer normalisation it is.
+    The first takes `stride` frames per step. The normalisation is by layer, as batch statistics would change when
+    sequences leave a rank-coded batch.
     """
 
     def __init__(self, bands: int, channels: tuple[int, ...], stride: int) -> None:
         super().__init__()
         self.layers, self.norms = nn.ModuleList(), nn.ModuleList()
         self.tails: list[tuple[int, int, int]] = []
-        self.look_ahead, frames_a_step, inputs = 0, 1, 1
+        self.look_ahead, frames_per_step, inputs = 0, 1, 1
         for i, outputs in enumerate(channels):
             width, step = (5, stride) if i == 0 else (3, 1)
             self.layers.append(nn.Conv2d(inputs, outputs, (width, 5), (step, 2), padding=(0, 2)))
             self.tails.append((inputs, width - step, bands))
-            self.look_ahead += frames_a_step * (width // 2)
+            self.look_ahead += frames_per_step * (width // 2)
             self.norms.append(nn.LayerNorm((outputs, (bands + 1) // 2)))
-            inputs, bands, frames_a_step = outputs, (bands + 1) // 2, frames_a_step * step
+            inputs, bands, frames_per_step = outputs, (bands + 1) // 2, frames_per_step * step
         self.size = inputs * bands
 
     def initial_state(self, batch: int) -> State:
@@ -84,7 +84,13 @@ class Convolutions(nn.Module):
 
 
 class Network(nn.Module):
-    """Context or convolutions, LSTM, one dense layer with ReLU, logits (paper, section 3.4: LSTM 128, dense 32)."""
+    """Stacked frames or convolutions, an LSTM, one dense layer with ReLU, logits.
+
+    The paper's network (section 3.4) has an LSTM of 128 units and a dense layer of 32.
+
+    Args:
+        settings: sizes of all layers.
+    """
 
     def __init__(self, settings: NetworkSettings) -> None:
         super().__init__()
@@ -103,17 +109,35 @@ class Network(nn.Module):
 
     @property
     def look_ahead(self) -> int:
-        """Feature frames after the centre of what a step answers for that it has already seen."""
+        """Feature frames that a step has seen after the centre of its own input."""
         return self.encoder.look_ahead
 
     def initial_state(self, batch: int) -> State:
-        """Zeros for each named state, [batch, ...]."""
+        """The state before the first step.
+
+        Args:
+            batch: number of sequences.
+
+        Returns:
+            Zeros [batch, ...] by the name of the state, on the device of the network.
+        """
         zeros = torch.zeros(batch, self.settings.hidden)
         state = {**self.encoder.initial_state(batch), "h": zeros, "c": zeros}
         return {name: value.to(self.output.weight.device) for name, value in state.items()}
 
     def forward(self, features: Tensor, state: State) -> tuple[Tensor, State]:
-        """Features [batch, stride * steps, bands] → logits [batch, steps, labels] and the state after them."""
+        """Run any number of steps.
+
+        Args:
+            features: [batch, stride * steps, bands].
+            state: of `initial_state`, or of the call before; [batch, ...] each.
+
+        Returns:
+            Logits [batch, steps, labels], and the state after the last step.
+
+        Raises:
+            RuntimeError: the shapes are not those of the settings.
+        """
         x, new = self.encoder(features, state)
         x = self.dropout(self.inputs(x))
         x, (h, c) = self.lstm(x, (state["h"].unsqueeze(0), state["c"].unsqueeze(0)))
