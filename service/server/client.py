@@ -10,7 +10,7 @@ from service.server.messages import Control, ServerEvent
 AudioCallback = Callable[[bytes], bool]  # takes one binary message at once, or returns False: it has to wait its turn
 
 
-class ClientGone(Exception):
+class ClientGoneError(Exception):
     """No more messages come; `code` is SERVICE_RESTART when the server itself is about to stop."""
 
     def __init__(self, code: int = CloseCode.ABNORMAL_CLOSURE) -> None:
@@ -53,10 +53,10 @@ class StreamClient(Protocol):
     def tap(self) -> AudioTap | None: ...
 
     async def receive(self) -> bytes | Control:
-        """The next message: audio, or a request. Raises ClientGone, and ProtocolError for a message that is neither."""
+        """The next message: audio or a request. Raises ClientGoneError, and ProtocolError for a bad message."""
 
     async def send(self, event: ServerEvent) -> None:
-        """Raises ClientGone."""
+        """Raises ClientGoneError."""
 
     async def close(self, code: CloseCode, reason: str) -> None:
-        """The end of the stream. `reason` is the code of its error, or empty. Raises ClientGone."""
+        """The end of the stream. `reason` is the code of its error, or empty. Raises ClientGoneError."""

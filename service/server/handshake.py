@@ -18,7 +18,7 @@ class Handshake:
 
 
 async def shake_hands(client: StreamClient, activity: ActivityLimits) -> Handshake:
-    """Read the settings. Raises ProtocolError and ClientGone."""
+    """Read the settings. Raises ProtocolError and ClientGoneError."""
     if client.settings:
         return Handshake(*parse_config(client.settings))
     message = await client.receive()

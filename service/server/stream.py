@@ -13,7 +13,7 @@ from typing import Any
 
 from websockets.frames import CloseCode
 
-from service.server.client import ClientGone, StreamClient
+from service.server.client import ClientGoneError, StreamClient
 from service.server.handshake import Handshake, shake_hands
 from service.server.limits import ActivityLimits, BacklogLimit
 from service.server.messages import (
@@ -68,7 +68,7 @@ async def serve(client: StreamClient, server: ServerState) -> None:
 
 async def _refuse(client: StreamClient, server: ServerState, ending: Ending, session_id: str) -> None:
     """End what has not become a stream."""
-    with suppress(TimeoutError, ClientGone):
+    with suppress(TimeoutError, ClientGoneError):
         async with asyncio.timeout(server.settings.close_timeout_s):
             if error := ending.error:
                 server.metrics.errors.labels(error.code).inc()
@@ -82,7 +82,7 @@ def _ending_of(error: BaseException | None, session_id: str) -> Ending:
     """How a stream ends that raised this; None is the end that its client asked for."""
     if error is None:
         return Ending(CloseCode.NORMAL_CLOSURE)
-    if isinstance(error, ClientGone):
+    if isinstance(error, ClientGoneError):
         return Ending(CloseCode.SERVICE_RESTART if error.code == CloseCode.SERVICE_RESTART else None)
     if isinstance(error, AudioError):
         error = ProtocolError("bad_audio", str(error))
@@ -149,7 +149,7 @@ class Stream:
         if ending.code is None:
             return
         self._queue.end(self._error_event(ending.error, fatal=True) if ending.error else None)
-        with suppress(TimeoutError, ClientGone):
+        with suppress(TimeoutError, ClientGoneError):
             async with asyncio.timeout(self._settings.close_timeout_s):
                 await sending
                 await self._client.close(ending.code, ending.error.code if ending.error else "")
@@ -171,12 +171,12 @@ class Stream:
     # From the client
 
     async def _receive_loop(self) -> None:
-        """Returns when the client asked to close. Raises ClientGone."""
+        """Returns when the client asked to close. Raises ClientGoneError."""
         try:
             message = await self._receive() if self._message is None else self._message
             while await self._act_on(message):
                 message = await self._receive()
-        except ClientGone as gone:
+        except ClientGoneError as gone:
             if gone.code != CloseCode.SERVICE_RESTART:
                 raise
             await self._backlog.wait_until_empty()

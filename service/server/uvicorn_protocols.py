@@ -224,7 +224,7 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         try:
             if self.close_sent:
                 super().shutdown()
-            else:  # the app says what is left to be said, or refuses the handshake
+            else:  # the app sends its summary, or refuses the handshake
                 self._queue_disconnect(CloseCode.SERVICE_RESTART)
         except Exception:
             _abandon(self)
@@ -262,7 +262,7 @@ class DrainingServer(uvicorn.Server):
         end = monotonic() + (self.config.timeout_graceful_shutdown or 0)
         for stream in self._streams():
             stream.shutdown()
-        while self._streams() and not self.force_exit and monotonic() < end:
+        while self._streams() and not self.force_exit and monotonic() < end:  # noqa: ASYNC110 (uvicorn has no event)
             await asyncio.sleep(0.02)
         self.config.timeout_graceful_shutdown = max(0, round(end - monotonic()))
         await super().shutdown(sockets)

@@ -6,7 +6,7 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.frames import CloseCode
 
-from service.server.client import AudioTap, ClientGone
+from service.server.client import AudioTap, ClientGoneError
 from service.server.messages import Control, ServerEvent, encode, parse_control
 from service.server.state import ServerState
 from service.server.stream import serve
@@ -36,7 +36,7 @@ class WebSocketClient:
     async def receive(self) -> bytes | Control:
         message = await self._socket.receive()
         if message["type"] == "websocket.disconnect":
-            raise ClientGone(message["code"])
+            raise ClientGoneError(message["code"])
         audio: bytes | None = message.get("bytes")
         if audio is not None:
             self._check_size(len(audio))
@@ -48,13 +48,13 @@ class WebSocketClient:
         try:
             await self._socket.send_text(encode(event))
         except WebSocketDisconnect as gone:
-            raise ClientGone(gone.code) from gone
+            raise ClientGoneError(gone.code) from gone
 
     async def close(self, code: CloseCode, reason: str) -> None:
         try:
             await self._socket.close(code, reason)
         except WebSocketDisconnect as gone:
-            raise ClientGone(gone.code) from gone
+            raise ClientGoneError(gone.code) from gone
 
     def _check_size(self, size: int) -> None:
         if size > self._max_bytes:

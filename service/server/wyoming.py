@@ -20,7 +20,7 @@ from wyoming.ping import Ping, Pong
 from wyoming.server import AsyncEventHandler, AsyncServer
 from wyoming.wake import Detect, Detection, NotDetected
 
-from service.server.client import ClientGone
+from service.server.client import ClientGoneError
 from service.server.messages import Control, ErrorEvent, ServerEvent, TimedDetection, TimedSummary
 from service.server.state import ServerState
 from service.server.stream import serve
@@ -65,7 +65,7 @@ class WyomingConnection(AsyncEventHandler):
 
     async def run(self) -> None:
         try:
-            with suppress(ClientGone):
+            with suppress(ClientGoneError):
                 await self._serve_streams()
                 await self._drain_input()
         finally:
@@ -77,16 +77,16 @@ class WyomingConnection(AsyncEventHandler):
         await self._ended.wait()
 
     async def read(self) -> Event:
-        """The next event. Raises ClientGone, and ProtocolError for what is no event."""
+        """The next event. Raises ClientGoneError, and ProtocolError for what is no event."""
         event, self.next_event = self.next_event, None
         return event or await self._events.read()
 
     async def write(self, event: Eventable) -> None:
-        """Raises ClientGone."""
+        """Raises ClientGoneError."""
         try:
             await self.write_event(event.event())
         except OSError as error:
-            raise ClientGone from error
+            raise ClientGoneError from error
 
     async def handle_event(self, event: Event) -> bool:
         """Events that are not audio, within a stream or without."""
@@ -112,7 +112,7 @@ class WyomingConnection(AsyncEventHandler):
             await self.write(Error(str(error), error.code))
 
     async def _next_stream(self, after: "WyomingStream | None" = None) -> "WyomingStream":
-        """Answer events until there is audio. Raises ClientGone and ProtocolError."""
+        """Answer events until there is audio. Raises ClientGoneError and ProtocolError."""
         while not is_audio(event := await self.read()):
             await self.handle_event(event)
             if AudioStop.is_type(event.type) and not (after and after.detected):
@@ -170,7 +170,7 @@ class WyomingStream:
         if AudioStart.is_type(event.type) or audio_format(event) != self._format:
             self._connection.next_event = event
             self.ended_well = True
-            raise ClientGone
+            raise ClientGoneError
         data = event.payload or b""
         self._timeline.mark(self._received_bytes / self._bytes_per_s, timestamp_ms(event))
         self._received_bytes += len(data)

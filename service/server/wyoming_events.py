@@ -8,7 +8,7 @@ from typing import Any
 from wyoming.event import Event
 from wyoming.info import Attribution, Info, WakeModel, WakeProgram
 
-from service.server.client import ClientGone
+from service.server.client import ClientGoneError
 from service.spotting.config import NOT_JSON, ProtocolError
 from service.spotting.metadata import Metadata
 from service.spotting.pcm import WIDTHS
@@ -27,11 +27,11 @@ class EventReader:
         self._reader, self._max_bytes = reader, max_bytes
 
     async def read(self) -> Event:
-        """The next event. Raises ClientGone, and ProtocolError for what is no event."""
+        """The next event. Raises ClientGoneError, and ProtocolError for what is no event."""
         try:
             line = await self._line()
             if not line:
-                raise ClientGone
+                raise ClientGoneError
             header = _object(line)
             kind, data = header.get("type"), header.get("data", {})
             if not isinstance(kind, str) or not isinstance(data, dict):
@@ -42,7 +42,7 @@ class EventReader:
             size = self._size(header, "payload_length")
             return Event(kind, data, await self._reader.readexactly(size) if size else None)
         except (OSError, asyncio.IncompleteReadError) as error:
-            raise ClientGone from error
+            raise ClientGoneError from error
 
     async def _line(self) -> bytes:
         try:

@@ -51,10 +51,10 @@ def test_every_other_block_of_json_is_json() -> None:
 
 def command(name: str) -> str:
     """A program on the PATH or beside this Python; the test is skipped where there is none."""
-    found = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
-    if found is None:
+    program = shutil.which(name) or shutil.which(name, path=str(Path(sys.executable).parent))
+    if program is None:
         pytest.skip(f"expected {name}")
-    return found
+    return program
 
 
 def test_ffmpeg_and_websocat_send_a_recording(server: Running, recording: Path) -> None:

@@ -186,12 +186,12 @@ def fuzz_requests(address: str, count: int) -> None:
 
 
 class Healthy(threading.Thread):
-    """A stream at live pace for as long as all this lasts: every word must be heard, at its frame."""
+    """A stream at live pace for as long as all this lasts: every word must be detected, at its frame."""
 
     def __init__(self, address: str) -> None:
         super().__init__(name="healthy", daemon=True)
         self._url, self._enough = f"ws://{address}/v1/stream", threading.Event()
-        self.expected, self.heard = 0, 0
+        self.expected, self.detected = 0, 0
         self.server_ms: list[float] = []
         self.failure: BaseException | None = None
 
@@ -213,7 +213,7 @@ class Healthy(threading.Thread):
         period = len(samples) // 160
         first = frames[:2]
         wanted = [(label, frame + period * turn) for turn in range(self.expected // 2) for label, frame in first]
-        self.heard = len(set(wanted) & set(frames))
+        self.detected = len(set(wanted) & set(frames))
 
     async def _tell(self, stream: Any, samples: Any) -> None:
         pace, told = Pace(), 0
@@ -231,7 +231,9 @@ class Healthy(threading.Thread):
         self._enough.set()
         self.join()
         assert self.failure is None, self.failure
-        assert self.heard == self.expected > 0, f"healthy stream: expected {self.expected} events, got {self.heard}"
+        assert self.detected == self.expected > 0, (
+            f"healthy stream: expected {self.expected} events, got {self.detected}"
+        )
 
 
 @contextmanager
@@ -267,7 +269,7 @@ def main(argv: list[str] | None = None) -> int:
     print(f"sessions: {ends.total()}, ends: {dict(ends.most_common())}")
     print(f"files: {answers.total()}, {dict(answers)}; requests: {asked.requests} of each operation, none 5xx")
     late = np.percentile(healthy.server_ms, [50, 99, 100])
-    print(f"healthy stream: {healthy.heard} of {healthy.expected} events; server_ms p50, p99, most: {late.round(1)}")
+    print(f"healthy stream: {healthy.detected} of {healthy.expected} events; server_ms p50, p99, most: {late.round(1)}")
     print(f"errors in the server's log: {len(failures)}", *failures[:3], sep="\n")
     return int(bool(failures))
 

@@ -18,7 +18,7 @@ from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.server import Running, serving
 from tests.support.server_process import command
-from tests.support.speech import heard, pcm, say
+from tests.support.speech import decode_pcm, pcm, say
 from tests.support.tone_model import write_model, write_version
 from tests.support.ws_client import Client, client, facts, stream
 
@@ -63,7 +63,7 @@ async def test_sigterm_at_load_loses_nothing_owed(tmp_path: Path, model: Model) 
         stop.set()
         for code, last, got, data in await asyncio.gather(*talking):
             assert (code, last["type"]) == (1012, "summary")
-            told = heard(data)[: round(last["audio_s"] * 16000)]
+            told = decode_pcm(data)[: round(last["audio_s"] * 16000)]
             assert got == [facts(event) for event in Spotter(model, speed="fast").push(told)]
             assert len(got) == last["detections"] > 0
         assert await asyncio.to_thread(process.wait, 15) in (0, -signal.SIGTERM)

@@ -22,7 +22,7 @@ def test_sessions_and_files_of_all_kinds_and_a_healthy_stream(address: str) -> N
     assert ends.total() >= 40
     assert answers.total() == 100
     assert answers["error"] > 0
-    assert healthy.heard > 0
+    assert healthy.detected > 0
 
 
 def test_no_request_of_the_openapi_is_answered_with_5xx(address: str) -> None:

@@ -1,4 +1,4 @@
-"""docs/protocol.md: its examples. `python -m tests.support.protocol_page` writes those of the bundled model anew."""
+"""docs/protocol.md: its examples. `python -m tests.support.protocol_page` writes those of the bundled model."""
 
 import asyncio
 import json
@@ -31,19 +31,19 @@ def blocks(language: str) -> list[str]:
 
 def messages(block: str) -> list[dict[str, Any]]:
     """JSON objects, one after another."""
-    found, decoder, text = [], json.JSONDecoder(), block.strip()
+    values, decoder, text = [], json.JSONDecoder(), block.strip()
     while text:
         value, end = decoder.raw_decode(text)
-        found.append(value)
+        values.append(value)
         text = text[end:].strip()
-    return found
+    return values
 
 
 def first_of_each_type() -> list[dict[str, Any]]:
     """What the server says of the demo's recording, the first message of each type; an error, which it has none of."""
     audio = encode(read_audio(RECORDING), "pcm_s16le")
     with serving(MODELS, MODEL) as running:
-        received = asyncio.run(stream(running.ws(**SETTINGS), audio)).heard
+        received = asyncio.run(stream(running.ws(**SETTINGS), audio)).received
     kinds: dict[str, dict[str, Any]] = {}
     for message in received:
         kinds.setdefault(message["type"], message)

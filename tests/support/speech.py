@@ -26,6 +26,3 @@ def pcm(samples: NDArray[np.float32]) -> bytes:
 def decode_pcm(data: bytes) -> NDArray[np.float32]:
     """The samples of pcm_s16le as float32."""
     return np.frombuffer(data, "<i2").astype(np.float32) / np.float32(32768)
-
-
-heard = decode_pcm

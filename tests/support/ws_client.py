@@ -41,10 +41,6 @@ class Client:
         return self.socket.close_code, self.received[-1] if self.received else {}
 
     @property
-    def heard(self) -> list[dict[str, Any]]:
-        return self.received
-
-    @property
     def detections(self) -> list[dict[str, Any]]:
         return [message for message in self.received if message["type"] == "detection"]
 

@@ -40,12 +40,12 @@ async def test_new_streams_get_the_new_model_and_old_ones_finish_on_theirs(tmp_p
             sha256 = write_version(folder, "2")
             assert await asyncio.to_thread(reloaded, running)
             new = await stream(running.ws(), YES)
-            assert (new.heard[0]["model"]["version"], new.heard[0]["model"]["sha256"]) == ("2", sha256)
+            assert (new.received[0]["model"]["version"], new.received[0]["model"]["sha256"]) == ("2", sha256)
             assert engines() == before + 2
             await old.send(YES[1280:], 1280)
             await old.ask("update")
             await old.until("ready")
-            assert old.heard[-1]["model"] == first
+            assert old.received[-1]["model"] == first
             await old.ask("close")
             assert (await old.closed())[0] == 1000
         assert [event["label"] for event in old.detections] == ["yes"]

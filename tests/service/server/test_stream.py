@@ -17,7 +17,7 @@ from service.settings import Settings
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.server import Running, serving
-from tests.support.speech import heard, pcm, say
+from tests.support.speech import decode_pcm, pcm, say
 from tests.support.tone_model import LABELS
 from tests.support.ws_client import client, facts, stream
 
@@ -28,7 +28,7 @@ YES = pcm(say("yes"))
 def spotted(model: Model, data: bytes, **settings: Any) -> list[tuple[Any, ...]]:
     """The facts of every event of the same audio in process, in one piece."""
     spotter = Spotter(model, **settings)
-    return [facts(event) for event in spotter.push(heard(data)) + spotter.flush()]
+    return [facts(event) for event in spotter.push(decode_pcm(data)) + spotter.flush()]
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 160, 1600, 16000])
@@ -48,16 +48,16 @@ async def test_bytes_may_be_cut_inside_a_sample(server: Running, model: Model) -
 async def test_twenty_interleaved_streams_are_twenty_solo_ones(server: Running) -> None:
     rng = np.random.default_rng(1)
     words = [[str(word) for word in rng.choice(["yes", "no", "_unknown_"], size=3)] for _ in range(20)]
-    audio = [pcm(say(*spoken, gap_s=0.2 + 0.02 * i, seed=i)) for i, spoken in enumerate(words)]
+    audio = [pcm(say(*words_spoken, gap_s=0.2 + 0.02 * i, seed=i)) for i, words_spoken in enumerate(words)]
     chunks = [int(chunk) for chunk in rng.integers(100, 4000, size=20)]
     solo = [await stream(server.ws(), data) for data in audio]
     together = await asyncio.gather(*(stream(server.ws(), *pair) for pair in zip(audio, chunks, strict=True)))
-    for one, other, spoken in zip(solo, together, words, strict=True):
+    for one, other, words_spoken in zip(solo, together, words, strict=True):
         assert [facts(event) for event in one.detections] == [facts(event) for event in other.detections]
-        assert [event["label"] for event in one.detections] == [word for word in spoken if word != "_unknown_"]
+        assert [event["label"] for event in one.detections] == [word for word in words_spoken if word != "_unknown_"]
 
 
-async def test_ready_says_what_was_understood(server: Running, model: Model) -> None:
+async def test_ready_echoes_what_was_understood(server: Running, model: Model) -> None:
     async with client(server.ws(sample_rate=48000, keywords="yes", threshold=0.7, treshold=1)) as one:
         ready = await one.until("ready")
     assert len(ready.pop("session_id")) == 16
@@ -116,7 +116,7 @@ async def test_detection_has_every_field(server: Running) -> None:
 
 async def test_summary_counts_audio_and_never_silence(server: Running) -> None:
     one = await stream(server.ws(), YES)
-    summary = one.heard[-1]
+    summary = one.received[-1]
     latency = summary.pop("latency")
     assert summary == {"type": "summary", "audio_s": 0.9, "frames": 90, "detections": 1}
     assert 0 < latency["p50_ms"] <= latency["p95_ms"] <= latency["p99_ms"]
@@ -124,7 +124,7 @@ async def test_summary_counts_audio_and_never_silence(server: Running) -> None:
 
 async def test_summary_of_nothing(server: Running) -> None:
     one = await stream(server.ws(), b"")
-    assert one.heard[-1] == {
+    assert one.received[-1] == {
         "type": "summary",
         "audio_s": 0.0,
         "frames": 0,
@@ -162,7 +162,7 @@ async def test_flush_lets_the_last_word_count(server: Running) -> None:
     assert [(event["frame"], event["audio_time_s"]) for event in one.detections] == [(27, 0.27)]
 
 
-async def test_reset_forgets_what_was_heard(server: Running) -> None:
+async def test_reset_forgets_the_audio_before_it(server: Running) -> None:
     async with client(server.ws()) as one:
         await one.send(YES[: 2 * 26 * 160], 1280)  # short of the crossing by a frame, and
         await one.ask("reset")
@@ -170,7 +170,7 @@ async def test_reset_forgets_what_was_heard(server: Running) -> None:
         await one.ask("close")
         await one.closed()
     assert one.detections == []
-    assert one.heard[-1]["audio_s"] == 0.03
+    assert one.received[-1]["audio_s"] == 0.03
 
 
 async def test_latency_counts_from_the_audio_after_a_reset(server: Running) -> None:
@@ -193,7 +193,7 @@ async def test_update_holds_for_what_comes_after(server: Running) -> None:
         await one.closed()
     assert [event["label"] for event in one.detections] == ["yes", "no", "no"]
     assert [event["threshold"] for event in one.detections] == [0.6, 0.6, 0.98]
-    first, second = (message for message in one.heard if message["type"] == "ready")
+    first, second = (message for message in one.received if message["type"] == "ready")
     assert second["session_id"] == first["session_id"]
     assert second["config"] == {
         **first["config"],
@@ -206,7 +206,7 @@ async def test_update_holds_for_what_comes_after(server: Running) -> None:
 
 async def test_scores_come_at_their_interval(server: Running) -> None:
     one = await stream(server.ws(scores_every_ms=100), YES)
-    scores = [message for message in one.heard if message["type"] == "scores"]
+    scores = [message for message in one.received if message["type"] == "scores"]
     assert [(message["frame"], message["audio_time_s"]) for message in scores] == [
         (frame, pytest.approx((frame + 1) / 100)) for frame in range(9, 90, 10)
     ]
@@ -217,7 +217,7 @@ async def test_scores_come_at_their_interval(server: Running) -> None:
 
 async def test_the_longest_message_may_ask_for_the_most_scores(server: Running) -> None:
     one = await stream(server.ws(encoding="pcm_mulaw", sample_rate=8000, scores_every_ms=10), bytes(65536), 65536)
-    assert len([message for message in one.heard if message["type"] == "scores"]) == -(-65536 // 80) + 3
+    assert len([message for message in one.received if message["type"] == "scores"]) == -(-65536 // 80) + 3
 
 
 async def test_encodings_rates_and_channels_give_the_same_labels(server: Running) -> None:
@@ -231,7 +231,7 @@ async def test_encodings_rates_and_channels_give_the_same_labels(server: Running
     ]:
         one = await stream(server.ws(**settings), data)
         assert [event["label"] for event in one.detections] == ["yes", "no"], settings
-        assert one.heard[-1]["audio_s"] == 1.6
+        assert one.received[-1]["audio_s"] == 1.6
         assert all(event["audio_time_s"] == pytest.approx((event["frame"] + 1) / 100) for event in one.detections)
 
 
@@ -269,7 +269,7 @@ BAD_MESSAGES = [
 
 
 async def test_bad_input_ends_its_own_stream_and_no_other(server: Running, model: Model) -> None:
-    """A healthy stream is fed between all the bad ones, and says what it would have said alone."""
+    """A healthy stream is fed between all the bad ones, and detects what it would alone."""
     pieces = [SPEECH[start : start + 3000] for start in range(0, len(SPEECH), 3000)]
     async with client(server.ws()) as healthy:
         for settings, code, message in BAD_VALUES:
@@ -306,14 +306,14 @@ async def refusal(url: str, message: str | bytes | None = None) -> tuple[int | N
     return code, error["code"], max(known, key=len) if known else error["message"]
 
 
-async def test_half_a_sample_at_the_end_is_told_and_dropped(server: Running) -> None:
+async def test_half_a_sample_at_the_end_is_reported_and_dropped(server: Running) -> None:
     async with client(server.ws()) as one:
         await one.send(YES + b"\1", 1280)
         await one.ask("flush")
         await one.send(YES, 1280)
         await one.ask("close")
         await one.closed()
-    (error,) = (message for message in one.heard if message["type"] == "error")
+    (error,) = (message for message in one.received if message["type"] == "error")
     assert error == {
         "type": "error",
         "code": "odd_bytes",
@@ -323,7 +323,7 @@ async def test_half_a_sample_at_the_end_is_told_and_dropped(server: Running) -> 
     assert [event["label"] for event in one.detections] == ["yes", "yes"]
 
 
-async def test_silence_on_the_line_ends_a_stream_unless_it_says_so(server: Running, models_dir: Path) -> None:
+async def test_silence_on_the_line_ends_a_stream_unless_it_sends_keepalive(server: Running, models_dir: Path) -> None:
     with serving(models_dir, idle_timeout_s=0.3) as running:
         async with client(running.ws(mode="utterance")) as quiet, client(running.ws()) as kept:
             for _ in range(4):
@@ -365,7 +365,7 @@ async def test_503_at_the_connection_limit(models_dir: Path) -> None:
         await stream(running.ws(), YES)  # the place is free again
 
 
-async def test_drain_says_summary_then_1012(models_dir: Path) -> None:
+async def test_drain_sends_summary_then_1012(models_dir: Path) -> None:
     with serving(models_dir) as running:
         async with client(running.ws()) as one, client(running.ws()) as unset:
             await one.send(YES, 1280)
@@ -376,7 +376,7 @@ async def test_drain_says_summary_then_1012(models_dir: Path) -> None:
     assert (code, last["type"], last["audio_s"], last["detections"]) == (1012, "summary", 0.9, 1)
 
 
-async def test_while_it_drains_the_server_says_so(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_while_it_drains_the_server_is_not_ready(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fast, slow = Model.run, threading.Event()
     with serving(models_dir) as running:
         monkeypatch.setattr(Model, "run", lambda *args: [slow.wait(5), fast(*args)][1])
@@ -405,7 +405,7 @@ async def test_fast_senders_are_held_back_not_refused(models_dir: Path, model: M
 
 
 async def test_no_more_is_read_than_the_backlog_allows(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The app with a model that is stuck for a while, and a client that would send for ever."""
+    """The app with a model that is stuck for a while, and a client that never stops sending."""
     app = create_app(Settings(models_dir=models_dir, default_model="tones", max_backlog_s=0.5))
     release, read = threading.Event(), 0
     run = Model.run
@@ -431,7 +431,7 @@ async def test_no_more_is_read_than_the_backlog_allows(models_dir: Path, monkeyp
         await asyncio.gather(serving_it, return_exceptions=True)
 
 
-async def test_a_server_that_falls_behind_says_overloaded(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_server_that_falls_behind_reports_overloaded(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = Model.run
     with serving(models_dir, max_backlog_s=0.2) as running:
         monkeypatch.setattr(Model, "run", lambda *args: [fast(*args), time.sleep(0.3)][0])
@@ -471,7 +471,7 @@ async def test_a_fault_ends_its_streams_and_the_engine_lives(server: Running, mo
 async def test_a_client_that_does_not_read_is_let_go(models_dir: Path, reads_again: bool) -> None:
     """The app against a socket that takes nothing after the handshake, as when all buffers on the way are full.
 
-    One that reads again in time hears why.
+    One that reads again in time gets the reason.
     """
     limits = {"max_outgoing": 20, "close_timeout_s": 2 if reads_again else 0.05}
     app = create_app(Settings(models_dir=models_dir, default_model="tones", **limits))

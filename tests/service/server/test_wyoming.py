@@ -23,7 +23,7 @@ from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from service.testing import free_port
 from tests.support.server import Running, serving
-from tests.support.speech import heard, pcm, say
+from tests.support.speech import decode_pcm, pcm, say
 from tests.support.tone_model import METADATA, RATE
 
 YES_NO = pcm(say("yes", "no"))
@@ -73,12 +73,12 @@ class Client(AsyncTcpClient):
         return await asyncio.wait_for(self.read_event(), 10)
 
     async def pong(self) -> list[Event]:
-        """Ask for a pong; what was told before it."""
+        """Ask for a pong; the events before it."""
         await self.say(Ping("there?"))
-        told: list[Event] = []
+        events: list[Event] = []
         while (event := await self.next()) is not None and not Pong.is_type(event.type):
-            told.append(event)
-        return told
+            events.append(event)
+        return events
 
 
 @asynccontextmanager
@@ -89,17 +89,17 @@ async def client(server: Wyoming) -> AsyncIterator[Client]:
 
 def expected(model: Model, audio: bytes, start_ms: int = 0, **settings: Any) -> list[tuple[str, int]]:
     spotter = Spotter(model, **settings)
-    events = spotter.push(heard(audio)) + spotter.flush()
+    events = spotter.push(decode_pcm(audio)) + spotter.flush()
     return [(event.label, start_ms + round(1000 * event.audio_time_s)) for event in events]
 
 
 async def detections(one: Client, count: int) -> list[tuple[str | None, int | None]]:
-    found = []
+    detected = []
     for _ in range(count):
         event = await one.next()
         assert event is not None and Detection.is_type(event.type), event
-        found.append((event.data["name"], event.data["timestamp"]))
-    return found
+        detected.append((event.data["name"], event.data["timestamp"]))
+    return detected
 
 
 async def test_describe_lists_the_keywords_of_the_default_model(server: Wyoming) -> None:
@@ -132,7 +132,7 @@ async def test_home_assistants_order_of_events(server: Wyoming, model: Model) ->
     # it leaves as soon as it has one
 
 
-async def test_the_end_of_audio_without_a_detection_is_told(server: Wyoming) -> None:
+async def test_the_end_of_audio_without_a_detection_is_reported(server: Wyoming) -> None:
     async with client(server) as one:
         await one.say(Detect(), AudioStart(**FORMAT))
         await one.play(NOISE)
@@ -146,7 +146,7 @@ async def test_the_end_of_audio_without_a_detection_is_told(server: Wyoming) -> 
         assert await one.pong() == []
 
 
-async def test_a_word_at_the_very_end_is_told_before_anything_else(server: Wyoming, model: Model) -> None:
+async def test_a_word_at_the_very_end_is_reported_before_anything_else(server: Wyoming, model: Model) -> None:
     audio = pcm(say("yes", gap_s=0.02)[: -round(0.02 * RATE)])[: 2 * round(0.1 * RATE)]
     assert len(expected(model, audio, speed="balanced")) == 1, "the last word needs the silence of a flush"
     async with client(server) as one:
@@ -156,7 +156,7 @@ async def test_a_word_at_the_very_end_is_told_before_anything_else(server: Wyomi
         assert await detections(one, 1) == expected(model, audio)
 
 
-async def test_several_at_once_hear_each_their_own(server: Wyoming, model: Model) -> None:
+async def test_several_at_once_detect_each_their_own(server: Wyoming, model: Model) -> None:
     words = [("yes",), ("no",), ("yes", "no"), ("no", "_unknown_", "yes"), ()]
     audio = [pcm(say(*spoken, seed=i)) for i, spoken in enumerate(words)]
 
@@ -166,9 +166,9 @@ async def test_several_at_once_hear_each_their_own(server: Wyoming, model: Model
             for at in range(0, len(data), CHUNK):
                 await one.say(AudioChunk(audio=data[at : at + CHUNK], **FORMAT))
                 await asyncio.sleep(0)
-            found = await detections(one, len(expected(model, data)))
+            detected = await detections(one, len(expected(model, data)))
             await one.say(AudioStop())
-            return found
+            return detected
 
     assert await asyncio.gather(*map(one_client, audio)) == [expected(model, data) for data in audio]
 
@@ -220,7 +220,7 @@ async def test_other_rates_and_stereo(server: Wyoming, rate: int) -> None:
         assert [name for name, _ in await detections(one, 2)] == ["yes", "no"]
 
 
-async def test_a_new_start_forgets_what_was_heard_and_takes_the_new_names(server: Wyoming, model: Model) -> None:
+async def test_a_new_start_forgets_the_audio_and_takes_the_new_names(server: Wyoming, model: Model) -> None:
     async with client(server) as one:
         await one.say(AudioStart(**FORMAT))
         await one.play(YES_NO)
@@ -262,7 +262,7 @@ async def test_a_client_that_leaves_gives_its_slot_back(server: Wyoming) -> None
         ([AudioChunk(audio=bytes(1 << 20), **FORMAT)], "too_big", "event: expected at most 65536 bytes, got 1048576"),
     ],
 )
-async def test_what_is_wrong_is_told_and_the_connection_ends(
+async def test_what_is_wrong_is_reported_and_the_connection_ends(
     server: Wyoming, events: list[Any], code: str, text: str
 ) -> None:
     async with client(server) as one:
@@ -294,8 +294,8 @@ async def test_what_is_wrong_is_told_and_the_connection_ends(
 async def test_what_is_no_event_ends_the_connection(server: Wyoming, line: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(line.encode("latin-1") + b"\n")
-    told = await asyncio.wait_for(reader.read(), 10)
-    assert json.loads(told.split(b"\n")[0])["type"] == "error"
+    answer = await asyncio.wait_for(reader.read(), 10)
+    assert json.loads(answer.split(b"\n")[0])["type"] == "error"
     writer.close()
 
 
@@ -341,7 +341,7 @@ def test_settings_are_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]
         Settings(wyoming="tcp://0.0.0.0:10400", workers=2)
 
 
-def test_a_missing_package_is_told(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_missing_package_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr("service.commands.serve.find_spec", lambda _: None)
     assert rc_serve(["--wyoming", "tcp://127.0.0.1:10400"]) == 1
     assert (

@@ -19,38 +19,38 @@ A, B, U, LOW = (0.9, 0.05, 0.05), (0.05, 0.9, 0.05), (0.05, 0.05, 0.9), (0.1, 0.
 HALF = (0.5, 0.05, 0.05)  # below a's threshold, above REARM times it
 
 
-def said(hits: list[Hit]) -> list[tuple[int, int]]:
+def answers(hits: list[Hit]) -> list[tuple[int, int]]:
     return [(hit.frame, hit.label) for hit in hits]
 
 
 def test_utterance_answers_with_the_first_to_cross_and_only_once() -> None:
-    rule = UtteranceDecider(DecisionSettings(THRESHOLDS, ALL))
-    assert said(rule.push(frames(LOW, LOW, U, A))) == [(2, 2)]
-    assert rule.push(frames(A, B)) == [] == rule.finish()
-    rule.reset()
-    assert rule.push(frames(LOW, B)) == [Hit(1, 1, pytest.approx(0.9), True)]
+    decider = UtteranceDecider(DecisionSettings(THRESHOLDS, ALL))
+    assert answers(decider.push(frames(LOW, LOW, U, A))) == [(2, 2)]
+    assert decider.push(frames(A, B)) == [] == decider.finish()
+    decider.reset()
+    assert decider.push(frames(LOW, B)) == [Hit(1, 1, pytest.approx(0.9), True)]
 
 
 def test_utterance_takes_the_highest_of_those_that_cross_together() -> None:
-    rule = UtteranceDecider(DecisionSettings(np.full(3, 0.3, np.float32), ALL))
-    assert said(rule.push(frames(LOW, (0.31, 0.35, 0.32)))) == [(1, 1)]
+    decider = UtteranceDecider(DecisionSettings(np.full(3, 0.3, np.float32), ALL))
+    assert answers(decider.push(frames(LOW, (0.31, 0.35, 0.32)))) == [(1, 1)]
 
 
 def test_utterance_takes_only_those_that_crossed() -> None:
     """`a` scores higher but is still below its own threshold."""
-    assert said(UtteranceDecider(DecisionSettings(THRESHOLDS, ALL)).push(frames((0.79, 0.61, 0.0)))) == [(0, 1)]
+    assert answers(UtteranceDecider(DecisionSettings(THRESHOLDS, ALL)).push(frames((0.79, 0.61, 0.0)))) == [(0, 1)]
 
 
 def test_a_score_at_its_threshold_has_reached_it() -> None:
-    assert said(UtteranceDecider(DecisionSettings(THRESHOLDS, ALL)).push(frames((0.8, 0, 0)))) == [(0, 0)]
-    assert said(ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS)).push(frames((0.8, 0, 0)))) == [(0, 0)]
+    assert answers(UtteranceDecider(DecisionSettings(THRESHOLDS, ALL)).push(frames((0.8, 0, 0)))) == [(0, 0)]
+    assert answers(ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS)).push(frames((0.8, 0, 0)))) == [(0, 0)]
 
 
 def test_utterance_without_a_crossing_answers_with_the_best_at_the_end() -> None:
-    rule = UtteranceDecider(DecisionSettings(THRESHOLDS, ALL))
-    assert rule.push(frames((0.1, 0.5, 0.2), (0.5, 0.1, 0.2))) == []
-    assert rule.finish() == [Hit(1, 0, 0.5, False)]
-    assert rule.finish() == []
+    decider = UtteranceDecider(DecisionSettings(THRESHOLDS, ALL))
+    assert decider.push(frames((0.1, 0.5, 0.2), (0.5, 0.1, 0.2))) == []
+    assert decider.finish() == [Hit(1, 0, 0.5, False)]
+    assert decider.finish() == []
 
 
 def test_utterance_of_no_frames_has_no_answer() -> None:
@@ -58,69 +58,69 @@ def test_utterance_of_no_frames_has_no_answer() -> None:
 
 
 def test_utterance_gives_the_probability_of_excluded_labels_to_the_rest() -> None:
-    """Who asked for `b` only and hears "a" is told `_unknown_`, as soon as that is sure."""
-    rule = DecisionSettings(THRESHOLDS, np.array([False, True, True]), other_label=2)
-    assert UtteranceDecider(rule).push(frames(LOW, (0.65, 0.1, 0.1))) == [Hit(1, 2, pytest.approx(0.75), True)]
-    assert said(UtteranceDecider(rule).push(frames(LOW, B))) == [(1, 1)]
+    """A caller that asked for `b` only gets `_unknown_` for "a", as soon as that is sure."""
+    decider = DecisionSettings(THRESHOLDS, np.array([False, True, True]), other_label=2)
+    assert UtteranceDecider(decider).push(frames(LOW, (0.65, 0.1, 0.1))) == [Hit(1, 2, pytest.approx(0.75), True)]
+    assert answers(UtteranceDecider(decider).push(frames(LOW, B))) == [(1, 1)]
 
 
 def test_utterance_never_answers_with_an_excluded_label_even_where_nothing_stands_for_the_rest() -> None:
-    rule = UtteranceDecider(DecisionSettings(THRESHOLDS, np.array([False, True, True])))
-    assert rule.push(frames(A)) == []
-    assert said(rule.finish()) == [(0, 1)]
+    decider = UtteranceDecider(DecisionSettings(THRESHOLDS, np.array([False, True, True])))
+    assert decider.push(frames(A)) == []
+    assert answers(decider.finish()) == [(0, 1)]
 
 
-def test_continuous_hears_each_crossing_once_and_no_other_class() -> None:
-    rule = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS))
-    assert said(rule.push(frames(LOW, A, A, A, LOW, U, B, LOW, A))) == [(1, 0), (6, 1), (8, 0)]
+def test_continuous_detects_each_crossing_once_and_no_other_class() -> None:
+    decider = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS))
+    assert answers(decider.push(frames(LOW, A, A, A, LOW, U, B, LOW, A))) == [(1, 0), (6, 1), (8, 0)]
 
 
 def test_continuous_needs_a_fall_below_the_lower_level_before_the_same_label() -> None:
     assert 0.5 > REARM * THRESHOLDS[0] > LOW[0]
-    rule = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS))
-    assert said(rule.push(frames(A, HALF, A, LOW, A))) == [(0, 0), (4, 0)]
+    decider = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS))
+    assert answers(decider.push(frames(A, HALF, A, LOW, A))) == [(0, 0), (4, 0)]
 
 
-@pytest.mark.parametrize(("quiet", "heard"), [(0, [0, 2, 4]), (1, [0, 2, 4]), (2, [0, 4]), (3, [0, 4]), (4, [0])])
-def test_continuous_keeps_quiet_for_the_refractory_time(quiet: int, heard: list[int]) -> None:
-    rule = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, refractory=quiet))
-    hits = rule.push(frames(A, LOW, B, LOW, A, LOW))
-    assert [hit.frame for hit in hits] == heard
+@pytest.mark.parametrize(("quiet", "expected"), [(0, [0, 2, 4]), (1, [0, 2, 4]), (2, [0, 4]), (3, [0, 4]), (4, [0])])
+def test_continuous_keeps_quiet_for_the_refractory_time(quiet: int, expected: list[int]) -> None:
+    decider = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, refractory=quiet))
+    hits = decider.push(frames(A, LOW, B, LOW, A, LOW))
+    assert [hit.frame for hit in hits] == expected
 
 
-def test_continuous_hears_a_word_that_still_stands_when_the_quiet_is_over() -> None:
-    rule = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, refractory=2))
-    assert said(rule.push(frames(A, B, B, B, B))) == [(0, 0), (3, 1)]
+def test_continuous_detects_a_word_that_still_stands_when_the_quiet_is_over() -> None:
+    decider = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, refractory=2))
+    assert answers(decider.push(frames(A, B, B, B, B))) == [(0, 0), (3, 1)]
 
 
-@pytest.mark.parametrize(("confirm", "heard"), [(0, [(1, 0), (4, 1)]), (1, [(5, 1)]), (2, [(6, 1)]), (3, [])])
-def test_continuous_waits_until_a_score_has_stood_long_enough(confirm: int, heard: list[tuple[int, int]]) -> None:
-    rule = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, confirm=confirm))
-    assert said(rule.push(frames(LOW, A, HALF, LOW, B, B, B, LOW))) == heard
+@pytest.mark.parametrize(("confirm", "expected"), [(0, [(1, 0), (4, 1)]), (1, [(5, 1)]), (2, [(6, 1)]), (3, [])])
+def test_continuous_waits_until_a_score_has_stood_long_enough(confirm: int, expected: list[tuple[int, int]]) -> None:
+    decider = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, confirm=confirm))
+    assert answers(decider.push(frames(LOW, A, HALF, LOW, B, B, B, LOW))) == expected
 
 
-def test_a_score_that_falls_begins_its_confirmation_anew() -> None:
-    rule = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, confirm=2))
-    assert said(rule.push(frames(A, A, HALF, A, A, A))) == [(5, 0)]
+def test_a_score_that_falls_restarts_its_confirmation() -> None:
+    decider = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, confirm=2))
+    assert answers(decider.push(frames(A, A, HALF, A, A, A))) == [(5, 0)]
 
 
 def test_frames_of_quiet_count_as_confirmation() -> None:
-    rule = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, refractory=3, confirm=1))
-    assert said(rule.push(frames(A, A, B, B, B, B))) == [(1, 0), (5, 1)]
+    decider = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, refractory=3, confirm=1))
+    assert answers(decider.push(frames(A, A, B, B, B, B))) == [(1, 0), (5, 1)]
 
 
 def test_a_reset_ends_the_confirmation() -> None:
-    rule = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, confirm=1))
-    rule.push(frames(A))
-    rule.reset()
-    assert said(rule.push(frames(A, A))) == [(1, 0)]
+    decider = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, confirm=1))
+    decider.push(frames(A))
+    decider.reset()
+    assert answers(decider.push(frames(A, A))) == [(1, 0)]
 
 
 def test_a_reset_ends_the_quiet() -> None:
-    rule = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, refractory=5))
-    rule.push(frames(A))
-    rule.reset()
-    assert said(rule.push(frames(A))) == [(0, 0)]
+    decider = ContinuousDecider(DecisionSettings(THRESHOLDS, WORDS, refractory=5))
+    decider.push(frames(A))
+    decider.reset()
+    assert answers(decider.push(frames(A))) == [(0, 0)]
 
 
 @pytest.mark.parametrize(("kind", "confirm"), [(UtteranceDecider, 0), (ContinuousDecider, 0), (ContinuousDecider, 2)])
@@ -130,11 +130,11 @@ def test_cutting_the_frames_elsewhere_changes_nothing(
 ) -> None:
     rng = np.random.default_rng(seed)
     scores = np.repeat(rng.dirichlet([0.2] * 3, size=60), 4, axis=0).astype(np.float32)
-    rule = replace(
+    decider = replace(
         DecisionSettings(THRESHOLDS, WORDS, refractory=7, confirm=confirm),
         allowed=ALL if kind is UtteranceDecider else WORDS,
     )
-    whole, pieces = kind(rule), kind(rule)
+    whole, pieces = kind(decider), kind(decider)
     expected = whole.push(scores) + whole.finish()
     cuts = np.sort(rng.integers(0, len(scores), size=30))
     got = [hit for piece in np.split(scores, cuts) for hit in pieces.push(piece)] + pieces.finish()

@@ -11,7 +11,7 @@ from service.spotting.config import StreamConfig
 from service.spotting.events import Event, Scores, Summary
 from service.spotting.model import Model
 from service.spotting.session import Session
-from tests.support.speech import heard, pcm, say
+from tests.support.speech import decode_pcm, pcm, say
 from tests.support.tone_model import HOP, METADATA
 from tests.support.ws_client import facts
 
@@ -62,7 +62,7 @@ def test_hops_handed_out_are_whole_and_in_order() -> None:
     session = Session(METADATA, StreamConfig())
     out = [session.push(DATA[start : start + 700]) for start in range(0, len(DATA), 700)]
     assert {len(hops) % HOP for hops in out} == {0}
-    everything = heard(DATA)
+    everything = decode_pcm(DATA)
     np.testing.assert_array_equal(np.concatenate(out), everything[: len(everything) // HOP * HOP])
     assert session.frames_sent == session.outstanding == len(everything) // HOP
 
@@ -72,7 +72,7 @@ def test_flush_completes_the_hop_and_adds_the_look_ahead() -> None:
     session.push(b"\1\1" * 100)
     hops = session.flush()
     assert (len(hops), np.count_nonzero(hops)) == (4 * HOP, 100)
-    assert len(session.flush()) == 0  # nothing was heard since
+    assert len(session.flush()) == 0  # nothing was received since
 
 
 def test_audio_time_never_counts_the_silence_of_a_flush(model: Model) -> None:

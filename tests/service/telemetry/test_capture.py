@@ -17,7 +17,7 @@ from service.telemetry import capture as module
 from service.telemetry.capture import CapturedEvent, CaptureWriter, Clip, StreamCapture, StreamIdentity
 from service.telemetry.metrics import Metrics
 from tests.support.server import serving
-from tests.support.speech import heard, pcm, say
+from tests.support.speech import decode_pcm, pcm, say
 from tests.support.tone_model import HOP, METADATA, RATE
 from tests.support.ws_client import client, stream
 
@@ -65,7 +65,7 @@ def test_a_clip_is_the_audio_around_the_decision_for_every_chunk_size(model: Mod
     assert clip.stream == StreamIdentity("1f", "tones", "1", "0" * 64)
     assert clip.event == CapturedEvent("detection", "yes", clip.event.score, 0.9, 87)
     assert clip.decided_s == 0.88
-    np.testing.assert_array_equal(clip.samples, heard(YES)[: 88 * HOP + RATE // 2])
+    np.testing.assert_array_equal(clip.samples, decode_pcm(YES)[: 88 * HOP + RATE // 2])
 
 
 @pytest.mark.parametrize("size", [320, 1234, 64000])
@@ -100,9 +100,9 @@ async def test_a_server_keeps_detections_and_near_misses(models_dir: Path, tmp_p
             await missed.ask("close")
             await missed.closed()
     near, detection = captured(folder)
-    assert (detection[0]["label"], detection[0]["session"]) == ("yes", one.heard[0]["session_id"])
+    assert (detection[0]["label"], detection[0]["session"]) == ("yes", one.received[0]["session_id"])
     assert detection[0]["frame"] == one.detections[0]["frame"]
-    np.testing.assert_allclose(detection[1], heard(YES)[: len(detection[1])], atol=1e-4)
+    np.testing.assert_allclose(detection[1], decode_pcm(YES)[: len(detection[1])], atol=1e-4)
     assert (near[0]["kind"], near[0]["label"]) == ("near_miss", missed.detections[0]["label"])
     for file in folder.iterdir():
         assert stat.S_IMODE(file.stat().st_mode) == 0o600

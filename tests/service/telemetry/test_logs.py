@@ -69,7 +69,7 @@ async def test_a_stream_is_logged_with_its_session(models_dir: Path, capfd: pyte
             gone.socket.transport.abort()
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     events = [line for line in lines if line["logger"] == "service"]
-    session = one.heard[0]["session_id"]
+    session = one.received[0]["session_id"]
     begun, ended = [line for line in events if line["session"] == session]
     assert {**begun, "time": 0} == {
         "time": 0,
