@@ -36,7 +36,7 @@ def write_words(folder: Path, train: int = 30, other: int = 6) -> Path:
     return folder
 
 
-def write_own_words(folder: Path, count: int = 40) -> Path:
+def write_custom_words(folder: Path, count: int = 40) -> Path:
     """Recordings as a user has them: a second or more, of several kinds and rates, names that tell no speaker."""
     rng = np.random.default_rng(0)
     kinds = [("wav", 44_100), ("mp3", 44_100), ("ogg", 22_050), ("flac", 8_000), ("wav", 48_000)]

@@ -9,7 +9,7 @@ import pytest
 
 from service.spotting.model import Model
 from tests.support.tiny_run import CPU, SETTINGS
-from tests.support.toy_dataset import write_own_words, write_speech, write_words
+from tests.support.toy_dataset import write_custom_words, write_speech, write_words
 from training import cli, recipe
 from training.cli import main
 from training.data.recordings import DatasetError
@@ -96,7 +96,7 @@ def test_custom_keywords_begin_with_the_weights_of_another_model(
     small = load_training_data(DataSources(run[0]), SETTINGS.labels)
     train(replace(SETTINGS, epochs=1, streams=False), small, tmp_path / "base", CPU)
     monkeypatch.setattr(recipe, "MIN_BATCHES", 3)
-    data, out = write_own_words(tmp_path / "mine"), tmp_path / "model"
+    data, out = write_custom_words(tmp_path / "mine"), tmp_path / "model"
     command = ["--data-dir", str(data), "--keywords", "cat", "--from", str(tmp_path / "base" / "best.pt")]
     assert main(["speech", *command, "--epochs", "1", "--out", str(out)]) == 0
     printed = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""Augmentation of batches: speed, shift, rooms and microphone colour, noise, gain on samples; masks on features.
+"""Augmentation of batches: speed, shift, room, microphone, noise and gain of samples; masks over features.
 
 Batched torch on any device; every random choice comes from the generator that is passed in, so a seed reproduces a
 run. Knows nothing of files or labels.
@@ -15,18 +15,18 @@ from training.model.frontend import SAMPLE_RATE
 
 @dataclass(frozen=True)
 class AugmentSettings:
-    """Ranges that a random choice is made from, a clip at a time."""
+    """Ranges of the random choices for each clip."""
 
     speed: float = 0.15  # playback rate 1 ± speed: pitch, formants and tempo together
     shift_s: float = 0.1
-    room: float = 0.3  # share of clips played in a room
+    room: float = 0.3  # share of clips in a room
     colour_db: float = 6.0  # largest gain of the microphone's curve at any of a few frequencies
     noise: float = 0.75  # share of clips with noise
     snr_db: tuple[float, float] = (0.0, 30.0)
     gain_db: tuple[float, float] = (-20.0, 8.0)
     warp: float = 0.1  # shift of the mel axis: other vocal tracts at the same pitch
-    band_mask: float = 6.0  # widest mask in bands
-    time_mask: float = 8.0  # widest mask in frames
+    band_mask: float = 6.0  # width of the widest mask in bands
+    time_mask: float = 8.0  # width of the widest mask in frames
 
     def at(self, strength: float) -> "AugmentSettings":
         """These settings at a strength from 0 (clips as recorded) to 1: ranges and shares grow with it."""
@@ -40,20 +40,20 @@ class AugmentSettings:
 
 
 class Masks(NamedTuple):
-    """Of the features of a batch: the stretch of the mel axis [batch], and which frames and bands are blank."""
+    """What is done to the features of a batch: the mel axis is stretched, and frames and bands are blanked."""
 
-    warp: Tensor
+    warp: Tensor  # factor [batch]
     time: Tensor  # bool [batch, frames]
     band: Tensor  # bool [batch, bands]
 
     def __call__(self, features: Tensor, rows: Tensor | slice, frames: slice) -> Tensor:
-        """Normalised features of these rows and frames, with the mel axis stretched, then masked by zeros."""
+        """Normalised features of these rows and frames, stretched, then masked by zeros."""
         blank = self.time[rows, frames, None] | self.band[rows, None, :]
         return warp_bands(features, self.warp[rows]).masked_fill(blank, 0.0)
 
 
 class Augmenter:
-    """Noise and rooms held as tensors, applied at random to batches of samples or features."""
+    """Noise and rooms as tensors, applied at random to batches of samples or features."""
 
     def __init__(self, settings: AugmentSettings, noise: Tensor, rooms: Tensor, generator: torch.Generator) -> None:
         """`noise`: samples [n] of all recordings end to end; `rooms`: impulse responses [rooms, taps]."""
@@ -61,13 +61,13 @@ class Augmenter:
         self.noise, self.rooms = noise, rooms
 
     def samples(self, clips: Tensor) -> Tensor:
-        """Clips [batch, samples] as if spoken faster, a little earlier or later, and in other surroundings."""
+        """Clips [batch, samples] as if spoken faster or slower, earlier or later, and with other acoustics."""
         s, batch = self.settings, len(clips)
         rate, shift = 2 * self.uniform(2, batch) - 1
         return self.apply_acoustics(resample(clips, 1 + s.speed * rate, s.shift_s * SAMPLE_RATE * shift))
 
     def apply_acoustics(self, clips: Tensor) -> Tensor:
-        """The same [batch, samples] as if spoken elsewhere, through another microphone, in noise."""
+        """Clips [batch, samples] as if spoken in a room, through another microphone, in noise."""
         s, rand, batch = self.settings, self.uniform, len(clips)
         clips = self.room_and_colour(clips)
         present = rand(batch) < s.noise
@@ -79,24 +79,24 @@ class Augmenter:
         return (clips * gain[:, None]).clamp(-1, 1)
 
     def silence(self, count: int, length: int) -> Tensor:
-        """Clips [count, length] without a word: background at any level from digital silence up."""
+        """Clips [count, length] without a word: noise at any level from digital silence up."""
         level = 10 ** (between((-90.0, -20.0), self.uniform(count)) / 20)
         noise = self.noise_like(torch.zeros(count, length, device=self.noise.device))
         return (noise * (level / rms(noise).clamp_min(1e-5))[:, None]).clamp(-1, 1)
 
     def masks(self, batch: int, frames: int, bands: int) -> Masks:
-        """A shift of the mel axis and one mask over bands and time for every clip."""
+        """A stretch of the mel axis, and one mask over bands and one over time, for every clip."""
         s = self.settings
         warp = 1 + s.warp * (2 * self.uniform(batch) - 1)
         return Masks(warp, self.mask(batch, frames, s.time_mask), self.mask(batch, bands, s.band_mask))
 
     def noise_like(self, clips: Tensor) -> Tensor:
-        """A random piece of the noise for every clip."""
+        """Noise from a random place for every clip."""
         start = (self.uniform(len(clips)) * (len(self.noise) - clips.shape[1])).long()
         return self.noise[start[:, None] + torch.arange(clips.shape[1], device=clips.device)].float()
 
     def room_and_colour(self, clips: Tensor) -> Tensor:
-        """Some clips convolved with a room response, all with a smooth random microphone curve."""
+        """A share of the clips convolved with a room response, all of them with a smooth random microphone curve."""
         batch, length = clips.shape
         size = fast_size(length + self.rooms.shape[1] - 1)
         points = self.settings.colour_db * (2 * self.uniform(batch, 6) - 1)
@@ -109,7 +109,7 @@ class Augmenter:
         return torch.fft.irfft(spectrum, size)[:, :length]
 
     def mask(self, batch: int, size: int, widest: float) -> Tensor:
-        """One random run of True per row of [batch, size], zero to `widest` long."""
+        """One random run of True per row of [batch, size], at most `widest` long."""
         width = (self.uniform(batch) * (widest + 1)).floor()
         start = (self.uniform(batch) * (size - width)).floor()
         position = torch.arange(size, device=width.device)
@@ -120,7 +120,7 @@ class Augmenter:
 
 
 def fast_size(size: int) -> int:
-    """The next multiple of 4000: of small primes only at these sizes, and less padding than a power of two."""
+    """The next multiple of 4000, which at these sizes has small prime factors and less padding than a power of two."""
     return -(-size // 4000) * 4000
 
 
@@ -129,7 +129,7 @@ def between(limits: tuple[float, float], share: Tensor) -> Tensor:
 
 
 def rms(clips: Tensor, speech: bool = False) -> Tensor:
-    """Root mean square a clip [batch]; with `speech` that of its loudest quarter, so that pauses do not count."""
+    """Root mean square per clip [batch]; with `speech` that of its loudest quarter, so that pauses do not count."""
     blocks = clips[:, : clips.shape[1] // 400 * 400].reshape(len(clips), -1, 400).square().mean(dim=2)
     if speech:
         blocks = blocks.topk(blocks.shape[1] // 4, dim=1).values

@@ -1,6 +1,6 @@
-"""Downloads of the public data sets: resumed where they broke off, verified before anyone sees them.
+"""Downloads of the public data sets: resumed after an interruption, verified before they are used.
 
-Owns where each data set lies and how it is checked; knows nothing of audio, images or splits.
+Owns the addresses and checksums of the data sets; knows nothing of audio, images or splits.
 """
 
 import hashlib
@@ -16,7 +16,7 @@ from pathlib import Path
 
 from training.errors import TrainingError
 
-# Plain http is the official address (as in TensorFlow Datasets and torchaudio); the checksum vouches for the bytes.
+# Plain http is the official address (as in TensorFlow Datasets and torchaudio); the checksum secures the content.
 SPEECH_COMMANDS_URL = "http://download.tensorflow.org/data/speech_commands_v0.02.tar.gz"  # 2,428,923,189 bytes
 SPEECH_COMMANDS_SHA256 = "af14739ee7dc311471de98f5f9d2c9191b18aedfe957f4a6ff791c709868ff58"
 MNIST_URL = "https://ossci-datasets.s3.amazonaws.com/mnist/"
@@ -26,14 +26,14 @@ MNIST_SHA256 = {
     "t10k-images-idx3-ubyte.gz": "8d422c7b0a1c1c79245a5bcf07fe86e33eeafee792b84584aec276f5a2dbc4e6",
     "t10k-labels-idx1-ubyte.gz": "f7ae60f92e00ec6debd23a6088c31dbd2371eca3ffa0defaefb259924204aec6",
 }
-BLOCK = 1 << 18  # bytes, the most that one read takes
-PASSING = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
+BLOCK = 1 << 18  # maximum number of bytes per read
+TEMPORARY = (urllib.error.URLError, http.client.HTTPException, ConnectionError, TimeoutError, ssl.SSLError)
 
-Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all (None where the server does not say)
+Progress = Callable[[int, int | None], None]  # bytes so far, bytes in total (None where the server does not send it)
 
 
 class DownloadError(TrainingError):
-    """The file could not be had, or is not the one expected; the message says which and why."""
+    """The file could not be fetched, or is not the expected one; the message says which and why."""
 
 
 def fetch(
@@ -59,8 +59,8 @@ def fetch(
         try:
             _download_rest(url, part, progress, timeout)
             break
-        except PASSING as error:
-            if done == tries or not _worth_another_try(error):
+        except TEMPORARY as error:
+            if done == tries or not _is_temporary(error):
                 raise DownloadError(f"{url}: {error} (try {done} of {tries})") from error
         time.sleep(backoff * 2 ** (done - 1))
     if (got := _sha256(part)) != sha256:
@@ -75,13 +75,13 @@ def fetch_speech_commands(
     sha256: str = SPEECH_COMMANDS_SHA256,
     progress: Progress | None = None,
 ) -> Path:
-    """Return `folder` with the data set unpacked in it, one folder a word; the archive itself is not kept."""
+    """Return `folder` with the data set unpacked in it, one folder per word; the archive itself is not kept."""
     marker = folder / ".unpacked"  # holds the archive's checksum and is written last: without it, unpack again
     if marker.exists() and marker.read_text() == sha256:
         return folder
     archive = fetch(url, folder / url.rpartition("/")[2], sha256, progress)
     with tarfile.open(archive) as tar:
-        # Python before 3.11.4 has no filters; the archive is the one whose checksum we know
+        # Python before 3.11.4 has no filters; the archive has the known checksum
         tar.extraction_filter = getattr(tarfile, "data_filter", lambda member, _: member)
         tar.extractall(folder)  # noqa: S202
     marker.write_text(sha256)
@@ -95,14 +95,14 @@ def fetch_mnist(
     sha256: Mapping[str, str] = MNIST_SHA256,
     progress: Progress | None = None,
 ) -> Path:
-    """Return `folder` with the four idx files in it, gzipped as they come."""
+    """Return `folder` with the four gzipped idx files in it."""
     for name, expected in sha256.items():
         fetch(url + name, folder / name, expected, progress)
     return folder
 
 
 def _download_rest(url: str, part: Path, progress: Progress | None, timeout: float) -> None:
-    """Make one request for what `part` lacks; a server that sends the whole file instead replaces it."""
+    """Request what `part` lacks; it is replaced if the server sends the whole file instead."""
     have = part.stat().st_size if part.exists() else 0
     request = urllib.request.Request(url, headers={"Range": f"bytes={have}-"} if have else {})  # noqa: S310 - see fetch
     try:
@@ -110,26 +110,26 @@ def _download_rest(url: str, part: Path, progress: Progress | None, timeout: flo
     except urllib.error.HTTPError as error:
         error.close()
         if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE and have:
-            return  # nothing lies beyond `have`: the part is whole, or the checksum will say otherwise
+            return  # there is nothing beyond `have`: the part is whole, or the checksum will differ
         raise
     with response, part.open("ab") as file:
         if response.status != HTTPStatus.PARTIAL_CONTENT:
             have = 0
             file.truncate(have)
-        elif not (came := response.headers.get("Content-Range", "")).startswith(f"bytes {have}-"):
-            raise DownloadError(f"{url}: expected Content-Range bytes {have}-, got {came!r}")
+        elif not (got := response.headers.get("Content-Range", "")).startswith(f"bytes {have}-"):
+            raise DownloadError(f"{url}: expected Content-Range bytes {have}-, got {got!r}")
         total = None if response.length is None else have + response.length
-        while block := response.read1(BLOCK):  # not read(): it would lose a half-filled block to a time-out
+        while block := response.read1(BLOCK):  # read() would lose a half-filled block on a time-out
             file.write(block)
             have += len(block)
             if progress:
                 progress(have, total)
-    if total is not None and have < total:  # http.client lets a short body pass
-        raise ConnectionError(f"connection broke off: expected {total} bytes, got {have}")
+    if total is not None and have < total:  # http.client accepts a short body
+        raise ConnectionError(f"connection closed early: expected {total} bytes, got {have}")
 
 
-def _worth_another_try(error: Exception) -> bool:
-    """Say whether time may heal it: any broken connection, and the statuses by which a server asks for patience."""
+def _is_temporary(error: Exception) -> bool:
+    """Whether another try may succeed: after a broken connection, and after statuses that ask to try later."""
     if not isinstance(error, urllib.error.HTTPError):
         return True
     return error.code >= 500 or error.code in (HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS)

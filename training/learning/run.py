@@ -1,4 +1,4 @@
-"""One training run: what changes while it goes on, and its checkpoints."""
+"""One training run: what changes during it, and its checkpoints."""
 
 import json
 import math
@@ -48,7 +48,7 @@ class EpochMetrics(Record):
 
 @dataclass
 class TrainingRun:
-    """All that changes while a run goes on, and so all that a checkpoint holds."""
+    """All that changes during a run, and so all that a checkpoint holds."""
 
     front_end: LogMel
     network: Network
@@ -83,7 +83,7 @@ def start_run(settings: RunSettings, data: TrainingData, batches: int, device: t
 
 
 def rate_at(epoch: float, epochs: int) -> float:
-    """Share of the learning rate after so many epochs: one epoch of warm-up, then half a cosine down to a fiftieth."""
+    """Share of the learning rate after `epoch` epochs: one epoch of warm-up, then half a cosine down to a fiftieth."""
     return min(1.0, 0.1 + epoch) * (0.51 + 0.49 * math.cos(math.pi * epoch / epochs))
 
 

@@ -96,7 +96,7 @@ class DigitSettings:
 
 @dataclass
 class DigitRun:
-    """All that changes while a run goes on."""
+    """All that changes during a run."""
 
     network: Lstm | ConvLstm
     optimiser: torch.optim.Optimizer

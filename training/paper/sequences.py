@@ -1,4 +1,4 @@
-"""The two toy problems of the paper, sections 3.1 and 3.2, and what an optimal observer makes of them.
+"""The two toy problems of the paper, sections 3.1 and 3.2, and the probabilities of an optimal observer.
 
 Owns generation, exact answers and exact limits. Knows nothing of networks.
 """
@@ -79,14 +79,14 @@ def falling_thresholds(posterior: Floats, cost: float) -> Floats:
     """The best threshold of each step [steps] for an observer who pays `cost` of accuracy for every step.
 
     Backward from the end over sample paths [count, steps]: a step's threshold is the one above which stopping pays most
-    against going on by the thresholds already found.
+    compared with continuing by the thresholds of the later steps.
     """
-    sure = np.maximum(posterior, 1 - posterior)
-    worth = sure - cost * np.arange(sure.shape[1])
-    theta, going_on = np.full(sure.shape[1], 0.5), worth[:, -1]
-    for step in reversed(range(sure.shape[1] - 1)):
-        order = np.argsort(-sure[:, step])
-        gain = np.cumsum((worth[:, step] - going_on)[order])
-        theta[step] = sure[order[gain.argmax()], step] if gain.max() > 0 else np.inf
-        going_on = np.where(sure[:, step] >= theta[step], worth[:, step], going_on)
+    certainty = np.maximum(posterior, 1 - posterior)
+    worth = certainty - cost * np.arange(certainty.shape[1])
+    theta, continuing = np.full(certainty.shape[1], 0.5), worth[:, -1]
+    for step in reversed(range(certainty.shape[1] - 1)):
+        order = np.argsort(-certainty[:, step])
+        gain = np.cumsum((worth[:, step] - continuing)[order])
+        theta[step] = certainty[order[gain.argmax()], step] if gain.max() > 0 else np.inf
+        continuing = np.where(certainty[:, step] >= theta[step], worth[:, step], continuing)
     return theta

@@ -135,7 +135,7 @@ def plot_examples(path: Path) -> None:
 
 
 def plot_times(runs: Runs, path: Path) -> None:
-    """Figure 2B: quartiles of the first spike's step on validation as training goes on, of the first seed."""
+    """Figure 2B: quartiles of the first spike's step on validation through training, of the first seed."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4.2), layout="constrained")

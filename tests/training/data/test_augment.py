@@ -59,8 +59,8 @@ def test_gain_stays_in_range_and_clips_at_full_scale() -> None:
 def test_a_room_adds_its_echo() -> None:
     click = torch.zeros(2, 16_000)
     click[:, 1000] = 0.5
-    heard = augmenter(replace(NONE, room=1.0)).samples(click)
-    torch.testing.assert_close(heard[:, [1000, 1400]], torch.tensor([[0.4, 0.3]] * 2), atol=1e-4, rtol=0)
+    echoed = augmenter(replace(NONE, room=1.0)).samples(click)
+    torch.testing.assert_close(echoed[:, [1000, 1400]], torch.tensor([[0.4, 0.3]] * 2), atol=1e-4, rtol=0)
 
 
 def test_resample_shifts_and_stretches() -> None:

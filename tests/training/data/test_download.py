@@ -100,7 +100,7 @@ def part_of(path: Path) -> Path:
     return path.with_name(path.name + ".part")
 
 
-def test_a_whole_file_arrives_and_tells_its_progress(site: Site, tmp_path: Path) -> None:
+def test_a_whole_file_arrives_and_reports_its_progress(site: Site, tmp_path: Path) -> None:
     seen: list[tuple[int, int | None]] = []
     path = tmp_path / "new" / "file"
     result = fetch(site.url + "/file", path, sha256(BODY), lambda have, total: seen.append((have, total)))
@@ -148,7 +148,7 @@ def test_a_server_without_range_starts_over(site: Site, tmp_path: Path) -> None:
     assert site.ranges == [None, f"bytes={CUT}-"]
 
 
-def test_a_part_that_is_whole_needs_only_the_answer_that_nothing_is_left(site: Site, tmp_path: Path) -> None:
+def test_a_whole_part_needs_only_the_answer_that_nothing_is_left(site: Site, tmp_path: Path) -> None:
     path = tmp_path / "file"
     part_of(path).write_bytes(BODY)
     assert get(site, path).read_bytes() == BODY

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.support.toy_dataset import RATE, WORDS, spoken, write_own_words, write_words
+from tests.support.toy_dataset import RATE, WORDS, spoken, write_custom_words, write_words
 from training.data.recordings import (
     CLIP,
     DatasetError,
@@ -75,7 +75,7 @@ def test_an_empty_folder_says_what_was_expected(tmp_path: Path) -> None:
 
 
 def test_recordings_of_any_kind_become_clips_with_the_word_in_them(tmp_path: Path) -> None:
-    folder = write_own_words(tmp_path, count=10)
+    folder = write_custom_words(tmp_path, count=10)
     loaded = read_clips(list(all_clips(folder)))
     assert (len(loaded.clips), loaded.refused, speakers(loaded.clips)) == (40, [], 0)
     for clip, audio in zip(loaded.clips, loaded.samples, strict=True):

@@ -131,7 +131,7 @@ def test_running_speech_is_all_of_it_once() -> None:
     assert [word.word for scene in read for word in scene.words] == ["", "no"]
 
 
-def test_noise_goes_on_beyond_its_recordings() -> None:
+def test_noise_repeats_beyond_its_recordings() -> None:
     scene = next(noises(AcousticConditions(), corpus(), np.random.default_rng(0)))
     assert scene.words == ()
     assert len(scene.samples) > len(corpus().noise)

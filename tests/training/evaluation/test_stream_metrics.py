@@ -54,7 +54,7 @@ def test_repeats_of_a_recording_are_drawn_together() -> None:
         recording_spread(read, match_detections(read, alarms), 1000) for alarms in (in_two, in_one + in_one)
     )
     assert (spread.recordings, spread.with_alarms, single.with_alarms) == (10, 2, 1)
-    assert single.interval == (0.0, 216.0)  # drawn not at all, and three times: 20 alarms in 1000 s are 72 an hour
+    assert single.interval == (0.0, 216.0)  # drawn never, and three times: 20 alarms in 1000 s are 72 per hour
     assert 0 < spread.interval[1] < 216
 
 

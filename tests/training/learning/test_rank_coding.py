@@ -66,11 +66,11 @@ def test_batch_equals_algorithm_1(chunk: int, low: float) -> None:
     assert answers.crossed.tolist() == [crossed for _, _, crossed in reference]
     assert len(set(answers.step.tolist())) > 4
     assert 0 < answers.crossed.sum() < len(inputs)
-    for mine, parameter in zip(gradients, network.parameters(), strict=True):
-        torch.testing.assert_close(mine, parameter.grad, atol=1e-5, rtol=1e-4)
+    for gradient, parameter in zip(gradients, network.parameters(), strict=True):
+        torch.testing.assert_close(gradient, parameter.grad, atol=1e-5, rtol=1e-4)
 
 
-def test_nothing_after_the_spike_is_learnt_from() -> None:
+def test_nothing_after_the_spike_has_a_gradient() -> None:
     network, inputs, targets = build()
     inputs.requires_grad_()
     answers = answer_at_first_spike(
@@ -115,8 +115,8 @@ def test_equation_7() -> None:
         assert rank_coding_loss(logits, target, beta).item() == pytest.approx(-math.log(0.7) - beta * entropy, abs=1e-6)
 
 
-def test_the_entropy_term_rewards_doubt() -> None:
-    """With beta the best answer is less sure than without: the gradient at a sure answer turns round."""
+def test_the_entropy_term_rewards_uncertainty() -> None:
+    """With beta the best answer is less certain than without: the gradient at a certain answer changes sign."""
     logits = torch.tensor([[6.0, 0.0, 0.0]], requires_grad=True)
     slopes = []
     for beta in (0.0, 0.5):
@@ -131,7 +131,7 @@ def test_the_loss_of_all_steps_is_equation_7_at_each_of_them() -> None:
     torch.testing.assert_close(every_step_loss(logits, targets, 0.2), each.mean())
 
 
-def test_max_pooling_learns_a_keyword_at_its_best_step_and_all_else_at_every_step() -> None:
+def test_max_pooling_counts_a_keyword_at_its_best_step_and_all_else_at_every_step() -> None:
     probabilities = torch.tensor([[[0.2, 0.8], [0.7, 0.3]], [[0.2, 0.8], [0.7, 0.3]]])
     expected = (-math.log(0.7) - (math.log(0.8) + math.log(0.3)) / 2) / 2
     assert max_pool_loss(probabilities.log(), torch.tensor([0, 1]), 1).item() == pytest.approx(expected, abs=1e-6)
@@ -164,7 +164,7 @@ def test_a_window_without_is_answered_where_keywords_are_likeliest() -> None:
     assert answered(0, 3, NO_KEYWORD)[0] == 1
 
 
-def test_with_confirmation_a_spike_is_where_a_score_has_stood_and_the_answer_the_lowest_it_stood_on() -> None:
+def test_with_confirmation_the_answer_is_the_lowest_score_while_it_stayed() -> None:
     less = (0.75, 0.15, 0.1)
     stream = stream_of(LOW, WRONG, LOW, SURE, less, SURE, LOW, LOW)
     assert answered(0, 7, 0, 2, stream) == (4, True)  # steps 3 to 5; the wrong one did not stand

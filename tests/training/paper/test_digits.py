@@ -95,7 +95,7 @@ def test_the_rate_falls_to_zero_or_stays() -> None:
 def test_what_is_measured_is_what_algorithm_1_answers(data: Path) -> None:
     network, test = TINY.build(), mnist.read(data, "test")
     with torch.no_grad():
-        network.output.weight *= 200  # sure enough to spike now and then
+        network.output.weight *= 200  # certain enough to spike now and then
     figures = digits.measure(network, data, 20)
     answers = answer_at_first_spike(network, mnist.spikes(test.images), {}, torch.full((20,), 0.95), 1)
     assert 1 < figures.mean_step < 10

@@ -61,6 +61,6 @@ def test_falling_thresholds_beat_one_threshold_at_the_same_mean_step() -> None:
     falling = answers(posterior, theta)
     same_time = [answers(posterior, at) for at in np.linspace(0.9, 0.99, 40)]
     single = min(same_time, key=lambda answered: abs(answered.step.mean() - falling.step.mean()))
-    sure = np.maximum(posterior, 1 - posterior)
-    worth = [sure[np.arange(len(sure)), answered.step].mean() for answered in (falling, single)]
+    certainty = np.maximum(posterior, 1 - posterior)
+    worth = [certainty[np.arange(len(certainty)), answered.step].mean() for answered in (falling, single)]
     assert worth[0] > worth[1] + 0.0005

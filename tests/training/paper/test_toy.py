@@ -18,7 +18,7 @@ def test_answers_at_the_first_certain_step_or_at_the_end() -> None:
     assert answers.crossed.tolist() == [True, False]
 
 
-def test_a_threshold_for_each_step() -> None:
+def test_thresholds_may_differ_from_step_to_step() -> None:
     outputs = np.array([[0.9, 0.9, 0.9]])
     assert toy.answers(outputs, np.array([0.95, 0.8, 0.5])).step.tolist() == [1]
 
@@ -28,7 +28,7 @@ def test_what_is_measured_is_what_training_saw() -> None:
     torch.manual_seed(0)
     network = toy.SequenceNetwork(8)
     with torch.no_grad():
-        network.output.weight *= 60  # sure enough to spike now and then
+        network.output.weight *= 60  # certain enough to spike now and then
     sequences, _ = two_sequence(200, np.random.default_rng(0))
     whole = toy.answers(toy.probabilities(network, sequences), 0.8)
     theta = torch.full((200,), 0.8)
