@@ -1,9 +1,10 @@
 // The strip chart of a timeline: its waveform, a lane for the score of each label, a mark for each detection.
 
 const AXIS = 22; // CSS pixels, as all sizes here
-const WIDE = { names: 84, values: 46, wave: 120, lane: 30 };
-const NARROW = { names: 78, values: 36, wave: 92, lane: 25 }; // a phone
+const WIDE = { values: 46, wave: 120, lane: 30 };
+const NARROW = { values: 36, wave: 92, lane: 25 }; // a phone
 const NARROW_BELOW = 560;
+const MAX_NAMES = 0.4; // part of the width that the names may take
 const FLAG = 20; // height of the flag of a mark
 const FLAG_ROWS = 3; // of flags that would cover each other
 const SECOND = 140; // width of a second of a live timeline
@@ -53,15 +54,16 @@ class Drawing {
     this.thresholds = thresholds;
     const width = canvas.parentElement.clientWidth;
     this.size = width < NARROW_BELOW ? NARROW : WIDE;
-    this.left = this.size.names;
     this.right = width - this.size.values;
     this.height = this.size.wave + this.labels.length * this.size.lane;
-    [this.from, this.to] = this.#span();
-    this.visibleScores = this.timeline.scores.filter(({ t }) => t >= this.from - 0.1);
     this.pen = sharp(canvas, width, this.height + AXIS);
     this.style = getComputedStyle(canvas);
     this.pen.font = `${this.style.fontSize} ${this.style.fontFamily}`;
     this.pen.textBaseline = "middle";
+    const names = this.labels.map((label) => this.pen.measureText(nameOf(label)).width);
+    this.left = Math.min(MAX_NAMES * width, Math.max(...names) + 14);
+    [this.from, this.to] = this.#span();
+    this.visibleScores = this.timeline.scores.filter(({ t }) => t >= this.from - 0.1);
   }
 
   draw() {
@@ -127,7 +129,7 @@ class Drawing {
     const score = this.#scoreAtEdge(label);
     this.#stroke("grid", [[0, bottom + 0.5], [this.right + this.size.values, bottom + 0.5]]);
     this.pen.textAlign = "left";
-    this.#text(lit ? "mark" : label.startsWith("_") ? "soft" : "ink", nameOf(label), 2, bottom - lane / 2);
+    this.#text(lit ? "mark" : label.startsWith("_") ? "soft" : "ink", nameOf(label), 2, bottom - lane / 2, this.left - 8);
     this.pen.textAlign = "right";
     if (score !== undefined) this.#text("soft", score.toFixed(2), this.right + this.size.values - 2, bottom - lane / 2);
     const y = this.#y(row, this.thresholds[label]);
@@ -190,9 +192,9 @@ class Drawing {
     this.#text("on-mark", name, start + 6, row * (FLAG + 1) + FLAG / 2 + 0.5);
   }
 
-  #text(color, text, x, y) {
+  #text(color, text, x, y, maxWidth) {
     this.pen.fillStyle = this.#color(color);
-    this.pen.fillText(text, x, y);
+    this.pen.fillText(text, x, y, maxWidth);
   }
 
   #stroke(color, points, dash = []) {

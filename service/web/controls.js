@@ -43,6 +43,7 @@ export class Controls {
     const { models, model, keywords } = this.#settings;
     this.#fields.model.replaceChildren(...models.map(({ name }) => new Option(name, name, false, name === model.name)));
     $("model-field").hidden = models.length < 2;
+    this.#fields.threshold.disabled = false;
     replaceChoices($("speeds"), "radio", "speed", Object.keys(model.speeds));
     replaceChoices($("keywords"), "checkbox", "keyword", model.keywords);
     for (const box of this.#boxes) box.checked = keywords.includes(box.value);
@@ -51,7 +52,6 @@ export class Controls {
   // After any setting has changed.
   show(mode) {
     this.#mode = mode;
-    this.#fields.speed.value = this.#settings.speed;
     for (const radio of document.querySelectorAll("[name=speed]")) radio.checked = radio.value === this.#settings.speed;
     const values = this.#settings.keywords.map((label) => this.#settings.thresholds(mode)[label]);
     values.sort((a, b) => a - b);

@@ -21,6 +21,7 @@ export class LiveSession {
   #stream;
   #summary;
   #unanswered = 0; // updates whose `ready` has not come
+  #changes; // made before the stream was ready
   #failed = false;
   #on;
 
@@ -48,6 +49,7 @@ export class LiveSession {
 
   update(changes) {
     if (this.#stream?.update(changes)) this.#unanswered++;
+    else this.#changes = changes;
   }
 
   // The detections in what was sent so far still come.
@@ -59,8 +61,10 @@ export class LiveSession {
 
   // Only the answer to the newest update counts.
   #ready({ config }) {
-    if (this.#unanswered) this.#unanswered--;
     this.config = config;
+    if (this.#unanswered) this.#unanswered--;
+    if (this.#changes) this.update(this.#changes);
+    this.#changes = undefined;
     if (!this.#unanswered) this.#on.ready(config);
   }
 

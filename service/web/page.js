@@ -217,7 +217,7 @@ function showError(error) {
 
 $("listen").onclick = () => (isListening() ? stop() : listen());
 $("one-answer").onchange = () => {
-  if (!(source instanceof Recording)) return;
+  if (!(source instanceof Recording && settings.model)) return;
   showSettings();
   clearTimeout(deciding);
   decide();

@@ -57,6 +57,11 @@ navigator.mediaDevices.getUserMedia = async () => {
 };
 """
 NO_MICROPHONE = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('none', '%s'); };"
+LATE_MICROPHONE = """
+const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
+const allowed = new Promise((resolve) => (window.allow = resolve));
+navigator.mediaDevices.getUserMedia = (constraints) => allowed.then(() => open(constraints));
+"""
 RECORD_CONSTRAINTS = """
 window.asked = [];
 const open = navigator.mediaDevices.getUserMedia.bind(navigator.mediaDevices);
@@ -248,6 +253,20 @@ def test_settings_act_at_once_and_a_threshold_belongs_to_its_speed(page: Page) -
     assert [config["threshold"]["no"] for config in configs] == [0.9, 0.6, 0.33, 0.98, 0.33, 0.6, 0.6]
     assert [config["speed"] for config in configs] == ["balanced", "fast", "fast", "accurate", *["fast"] * 3]
     assert [config["keywords"] for config in configs[-2:]] == [["yes", "no"], ["no"]]
+
+
+def test_a_setting_changed_before_the_stream_is_ready_counts(opened: Open, server: Running) -> None:
+    page = opened(server.http, script=LATE_MICROPHONE)
+    received: list[dict[str, Any]] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda data: received.append(json.loads(data))))
+    expect(status(page)).to_contain_text("Ready")
+    listen(page)
+    expect(status(page)).to_have_text("Asking for the microphone.")
+    choose_speed(page, "fast")
+    page.evaluate("allow()")
+    expect(status(page)).to_contain_text("Listening")
+    stop(page)
+    assert [message["config"]["speed"] for message in received if message["type"] == "ready"][-1] == "fast"
 
 
 def choose_speed(page: Page, name: str) -> None:
@@ -512,7 +531,7 @@ def test_a_full_server_is_reported(opened: Open, models_dir: Path) -> None:
         expect(status(first)).to_contain_text("Listening")
 
 
-def test_a_required_key_is_asked_for_and_used(opened: Open, server: Running) -> None:
+def test_a_required_key_is_asked_for_and_used(opened: Open, server: Running, tones: Path) -> None:
     def guard(route: Route) -> None:
         if route.request.headers.get("authorization") == "Bearer sesame":
             return route.continue_()
@@ -522,9 +541,12 @@ def test_a_required_key_is_asked_for_and_used(opened: Open, server: Running) -> 
     page.route("**/v1/models", guard)
     page.goto(server.http)
     expect(status(page)).to_contain_text("requires a key")
+    choose(page, tones)
+    expect(status(page)).to_contain_text("requires a key")
+    page.get_by_label("One answer").check()
     page.get_by_label("Key", exact=True).fill("sesame")
     page.keyboard.press("Tab")
-    expect(status(page)).to_contain_text("Ready")
+    expect(page.locator("#label")).to_have_text("yes")
     page.goto(f"{server.http}/?token=sesame")
     expect(status(page)).to_contain_text("Ready")
 
