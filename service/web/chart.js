@@ -129,7 +129,8 @@ class Drawing {
     const score = this.#scoreAtEdge(label);
     this.#stroke("grid", [[0, bottom + 0.5], [this.right + this.size.values, bottom + 0.5]]);
     this.pen.textAlign = "left";
-    this.#text(lit ? "mark" : label.startsWith("_") ? "soft" : "ink", nameOf(label), 2, bottom - lane / 2, this.left - 8);
+    const color = label.startsWith("_") ? "soft" : "ink";
+    this.#text(lit ? "mark" : color, nameOf(label), 2, bottom - lane / 2, this.left - 8);
     this.pen.textAlign = "right";
     if (score !== undefined) this.#text("soft", score.toFixed(2), this.right + this.size.values - 2, bottom - lane / 2);
     const y = this.#y(row, this.thresholds[label]);

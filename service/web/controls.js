@@ -15,7 +15,7 @@ export class Controls {
     $("settings").onsubmit = (event) => event.preventDefault();
     $("speeds").onchange = ({ target }) => ((settings.speed = target.value), on.change());
     $("keywords").onchange = ({ target }) => this.#chooseKeywords(target, on);
-    this.#fields.threshold.oninput = ({ target }) => (settings.setThreshold(this.#mode, target.valueAsNumber), on.change());
+    this.#fields.threshold.oninput = ({ target }) => this.#chooseThreshold(target.valueAsNumber, on);
     $("reset").onclick = () => this.#reset(on);
     this.#fields.model.onchange = ({ target }) => (settings.choose(target.value), on.model());
     this.#fields.microphone.onchange = on.microphone;
@@ -85,11 +85,15 @@ export class Controls {
     on.change();
   }
 
+  #chooseThreshold(value, on) {
+    this.#settings.setThreshold(this.#mode, value);
+    on.change();
+  }
+
   // The button hides, so the slider takes the focus.
   #reset(on) {
-    this.#settings.setThreshold(this.#mode, undefined);
     this.#fields.threshold.focus();
-    on.change();
+    this.#chooseThreshold(undefined, on);
   }
 }
 

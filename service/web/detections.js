@@ -35,10 +35,10 @@ export function addDetection({ label, score, threshold, audio_time_s, screen_ms,
     ],
     [
       ["Model delay", ms(algorithmic_ms), "ms", "audio that the model waits for before it decides", "model"],
-      ["Microphone to screen", ms(screen_ms), "ms", "from the end of that audio: browser, network and server", "transit"],
+      ["Microphone to screen", ms(screen_ms), "ms", "after that audio: browser, network and server", "transit"],
       ["Server", ms(server_ms), "ms", "the server's part of it", "server"],
-      ["Waiting", ms(queue_ms), "ms", "in the server, for the model to be free"],
-      ["Computing", ms(compute_ms), "ms", "in the server, running the model"],
+      ["Waiting", ms(queue_ms), "ms", "in the server, for the model to be free", "part"],
+      ["Computing", ms(compute_ms), "ms", "in the server, running the model", "part"],
     ],
   );
   const latencies = [screen_ms, algorithmic_ms, server_ms, queue_ms, compute_ms].map(ms);
@@ -50,9 +50,10 @@ export function addDetection({ label, score, threshold, audio_time_s, screen_ms,
 // Every word of a recording.
 export function showWords({ file, detections, duration_s }) {
   const count = detections.length;
-  showLabel(count === 1 ? "1 word" : `${count} words`, count ? `in ${file}` : `in ${file}: no score reached its threshold`);
-  const times = count ? [["First word", seconds(detections[0].audio_time_s), "s", "after the start of the recording"]] : [];
-  showBreakdown([], [...times, ["Length", seconds(duration_s), "s", "of the recording"]]);
+  showLabel(count === 1 ? "1 word" : `${count} words`, `in ${file}${count ? "" : ": no score reached its threshold"}`);
+  const length = ["Length", seconds(duration_s), "s", "of the recording"];
+  const first = count && ["First word", seconds(detections[0].audio_time_s), "s", "after the start of the recording"];
+  showBreakdown([], first ? [first, length] : [length]);
   const rows = detections.map(({ label, audio_time_s, score }) => row(label, audio_time_s, score));
   showTable(`Words in ${file}`, true).replaceChildren(...rows);
   $("detections").hidden = !count;
@@ -90,10 +91,10 @@ function showBreakdown(shares, entries) {
     share.style.flexGrow = Math.max(0, size);
     return share;
   }));
-  $("breakdown").replaceChildren(...entries.map(([name, value, unit, note, share = ""]) => {
-    const value_and_unit = element("dd", `${value} `, element("small", unit));
-    const entry = element("div", element("dt", name), value_and_unit, element("dd", note));
-    entry.className = share;
+  $("breakdown").replaceChildren(...entries.map(([name, value, unit, note, share]) => {
+    const amount = element("dd", `${value} `, element("small", unit));
+    const entry = element("div", element("dt", name), amount, element("dd", note));
+    if (share) entry.className = share;
     return entry;
   }));
 }

@@ -4,6 +4,7 @@ import { Chart } from "./chart.js";
 import { Controls } from "./controls.js";
 import { addDetection, clearDetections, showAnswer, showPrompt, showWords } from "./detections.js";
 import { UserError } from "./errors.js";
+import { onFile } from "./file_input.js";
 import { LiveSession } from "./live_session.js";
 import { listMicrophones, onMicrophonesChanged } from "./microphone.js";
 import { Recording } from "./recording.js";
@@ -54,7 +55,7 @@ function settingsChanged() {
 // What another model scored says nothing here.
 function modelChanged() {
   controls.showModel();
-  if (source instanceof Recording) open(source.file);
+  if (source instanceof Recording) openRecording(source.file);
   else if (isListening()) listen();
   else showReady();
 }
@@ -111,7 +112,7 @@ async function listen() {
   }
 }
 
-function stop() {
+function stopListening() {
   source.stop();
   showStatus("Stopped.");
   showListening();
@@ -134,13 +135,16 @@ function showSilence() {
 
 function showEnd(summary, reason) {
   showListening();
-  if (reason) showError(reason);
-  else if (summary) showStatus(`Stopped after ${summary.audio_s.toFixed(1)} s: ${words(summary.detections)}${latency(summary)}.`);
+  if (reason) return showError(reason);
+  if (!summary) return;
+  const { audio_s, detections, latency } = summary;
+  showStatus(`Stopped after ${audio_s.toFixed(1)} s: ${words(detections)}. ${describeLatency(latency)}`);
 }
 
-function latency({ latency: { p50_ms, p99_ms } }) {
+function describeLatency({ p50_ms, p99_ms }) {
   if (p50_ms === null) return "";
-  return `. Half of the decisions took at most ${p50_ms.toFixed(1)} ms in the server, 99 % at most ${p99_ms.toFixed(1)} ms`;
+  const [half, most] = [p50_ms, p99_ms].map((value) => `${value.toFixed(1)} ms`);
+  return `In the server half of the decisions took at most ${half}, 99 % at most ${most}.`;
 }
 
 async function showMicrophones() {
@@ -149,7 +153,7 @@ async function showMicrophones() {
 
 // Recordings
 
-async function open(file) {
+async function openRecording(file) {
   const recording = new Recording(file);
   setSource(recording);
   showStatus(`Reading ${file.name}.`);
@@ -174,7 +178,7 @@ async function decide() {
   const outdated = () => source !== recording || asked !== request;
   try {
     const result = await recording.decide(settings.model, request, controls.key);
-    if (!outdated()) showResult(recording, result);
+    if (!outdated()) showResult(result);
   } catch (error) {
     if (outdated()) return;
     recording.clear();
@@ -184,15 +188,17 @@ async function decide() {
   }
 }
 
-function showResult(recording, { result, show }) {
+function showResult({ result, show }) {
   show();
   chart.draw();
   if (result.detections) {
     showWords(result);
-    showStatus(`${result.file}: ${words(result.detections.length)}. Change the speed, threshold or keywords to decide again.`);
+    const count = words(result.detections.length);
+    showStatus(`${result.file}: ${count}. Change the speed, threshold or keywords to decide again.`);
   } else {
     showAnswer(result);
-    showStatus(`${result.file}: the first score to reach its threshold is the answer. A lower threshold answers earlier.`);
+    const rule = "the first score to reach its threshold is the answer. A lower threshold answers earlier.";
+    showStatus(`${result.file}: ${rule}`);
   }
 }
 
@@ -215,24 +221,14 @@ function showError(error) {
 
 // What the person does
 
-$("listen").onclick = () => (isListening() ? stop() : listen());
+$("listen").onclick = () => (isListening() ? stopListening() : listen());
 $("one-answer").onchange = () => {
   if (!(source instanceof Recording && settings.model)) return;
   showSettings();
   clearTimeout(deciding);
   decide();
 };
-$("file").onchange = ({ target }) => {
-  if (target.files.length) open(target.files[0]);
-  target.value = "";
-};
-document.ondragover = (event) => (event.preventDefault(), $("drop").classList.add("over"));
-document.ondragleave = () => $("drop").classList.remove("over");
-document.ondrop = (event) => {
-  event.preventDefault();
-  $("drop").classList.remove("over");
-  if (event.dataTransfer.files.length) open(event.dataTransfer.files[0]);
-};
+onFile(openRecording);
 
 // The other pages of the server want the same key.
 function showLinks() {
@@ -245,7 +241,7 @@ async function start() {
   showLinks();
   try {
     await loadModels();
-    if (source instanceof Recording) open(source.file);
+    if (source instanceof Recording) openRecording(source.file);
     else if (!isListening()) showReady();
   } catch (error) {
     showError(error);

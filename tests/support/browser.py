@@ -48,7 +48,7 @@ def wait_for_last_word(page: Page) -> None:
 def main() -> None:
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = launch(playwright, RECORDING, Path(folder))
-        page = browser.new_page(viewport={"width": 1120, "height": 766})
+        page = browser.new_page(viewport={"width": 1120, "height": 750})
         with serving(port := free_port(), rc_serve(port, MODELS, MODEL)):
             page.goto(f"http://{HOST}:{port}/")
             page.get_by_role("button", name="Listen").click()

@@ -498,10 +498,15 @@ def test_a_refused_microphone_is_reported(playwright: Playwright, opened: Open, 
     using.close()
 
 
-def test_a_missing_microphone_is_reported(opened: Open, server: Running) -> None:
+def test_a_missing_microphone_is_reported_and_no_earlier_answer_stays(
+    opened: Open, server: Running, tones: Path
+) -> None:
     page = opened(server.http, script=NO_MICROPHONE % "NotFoundError")
+    choose(page, tones)
+    expect(page.locator("#label")).to_have_text("2 words")
     listen(page)
     expect(status(page)).to_contain_text("No microphone found.")
+    expect_no_detection(page)
 
 
 def test_an_insecure_page_is_reported(opened: Open, server: Running) -> None:
