@@ -41,7 +41,7 @@ from service.server.tls import Certificate
 from service.server.uploads import Upload, receive_upload
 from service.server.websocket import serve_websocket
 from service.settings import Settings
-from service.spotting.classify import Result, classify_encoded
+from service.spotting.classify import ClassifyLimits, FileResult, classify_encoded
 from service.spotting.config import ProtocolError
 from service.spotting.events import Message
 
@@ -170,7 +170,7 @@ async def classify(request: Request) -> Response:
     return Response(answer, media_type="application/json")
 
 
-def _classify(served: ServedModel, upload: Upload, limits: Settings) -> tuple[list[Result], str]:
+def _classify(served: ServedModel, upload: Upload, limits: Settings) -> tuple[list[FileResult], str]:
     """The results and their JSON, which is long with traces: both on the thread, so that streams do not wait."""
     options = upload.options
     results = classify_encoded(
@@ -181,11 +181,9 @@ def _classify(served: ServedModel, upload: Upload, limits: Settings) -> tuple[li
         mode=options.mode,
         keywords=options.keywords,
         trace=options.trace,
-        max_s=limits.max_file_s,
-        max_total_s=limits.max_request_audio_s,
-        timeout_s=limits.classify_timeout_s,
+        limits=ClassifyLimits(limits.max_file_s, limits.max_request_audio_s, limits.classify_timeout_s),
     )
-    answer: dict[str, Any] = {"model": served.model.metadata.name, "results": results}
+    answer: dict[str, Any] = {"model": served.model.metadata.name, "results": [result.to_json() for result in results]}
     if upload.warnings:
         answer["warnings"] = upload.warnings
     return results, ClassifyAnswer.model_validate(answer).model_dump_json(exclude_unset=True)

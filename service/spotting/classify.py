@@ -6,7 +6,7 @@ streamed live.
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from time import monotonic
 from typing import Any
@@ -14,41 +14,180 @@ from typing import Any
 import numpy as np
 
 from service.spotting.audio import AudioError, Samples
-from service.spotting.config import ProtocolError, StreamConfig, parse_config
+from service.spotting.config import StreamConfig, parse_config
 from service.spotting.events import Detection, Event
 from service.spotting.files import MAX_S, read_audio
-from service.spotting.metadata import DEFAULT_SPEED
+from service.spotting.metadata import DEFAULT_SPEED, FrameScores
 from service.spotting.model import Model
 from service.spotting.session import Session
 
 BATCH = 64  # files scored together
 BATCH_S = 600.0  # of audio, or a little more: bounds the memory
-CHUNK = 25  # frames a run: files that have their answer leave the batch after each
+CHUNK = 25  # frames per run: files that have their answer leave the batch after each
 
-Result = dict[str, Any]
+Thresholds = Mapping[str, float] | float | str | None
+Audio = bytes | Path  # a sound file
+
+
+@dataclass(frozen=True)
+class ClassifyLimits:
+    """Bounds of one call. What exceeds them gets an error in its result."""
+
+    max_s: float = MAX_S  # audio in a file
+    max_total_s: float = math.inf  # audio in all files
+    timeout_s: float = math.inf  # work on all files
+
+
+@dataclass(frozen=True)
+class FileError:
+    """Why a file has no answer: a code for programs, a message with expected and got."""
+
+    code: str
+    message: str
+
+
+@dataclass(frozen=True)
+class FileResult:
+    """The result for one file: an `answer` in mode utterance, `detections` in mode continuous, or an `error`."""
+
+    file: str
+    duration_s: float = 0.0
+    answer: Detection | None = None
+    detections: tuple[Detection, ...] | None = None
+    labels: tuple[str, ...] = ()  # of the trace
+    trace: FrameScores = field(default_factory=lambda: np.zeros((0, 0), np.float32), compare=False)  # where asked for
+    error: FileError | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """The result as `POST /v1/classify` answers it (docs/protocol.md)."""
+        if self.error:
+            return {"file": self.file, "error": asdict(self.error)}
+        result: dict[str, Any] = {"file": self.file}
+        if self.answer:
+            result |= {key: getattr(self.answer, key) for key in ("label", "score", "crossed", "frame")}
+            result["decision_time_s"] = self.answer.audio_time_s
+        if self.detections is not None:
+            result["detections"] = [asdict(detection) for detection in self.detections]
+        result["duration_s"] = self.duration_s
+        if len(self.trace):
+            result["trace"] = dict(zip(self.labels, self.trace.T.tolist(), strict=True))
+        return result
 
 
 def classify(
     model: Model,
     files: Sequence[tuple[str, Samples]],
-    thresholds: Mapping[str, float] | float | str | None = None,
+    threshold: Thresholds = None,
     *,
     speed: str = DEFAULT_SPEED,
     mode: str = "utterance",
     keywords: Sequence[str] | str | None = None,
     trace: bool = False,
-) -> list[Result]:
-    """Classify files, each (name, float32 [samples] at the model's rate, not empty); results in the same order.
+) -> list[FileResult]:
+    """Classify audio that is in memory.
 
-    A result has `file, label, score, crossed, frame, decision_time_s, duration_s`; in mode `continuous`
-    `file, detections, duration_s`; with `trace` also `trace`, label -> score of every frame. `thresholds` (a number,
-    or label -> number) override those of `speed`.
-    Raises ProtocolError for a threshold, label or speed that the model does not have, BadAudio for no samples.
+    Args:
+        model: scores it.
+        files: (name, samples) each; samples are float32 [samples], mono, full scale 1, at the model's rate, not empty.
+        threshold: a number, or label -> number, or its JSON; overrides that of `speed`.
+        speed: an operating point of the model.
+        mode: `utterance` for one answer per file, `continuous` for all detections in it.
+        keywords: the only labels to detect; None for all of the model.
+        trace: whether the results have the scores of every frame.
+
+    Returns:
+        A result per file, in the same order.
+
+    Raises:
+        ProtocolError: a label, speed, mode or threshold that the model does not have.
+        AudioError: a file without samples, or with numbers that are not audio.
     """
-    settings = {"mode": mode, "keywords": keywords, "speed": speed, "threshold": thresholds}
+    config = _config(model, threshold, speed, mode, keywords)
+    return _classify(model, files, config, trace)
+
+
+def classify_encoded(
+    model: Model,
+    files: Sequence[tuple[str, Audio]],
+    threshold: Thresholds = None,
+    *,
+    speed: str = DEFAULT_SPEED,
+    mode: str = "utterance",
+    keywords: Sequence[str] | str | None = None,
+    trace: bool = False,
+    limits: ClassifyLimits | None = None,
+) -> list[FileResult]:
+    """Classify sound files.
+
+    Args:
+        model: scores them.
+        files: (name, content or path) each; what is read is listed at `service.spotting.files.AudioFile`.
+        threshold: as for `classify`, and so are `speed`, `mode`, `keywords` and `trace`.
+        limits: of a file and of the call.
+
+    Returns:
+        A result per file, in the same order. A file that cannot be read or is beyond a limit has an `error` and spoils
+        no other.
+
+    Raises:
+        ProtocolError: a label, speed, mode or threshold that the model does not have.
+    """
+    config, limits = _config(model, threshold, speed, mode, keywords), limits or ClassifyLimits()
+    left_s, deadline = limits.max_total_s, monotonic() + limits.timeout_s
+    results: list[FileResult] = []
+    group: list[tuple[str, Samples | FileError]] = []
+    group_s = 0.0
+    for name, file in files:
+        audio = _exceeded(left_s <= 0, monotonic() >= deadline, limits) or _decode(model, file, limits.max_s)
+        seconds = 0.0 if isinstance(audio, FileError) else len(audio) / model.metadata.sample_rate
+        left_s, group_s = left_s - seconds, group_s + seconds
+        group.append((name, audio))
+        if len(group) == BATCH or group_s >= BATCH_S:
+            results += _classify_decoded(model, group, config, trace)
+            group, group_s = [], 0.0
+    return results + _classify_decoded(model, group, config, trace)
+
+
+def _config(
+    model: Model, threshold: Thresholds, speed: str, mode: str, keywords: Sequence[str] | str | None
+) -> StreamConfig:
+    """The settings of every file's stream, checked even when there is no file."""
+    settings = {"mode": mode, "keywords": keywords, "speed": speed, "threshold": threshold}
     config, _ = parse_config({**settings, "sample_rate": model.metadata.sample_rate})
-    config.resolved(model.metadata)  # a wrong setting is told even when there is no file
-    results: dict[int, Result] = {}
+    config.resolved(model.metadata)
+    return config
+
+
+def _exceeded(audio: bool, time: bool, limits: ClassifyLimits) -> FileError | None:
+    """Why no more files of a call are taken."""
+    if audio:
+        return FileError("too_much", f"expected at most {limits.max_total_s:g} s of audio in all files, got more")
+    if time:
+        return FileError("overloaded", f"expected to classify all files within {limits.timeout_s:g} s, it took longer")
+    return None
+
+
+def _decode(model: Model, file: Audio, max_s: float) -> Samples | FileError:
+    try:
+        return read_audio(file, model.metadata.sample_rate, max_s)
+    except AudioError as error:
+        return FileError("bad_audio", str(error))
+    except OSError as error:
+        return FileError("bad_audio", f"expected a file that can be read, got: {error.strerror}")
+
+
+def _classify_decoded(
+    model: Model, files: list[tuple[str, Samples | FileError]], config: StreamConfig, trace: bool
+) -> list[FileResult]:
+    good = [(name, audio) for name, audio in files if not isinstance(audio, FileError)]
+    results = iter(_classify(model, good, config, trace))
+    return [FileResult(name, error=audio) if isinstance(audio, FileError) else next(results) for name, audio in files]
+
+
+def _classify(
+    model: Model, files: Sequence[tuple[str, Samples]], config: StreamConfig, trace: bool
+) -> list[FileResult]:
+    results: dict[int, FileResult] = {}
     by_length = sorted(range(len(files)), key=lambda index: len(files[index][1]))
     for start in range(0, len(files), BATCH):
         indices = by_length[start : start + BATCH]
@@ -56,73 +195,6 @@ def classify(
         _run(model, batch)
         results |= {index: file.result() for index, file in zip(indices, batch, strict=True)}
     return [results[index] for index in range(len(files))]
-
-
-def classify_encoded(
-    model: Model,
-    files: Sequence[tuple[str, bytes | Path]],
-    threshold: Mapping[str, float] | float | str | None = None,
-    *,
-    speed: str = DEFAULT_SPEED,
-    mode: str = "utterance",
-    keywords: Sequence[str] | str | None = None,
-    trace: bool = False,
-    max_s: float = MAX_S,
-    max_total_s: float = math.inf,
-    timeout_s: float = math.inf,
-) -> list[Result]:
-    """The same for files as they lie on a disk; one that is no audio gets `file, error` and spoils no other.
-
-    So does a file of more than `max_s`, and those that come once there were `max_total_s` of audio or `timeout_s` of
-    work.
-    """
-    settings: dict[str, Any] = {"speed": speed, "mode": mode, "keywords": keywords, "trace": trace}
-    left_s, deadline = max_total_s, monotonic() + timeout_s
-    results: list[Result] = []
-    group: list[tuple[str, Samples | ProtocolError]] = []
-    group_s = 0.0
-    for name, file in files:
-        audio = _over(left_s <= 0, monotonic() >= deadline, max_total_s, timeout_s) or _decode(model, file, max_s)
-        seconds = 0.0 if isinstance(audio, ProtocolError) else len(audio) / model.metadata.sample_rate
-        left_s, group_s = left_s - seconds, group_s + seconds
-        group.append((name, audio))
-        if len(group) == BATCH or group_s >= BATCH_S:
-            results += _classify_decoded(model, group, threshold, **settings)
-            group, group_s = [], 0.0
-    return results + _classify_decoded(model, group, threshold, **settings)
-
-
-def _over(audio: bool, time: bool, max_total_s: float, timeout_s: float) -> ProtocolError | None:
-    """Why no more files of a request are taken."""
-    if audio:
-        return ProtocolError("too_much", f"expected at most {max_total_s:g} s of audio in all files, got more")
-    if time:
-        return ProtocolError("overloaded", f"expected to classify all files within {timeout_s:g} s, it took longer")
-    return None
-
-
-def _decode(model: Model, file: bytes | Path, max_s: float) -> Samples | ProtocolError:
-    try:
-        return read_audio(file, model.metadata.sample_rate, max_s)
-    except AudioError as error:
-        return ProtocolError("bad_audio", str(error))
-    except OSError as error:
-        return ProtocolError("bad_audio", f"expected a file that can be read, got: {error.strerror}")
-
-
-def _classify_decoded(
-    model: Model,
-    files: list[tuple[str, Samples | ProtocolError]],
-    threshold: Mapping[str, float] | float | str | None,
-    **settings: Any,
-) -> list[Result]:
-    good = [(name, audio) for name, audio in files if not isinstance(audio, ProtocolError)]
-    answers = iter(classify(model, good, threshold, **settings))
-    return [_refusal(name, audio) if isinstance(audio, ProtocolError) else next(answers) for name, audio in files]
-
-
-def _refusal(name: str, error: ProtocolError) -> Result:
-    return {"file": name, "error": {"code": error.code, "message": str(error)}}
 
 
 def _run(model: Model, files: list["_FileStream"]) -> None:
@@ -146,19 +218,21 @@ def _run(model: Model, files: list["_FileStream"]) -> None:
 
 
 class _FileStream:
-    """One file on its way: its stream, the hops to score, and what it detected so far."""
+    """One file being scored: its stream, the hops to score, and what it detected so far."""
 
     def __init__(self, model: Model, name: str, samples: Samples, config: StreamConfig, trace: bool) -> None:
-        self.name, self._samples = name, samples
+        self._name, self._duration_s = name, len(samples) / model.metadata.sample_rate
         self._session = Session(model.metadata, config)
         self.hops = np.concatenate([self._session.push_samples(samples), self._session.flush()])
         self.frames = len(self.hops) // model.metadata.hop
+        if not self.frames:
+            raise AudioError(f"{name}: expected audio, got no samples")
         self._detections: list[Detection] = []
         self._continuous = config.mode == "continuous"
-        self._labels, self._rate = model.metadata.labels, model.metadata.sample_rate
-        self._trace: list[Samples] | None = [] if trace else None
+        self._labels = model.metadata.labels
+        self._trace: list[FrameScores] | None = [] if trace else None
 
-    def take(self, scores: Samples) -> None:
+    def take(self, scores: FrameScores) -> None:
         if self._trace is not None:
             self._trace.append(scores)
         self._decide(self._session.scored(scores))
@@ -170,25 +244,14 @@ class _FileStream:
         answered = bool(self._detections) and not self._continuous
         return self._session.outstanding == 0 or (answered and self._trace is None)
 
-    def result(self) -> Result:
-        if not self.frames:
-            raise AudioError(f"{self.name}: expected audio, got no samples")
-        decided = {"detections": [asdict(event) for event in self._detections]} if self._continuous else self._answer()
-        result: Result = {"file": self.name, **decided, "duration_s": len(self._samples) / self._rate}
-        if self._trace is not None:
-            result["trace"] = dict(zip(self._labels, np.concatenate(self._trace).T.tolist(), strict=True))
-        return result
-
-    def _answer(self) -> Result:
-        """Of an utterance, which has one in any case."""
-        (answer,) = self._detections
-        return {
-            "label": answer.label,
-            "score": answer.score,
-            "crossed": answer.crossed,
-            "frame": answer.frame,
-            "decision_time_s": answer.audio_time_s,
-        }
+    def result(self) -> FileResult:
+        result = FileResult(
+            self._name,
+            self._duration_s,
+            answer=None if self._continuous else self._detections[0],
+            detections=tuple(self._detections) if self._continuous else None,
+        )
+        return replace(result, labels=self._labels, trace=np.concatenate(self._trace)) if self._trace else result
 
     def _decide(self, events: Sequence[Event]) -> None:
         self._detections += [event for event in events if isinstance(event, Detection)]

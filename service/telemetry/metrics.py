@@ -8,7 +8,7 @@ import os
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
-from service.spotting.classify import Result
+from service.spotting.classify import FileResult
 from service.spotting.engine import InferenceTiming
 from service.spotting.events import Message
 
@@ -65,12 +65,12 @@ class Metrics:
         self.queue.observe(timing.began - timing.waiting_since)
         self.server.observe(now - timing.waiting_since)
 
-    def record_files(self, results: list[Result]) -> None:
+    def record_files(self, results: list[FileResult]) -> None:
         """Record the results of classified files."""
         self.files.inc(len(results))
         for result in results:
-            if "error" in result:
-                self.errors.labels(result["error"]["code"]).inc()
+            if result.error:
+                self.errors.labels(result.error.code).inc()
 
     def text(self) -> bytes:
         """Everything in the text format of Prometheus."""

@@ -45,7 +45,8 @@ def test_what_is_refused_is_refused_in_the_words_of_the_server(tmp_path: Path, m
     for path, result in zip(paths, classify_encoded(model, [(path.name, path) for path in paths]), strict=True):
         with pytest.raises(AudioError) as refused:
             Recording(path)
-        assert str(refused.value) == result["error"]["message"], path
+        assert result.error is not None
+        assert str(refused.value) == result.error.message, path
 
 
 def test_no_file(tmp_path: Path) -> None:

@@ -78,7 +78,9 @@ def test_any_cut_gives_the_answers_of_whole_files(
 ) -> None:
     samples = clips[0][:8] if chunk < 100 else clips[0]
     whole = classify(bundled, [(str(i), clip) for i, clip in enumerate(samples)])
-    assert [streamed(bundled, clip, chunk) for clip in samples] == [(r["label"], r["frame"]) for r in whole]
+    assert [streamed(bundled, clip, chunk) for clip in samples] == [
+        (result.answer.label, result.answer.frame) for result in whole if result.answer
+    ]
 
 
 async def test_stream_upload_and_evaluation_agree_on_every_clip(bundled: Model) -> None:

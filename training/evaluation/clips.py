@@ -63,8 +63,7 @@ def score_clips(model: Model, clips: Sequence[Samples], targets: Sequence[str]) 
     """Scores of every frame of every clip [samples at 16 kHz], each from a new stream."""
     results = classify(model, [(str(i), clip) for i, clip in enumerate(clips)], trace=True)
     return [
-        ScoredClip(target, np.array(list(result["trace"].values()), np.float32).T, result["duration_s"])
-        for target, result in zip(targets, results, strict=True)
+        ScoredClip(target, result.trace, result.duration_s) for target, result in zip(targets, results, strict=True)
     ]
 
 

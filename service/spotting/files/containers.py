@@ -9,6 +9,9 @@ from service.spotting.files.media import media_kind
 from service.spotting.files.part import Part
 
 KINDS = "WAV, AIFF, FLAC, OGG or MP3"
+SUFFIXES = frozenset(  # of what is taken from a directory
+    (".wav", ".aif", ".aiff", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".webm", ".aac")
+)
 FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # how every FLAC begins: the magic and the header of STREAMINFO
 
 

@@ -22,8 +22,9 @@ def test_answers_are_those_of_the_service(model: Model) -> None:
     scored = score_clips(model, tone_clips(), WORDS)
     answers = decide(model, scored, model.metadata.speeds["balanced"]["utterance"])
     served = classify(model, [(str(i), clip) for i, clip in enumerate(tone_clips())], speed="balanced")
+    expected = [result.answer for result in served if result.answer]
     assert [tuple(answer) for answer in answers] == [
-        (result["label"], result["decision_time_s"], result["crossed"]) for result in served
+        (detection.label, detection.audio_time_s, detection.crossed) for detection in expected
     ]
     assert [answer.label for answer in answers] == list(WORDS)
 
