@@ -10,11 +10,10 @@ import numpy as np
 from service.bundled import BUNDLED_MODEL
 from service.server.messages import describe_model
 from service.settings import Settings
-from service.spotting.audio import Samples
 from service.spotting.config import ProtocolError
 from service.spotting.engine import MAX_FRAMES_PER_RUN, MAX_FRAMES_PER_STREAM, Engine, EngineSlot, InferenceTiming
 from service.spotting.events import Message
-from service.spotting.metadata import ModelError
+from service.spotting.metadata import FrameScores, ModelError
 from service.spotting.model import Model
 from service.telemetry.metrics import Metrics
 
@@ -27,7 +26,7 @@ class ServedModel:
         self._streams, self._retired = 0, False
 
     def open(
-        self, on_scores: Callable[[Samples, InferenceTiming], None], on_fault: Callable[[Exception], None]
+        self, on_scores: Callable[[FrameScores, InferenceTiming], None], on_fault: Callable[[Exception], None]
     ) -> EngineSlot:
         """A place in the engine; give it back with `close`."""
         self._streams += 1

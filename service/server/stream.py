@@ -33,6 +33,7 @@ from service.spotting.audio import AudioError, Samples
 from service.spotting.config import ConfigWarning, ProtocolError
 from service.spotting.engine import InferenceTiming
 from service.spotting.events import Detection, Event
+from service.spotting.metadata import FrameScores
 from service.spotting.pcm import WIDTHS
 from service.spotting.session import Session
 from service.telemetry.capture import StreamCapture
@@ -253,7 +254,7 @@ class Stream:
         for observer in self._observers:
             observer.on_audio(hops, received_s)
 
-    def _on_scores(self, scores: Samples, run: InferenceTiming) -> None:
+    def _on_scores(self, scores: FrameScores, run: InferenceTiming) -> None:
         self._run = run
         for event in self._session.scored(scores):
             self._send_event(event)

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from service.spotting.audio import MAX_RATE, MIN_RATE
+from service.spotting.audio import MAX_RATE, MIN_RATE, SAMPLE_RATE
 from service.spotting.metadata import DEFAULT_SPEED, Metadata
 
 UPDATABLE = ("keywords", "threshold", "speed", "refractory_s", "scores_every_ms")
@@ -53,7 +53,7 @@ class StreamConfig(BaseModel):
     model_config = ConfigDict(frozen=True, allow_inf_nan=False)
 
     model: str | None = Field(None, description="a name from /v1/models")
-    sample_rate: int = Field(16000, ge=MIN_RATE, le=MAX_RATE, description=f"{MIN_RATE} to {MAX_RATE}")
+    sample_rate: int = Field(SAMPLE_RATE, ge=MIN_RATE, le=MAX_RATE, description=f"{MIN_RATE} to {MAX_RATE}")
     encoding: Literal["pcm_s16le", "pcm_f32le", "pcm_mulaw"] = Field(
         "pcm_s16le", description="pcm_s16le, pcm_f32le or pcm_mulaw"
     )

@@ -6,6 +6,8 @@ from functools import cached_property
 import numpy as np
 from numpy.typing import NDArray
 
+from service.spotting.metadata import FrameScores
+
 REARM = 0.5  # a label may be detected again once its score has been below this part of its threshold
 
 
@@ -50,9 +52,9 @@ class UtteranceDecider:
     def reset(self) -> None:
         self.answered = False
         self._frames = 0
-        self._last: NDArray[np.float32] | None = None
+        self._last: FrameScores | None = None
 
-    def push(self, scores: NDArray[np.float32]) -> list[Hit]:
+    def push(self, scores: FrameScores) -> list[Hit]:
         """Decide on `scores` [frames, labels]; of labels that cross in the same frame the highest score wins."""
         start = self._frames
         self._frames += len(scores)
@@ -73,7 +75,7 @@ class UtteranceDecider:
             return []
         return [self._answer(self._frames - 1, int(self._last.argmax()), self._last, False)]
 
-    def _fold_excluded(self, scores: NDArray[np.float32]) -> NDArray[np.float32]:
+    def _fold_excluded(self, scores: FrameScores) -> FrameScores:
         """A label that may not be the answer leaves its probability to the label that stands for the others."""
         if self.settings.allowed.all():
             return scores
@@ -82,7 +84,7 @@ class UtteranceDecider:
             admitted[:, self.settings.other_label] += scores[:, ~self.settings.allowed].sum(axis=1)
         return admitted
 
-    def _answer(self, frame: int, label: int, scores: NDArray[np.float32], crossed: bool) -> Hit:
+    def _answer(self, frame: int, label: int, scores: FrameScores, crossed: bool) -> Hit:
         self.answered = True
         return Hit(frame, label, float(scores[label]), crossed)
 
@@ -106,7 +108,7 @@ class ContinuousDecider:
         self._latched: set[int] = set()  # labels whose scores have not fallen far enough since their detection
         self._since: dict[int, int] = {}  # label -> first frame of those in which it has been at its threshold or above
 
-    def push(self, scores: NDArray[np.float32]) -> list[Hit]:
+    def push(self, scores: FrameScores) -> list[Hit]:
         """Decide on `scores` [frames, labels]; one frame makes at most one hit, that of the highest score."""
         if not self._latched and not self._since and not np.count_nonzero(scores >= self.settings.reachable):
             self._frames += len(scores)  # nothing can happen: nearly always

@@ -15,6 +15,7 @@ from time import perf_counter
 import numpy as np
 
 from service.spotting.audio import Samples
+from service.spotting.metadata import FrameScores
 from service.spotting.model import Model, State
 
 MAX_FRAMES_PER_RUN = 128  # all streams together: more are no cheaper
@@ -42,7 +43,7 @@ class EngineSlot:
     def __init__(
         self,
         engine: "Engine",
-        on_scores: Callable[[Samples, InferenceTiming], None],
+        on_scores: Callable[[FrameScores, InferenceTiming], None],
         on_fault: Callable[[Exception], None],
     ) -> None:
         self.on_scores, self.on_fault = on_scores, on_fault
@@ -101,7 +102,7 @@ class Engine:
         self._next_s = 0.0  # loop time before which it is not submitted
 
     def open(
-        self, on_scores: Callable[[Samples, InferenceTiming], None], on_fault: Callable[[Exception], None]
+        self, on_scores: Callable[[FrameScores, InferenceTiming], None], on_fault: Callable[[Exception], None]
     ) -> EngineSlot:
         """A new stream; close it when it is over."""
         return EngineSlot(self, on_scores, on_fault)
@@ -154,14 +155,14 @@ class Engine:
         run = self._loop.run_in_executor(self._thread, self._run, rows, state, waiting_since)
         run.add_done_callback(lambda run: self._finish(epochs, run))
 
-    def _run(self, rows: Samples, state: State, waiting_since: float) -> tuple[Samples, State, InferenceTiming]:
+    def _run(self, rows: Samples, state: State, waiting_since: float) -> tuple[FrameScores, State, InferenceTiming]:
         """What the thread does."""
         began = perf_counter()
         scores, after = self._model.run(rows, state)
         return scores, after, InferenceTiming(waiting_since, began, perf_counter(), len(rows))
 
     def _finish(
-        self, epochs: list[tuple[EngineSlot, int]], done: "asyncio.Future[tuple[Samples, State, InferenceTiming]]"
+        self, epochs: list[tuple[EngineSlot, int]], done: "asyncio.Future[tuple[FrameScores, State, InferenceTiming]]"
     ) -> None:
         """Put the states back and hand the scores over."""
         self._running -= 1
@@ -200,7 +201,7 @@ class Engine:
         self._rows *= 2
 
 
-def _hand_over(slot: EngineSlot, scores: Samples, run: InferenceTiming) -> None:
+def _hand_over(slot: EngineSlot, scores: FrameScores, run: InferenceTiming) -> None:
     try:
         slot.on_scores(scores, run)
     except Exception as error:  # the other streams of the run still get their scores

@@ -1,9 +1,8 @@
 """PCM bytes, cut anywhere, to float samples."""
 
 import numpy as np
-from numpy.typing import NDArray
 
-from service.spotting.audio import AudioError, Samples, check_amplitude, mono
+from service.spotting.audio import FULL_SCALE, AudioError, Samples, check_amplitude, mono
 from service.spotting.file_header import file_format
 
 
@@ -12,7 +11,7 @@ def _mulaw_table() -> Samples:
     code = ~np.arange(256, dtype=np.uint8)
     exponent, mantissa = (code >> 4 & 7).astype(np.int32), (code & 15).astype(np.int32)
     magnitude = ((mantissa << 3) + 132 << exponent) - 132
-    return (np.where(code & 128, -magnitude, magnitude) / 32768).astype(np.float32)
+    return (np.where(code & 128, -magnitude, magnitude) / FULL_SCALE).astype(np.float32)
 
 
 MULAW = _mulaw_table()
@@ -60,9 +59,9 @@ class PcmDecoder:
                 "decode it before sending, or send the whole file to /v1/classify"
             )
 
-    def _samples(self, data: bytes) -> NDArray[np.float32]:
+    def _samples(self, data: bytes) -> Samples:
         if self._encoding == "pcm_s16le":
-            return np.frombuffer(data, "<i2") * np.float32(1 / 32768)
+            return np.frombuffer(data, "<i2") * np.float32(1 / FULL_SCALE)
         if self._encoding == "pcm_f32le":
             return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
         return MULAW[np.frombuffer(data, np.uint8)]

@@ -14,7 +14,7 @@ from service.spotting.audio import Resampler, Samples, check_amplitude
 from service.spotting.config import ConfigWarning, ResolvedConfig, StreamConfig
 from service.spotting.decision import ContinuousDecider, Decider, DecisionSettings, Hit, UtteranceDecider
 from service.spotting.events import Detection, Event, Scores, Summary
-from service.spotting.metadata import Metadata
+from service.spotting.metadata import FrameScores, Metadata
 from service.spotting.pcm import PcmDecoder
 
 UNKNOWN = "_unknown_"  # in utterance mode, the answer for the keywords that were not asked for
@@ -72,7 +72,7 @@ class Session:
         self._clock.flush_silence = silence
         return self._hand_out(np.concatenate([tail, np.zeros(silence, np.float32)]))
 
-    def scored(self, scores: Samples) -> list[Event]:
+    def scored(self, scores: FrameScores) -> list[Event]:
         """Take the scores [frames, labels] of the next frames handed out; returns their events, in order of frames."""
         clock, already_answered = self._clock, self._decider.answered
         first = clock.frames_scored
@@ -175,7 +175,7 @@ class Session:
             audio_time_s=self._audio_time(hit.frame),
         )
 
-    def _scores(self, frame: int, scores: Samples) -> Scores:
+    def _scores(self, frame: int, scores: FrameScores) -> Scores:
         values = (round(score, DIGITS) for score in scores.tolist())
         return Scores(frame, self._audio_time(frame), dict(zip(self._model.labels, values, strict=True)))
 

@@ -25,7 +25,7 @@ from service.spotting.audio import Samples
 from service.spotting.config import ResolvedConfig
 from service.spotting.decision import REARM
 from service.spotting.events import Detection
-from service.spotting.metadata import Metadata
+from service.spotting.metadata import FrameScores, Metadata
 from service.telemetry.logs import log_event
 from service.telemetry.metrics import Metrics
 
@@ -174,7 +174,7 @@ class StreamCapture:
             kind = "detection" if event.crossed else "near_miss"
             self._pending.append(CapturedEvent(kind, event.label, event.score, event.threshold, event.frame))
 
-    def on_scores(self, scores: Samples, config: ResolvedConfig) -> None:
+    def on_scores(self, scores: FrameScores, config: ResolvedConfig) -> None:
         """Scores of the next frames, [frames, labels]; call after `on_detection` for the events in them."""
         if config.mode == "continuous":
             for label in config.keywords:
@@ -192,7 +192,7 @@ class StreamCapture:
         """The stream is over: keep the pending events with the audio there is."""
         self._keep(self._pending)
 
-    def _watch(self, label: str, scores: Samples, threshold: float) -> None:
+    def _watch(self, label: str, scores: FrameScores, threshold: float) -> None:
         """Follow a label that comes near its threshold; a peak that falls below it again is a near miss."""
         if label not in self._peaks and scores.max() < NEAR_MISS_RATIO * threshold:
             return  # nearly always

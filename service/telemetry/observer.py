@@ -5,6 +5,7 @@ from typing import Protocol
 from service.spotting.audio import Samples
 from service.spotting.config import ResolvedConfig
 from service.spotting.events import Detection
+from service.spotting.metadata import FrameScores
 from service.telemetry.metrics import Metrics
 
 COUNT_EVERY_S = 1.0  # of audio: a counter is too expensive for every message
@@ -19,7 +20,7 @@ class StreamObserver(Protocol):
     def on_detection(self, event: Detection) -> None:
         """The stream reports a detection."""
 
-    def on_scores(self, scores: Samples, config: ResolvedConfig) -> None:
+    def on_scores(self, scores: FrameScores, config: ResolvedConfig) -> None:
         """Scores of the next frames, [frames, labels], after the detections in them."""
 
     def reset(self) -> None:
@@ -44,7 +45,7 @@ class StreamMetrics:
     def on_detection(self, event: Detection) -> None:
         self._metrics.detections.labels(event.label).inc()
 
-    def on_scores(self, scores: Samples, config: ResolvedConfig) -> None:
+    def on_scores(self, scores: FrameScores, config: ResolvedConfig) -> None:
         """The engine counts its runs."""
 
     def reset(self) -> None:
