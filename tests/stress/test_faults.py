@@ -3,7 +3,6 @@
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 import time
 from contextlib import AsyncExitStack, suppress
@@ -17,7 +16,7 @@ import pytest
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.server import Running, serving
-from tests.support.server_process import command
+from tests.support.server_process import command, workers_of
 from tests.support.speech import decode_pcm, pcm, say
 from tests.support.tone_model import write_model, write_version
 from tests.support.ws_client import Client, client, facts, stream
@@ -67,12 +66,6 @@ async def test_sigterm_at_load_loses_nothing_owed(tmp_path: Path, model: Model) 
             assert got == [facts(event) for event in Spotter(model, speed="fast").push(told)]
             assert len(got) == last["detections"] > 0
         assert await asyncio.to_thread(process.wait, 15) in (0, -signal.SIGTERM)
-
-
-def workers_of(process: "subprocess.Popen[bytes]") -> list[int]:
-    """The worker processes: those that multiprocessing spawned to run something."""
-    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
-    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
 
 
 def connections_of(pid: int, port: int) -> int:

@@ -24,3 +24,9 @@ def command(
         finally:
             process.terminate()
             process.wait(timeout=40)
+
+
+def workers_of(process: "subprocess.Popen[bytes]") -> list[int]:
+    """The worker processes: those that multiprocessing spawned to run something."""
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    return [int(pid) for pid in children if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]

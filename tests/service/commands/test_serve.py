@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -38,7 +39,8 @@ def test_flags_come_before_the_environment_and_that_before_the_defaults(monkeypa
 
 def test_full_garbage_collections_skip_what_startup_left(models_dir: Path) -> None:
     try:
-        server_config(Settings(models_dir=models_dir, default_model="tones")).app()
+        make_app: Any = server_config(Settings(models_dir=models_dir, default_model="tones")).app
+        make_app()
         assert gc.get_freeze_count() > 10_000
     finally:
         gc.unfreeze()

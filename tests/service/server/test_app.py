@@ -87,7 +87,8 @@ def test_a_bad_file_does_not_affect_others(http: httpx.Client) -> None:
 @pytest.mark.parametrize("where", ["params", "data"])
 def test_options_in_query_or_form(http: httpx.Client, where: str) -> None:
     options = {"model": "other", "threshold": json.dumps({"yes": 0.99}), "speed": "accurate", "trace": "true"}
-    answer = http.post("/v1/classify", files=upload(YES), **{where: {**options, "treshold": "1"}}).json()
+    placed: dict[str, Any] = {where: {**options, "treshold": "1"}}
+    answer = http.post("/v1/classify", files=upload(YES), **placed).json()
     (result,) = answer["results"]
     assert answer["model"] == "other"
     assert answer["warnings"] == [{"code": "unknown_key", "key": "treshold"}]

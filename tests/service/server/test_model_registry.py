@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,7 +12,7 @@ from service.telemetry.metrics import Metrics
 from tests.support.tone_model import write_model
 
 
-def registry(models_dir: Path, **settings: object) -> ModelRegistry:
+def registry(models_dir: Path, **settings: Any) -> ModelRegistry:
     return ModelRegistry(Settings(models_dir=models_dir, **settings), Metrics())
 
 
@@ -35,11 +36,11 @@ def test_two_models_of_one_name_are_refused(tmp_path: Path) -> None:
 
 async def test_models_are_served_from_start_to_close(models_dir: Path) -> None:
     models = registry(models_dir, default_model="tones")
-    assert not models.started
+    started = [models.started]
     models.start()
-    assert models.started
+    started.append(models.started)
     assert models.get(None) is models.get("tones") is not models.get("other")
     with pytest.raises(ProtocolError, match="model: expected among other, tones, got 'three'"):
         models.get("three")
     models.close()
-    assert not models.started
+    assert [*started, models.started] == [False, True, False]

@@ -1,5 +1,6 @@
 import asyncio
 import json
+import os
 import stat
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from service.spotting.config import StreamConfig
+from service.spotting.config import StreamConfig, parse_config
 from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.session import Session
@@ -81,7 +82,7 @@ def test_near_misses(model: Model, size: int) -> None:
 def test_the_audio_buffer_does_not_grow(model: Model) -> None:
     """A score stays near its threshold indefinitely."""
     capture = StreamCapture(ClipList(), "1f", METADATA, "")
-    config = StreamConfig().resolved(METADATA)
+    config = parse_config({})[0].resolved(METADATA)
     for _ in range(1000):
         capture.on_audio(np.zeros(10 * HOP, np.float32), 0.0)
         capture.on_scores(np.full((10, 4), 0.8, np.float32), config)
@@ -157,9 +158,9 @@ def test_a_slow_disk_loses_clips_and_no_time(tmp_path: Path, monkeypatch: pytest
 async def test_a_full_disk_changes_nothing_for_streams(models_dir: Path, tmp_path: Path) -> None:
     """/dev/full is a disk without room: the captures' files are links to it."""
     folder = tmp_path / "kept"
-    opened = module.os.open
+    opened = os.open
     with pytest.MonkeyPatch.context() as patch, serving(models_dir, capture_dir=folder) as running:
-        patch.setattr(module.os, "open", lambda path, *how: [opened(path, *how), opened("/dev/full", 1)][1])
+        patch.setattr(os, "open", lambda path, *how: [opened(path, *how), opened("/dev/full", 1)][1])
         for _ in range(3):
             one = await stream(running.ws(), YES)
             assert [event["label"] for event in one.detections] == ["yes"]
