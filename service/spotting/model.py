@@ -17,7 +17,7 @@ from service.spotting.audio import Samples
 from service.spotting.metadata import FrameScores, Metadata, ModelError
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import: onnxruntime would report to its maker
-import onnxruntime as ort  # noqa: E402
+import onnxruntime as ort
 
 State = dict[str, NDArray[np.float32]]  # name -> [batch, ...]
 

@@ -30,14 +30,14 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from clients.connection import connect as healthy_connect
 from clients.pace import Pace
-from tests.stress.sound_files import damaged, unusual
 from tests.support.server_process import command
 from tests.support.speech import pcm, say
 from tests.support.tone_model import write_model
+from tests.support.unusual_files import damaged, unusual
 
 FAIR_ENDS = {1000, 1002, 1003, 1007, 1008, 1009, 1013}  # 1011 is a fault of the server, 1006 a crash
 ALL_OF_IT_S = 30.0  # a session from its handshake to its end
-FILES_A_REQUEST = 20
+FILES_PER_REQUEST = 20
 
 YES = pcm(say("yes"))
 JUNK = st.recursive(
@@ -94,7 +94,8 @@ async def play_session(url: str, session: dict[str, Any]) -> str:
     try:
         socket = await connect(f"{url}?{urlencode(session['query'])}", compression=None, proxy=None)
     except InvalidStatus as refused:
-        assert refused.response.status_code == 503, refused.response
+        if refused.response.status_code != 503:
+            raise
         return "refused"
     with suppress(ConnectionClosed, ConnectionError, RuntimeError):  # of a socket that is closed already
         for kind, audio, text in session["steps"]:
@@ -154,9 +155,9 @@ def fuzz_files(address: str, count: int, seed: int) -> Counter[str]:
     """
     rng, answers = np.random.default_rng(seed), Counter[str]()
     with httpx.Client(base_url=f"http://{address}", timeout=60, trust_env=False) as http:
-        for start in range(0, count, FILES_A_REQUEST):
-            good = {str(number): unusual(rng) for number in range(start, min(start + FILES_A_REQUEST, count), 2)}
-            bad = {str(number): damaged(rng) for number in range(start + 1, min(start + FILES_A_REQUEST, count), 2)}
+        for start in range(0, count, FILES_PER_REQUEST):
+            good = {str(number): unusual(rng) for number in range(start, min(start + FILES_PER_REQUEST, count), 2)}
+            bad = {str(number): damaged(rng) for number in range(start + 1, min(start + FILES_PER_REQUEST, count), 2)}
             files = [*((name, file.content) for name, file in good.items()), *bad.items()]
             answer = http.post("/v1/classify", files=[("files", file) for file in files])
             assert answer.status_code == 200, answer.text
@@ -204,24 +205,24 @@ class Healthy(threading.Thread):
     async def _stream(self) -> None:
         samples, frames = say("yes", "no"), []
         async with await healthy_connect(self._url) as stream:
-            telling = asyncio.create_task(self._tell(stream, samples))
+            sending = asyncio.create_task(self._send(stream, samples))
             async for event in stream:
                 if event["type"] == "detection":
                     frames.append((event["label"], event["frame"]))
                     self.server_ms.append(event["latency"]["server_ms"])
-            await telling
+            await sending
         period = len(samples) // 160
         first = frames[:2]
         wanted = [(label, frame + period * turn) for turn in range(self.expected // 2) for label, frame in first]
         self.detected = len(set(wanted) & set(frames))
 
-    async def _tell(self, stream: Any, samples: Any) -> None:
-        pace, told = Pace(), 0
+    async def _send(self, stream: Any, samples: Any) -> None:
+        pace, sent = Pace(), 0
         while not self._enough.is_set():
             for start in range(0, len(samples), 640):
                 piece = samples[start : start + 640]
-                told += len(piece)
-                await pace.wait(told / 16000)
+                sent += len(piece)
+                await pace.wait(sent / 16000)
                 await stream.send(piece)
             self.expected += 2
         await stream.close()

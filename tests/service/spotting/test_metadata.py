@@ -40,7 +40,7 @@ def test_metadata_older_than_confirmation_has_none() -> None:
         ({"hop": 0}, "hop: expected 1 to 16000 samples, got 0"),
         ({"keywords": ("yes", "maybe")}, "keywords: expected some of"),
         (
-            {"speeds": {"fast": dict.fromkeys(MODES, dict.fromkeys(LABELS, 0.5))}},
+            {"speeds": {"fast": {mode: dict.fromkeys(LABELS, 0.5) for mode in MODES}}},
             "speeds: expected 'balanced' among them, got",
         ),
         ({"speeds": {"balanced": dict.fromkeys(LABELS, 0.5)}}, "speeds.balanced: expected the modes"),

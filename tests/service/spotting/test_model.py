@@ -44,7 +44,7 @@ def test_frames_run_one_by_one_or_together_score_the_same(model: Model) -> None:
 
 
 def test_a_missing_file_and_one_that_is_not_onnx_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(ModelError, match="expected a model.onnx, got no such file"):
+    with pytest.raises(ModelError, match=r"expected a model\.onnx, got no such file"):
         Model(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"weights")
     with pytest.raises(ModelError, match="expected an ONNX model, got"):

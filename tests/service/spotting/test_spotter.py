@@ -48,7 +48,7 @@ def test_samples_of_other_dtypes_are_converted(model: Model) -> None:
 
 
 def test_settings_are_checked(model: Model) -> None:
-    with pytest.raises(TypeError, match="expected settings among model, sample_rate, .*, got treshold"):
+    with pytest.raises(TypeError, match=r"expected settings among model, sample_rate, .*, got treshold"):
         Spotter(model, treshold=0.5)
     with pytest.raises(ProtocolError, match="speed: expected among fast, balanced, accurate, got 'warp'"):
         Spotter(model, speed="warp")

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import cycle, islice, product
+from itertools import cycle, islice, pairwise, product
 from pathlib import Path
 
 import numpy as np
@@ -157,7 +157,7 @@ def test_the_samples_of_200_files_are_those_of_ffmpeg(decoded: list[tuple[Case, 
 def test_two_of_them_in_a_row_are_read_like_each_alone(decoded: list[tuple[Case, Audio, int, Audio]]) -> None:
     joining = sorted((case for case, *_ in decoded if case.kind.joins), key=lambda case: case.kind.suffix)
     read_alone = {case.path: (rate, got) for case, _, rate, got in decoded}
-    pairs = [(a, b) for a, b in zip(joining, joining[1:], strict=False) if a.kind.suffix == b.kind.suffix]
+    pairs = [(a, b) for a, b in pairwise(joining) if a.kind.suffix == b.kind.suffix]
     assert {a.kind.suffix for a, _ in pairs} == {".wav", ".flac", ".ogg", ".opus", ".mp3"}
     assert any((a.rate, a.channels) != (b.rate, b.channels) for a, b in pairs)
     for first, second in pairs:
