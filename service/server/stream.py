@@ -7,13 +7,13 @@ import asyncio
 import logging
 import secrets
 from contextlib import suppress
-from dataclasses import dataclass
 from time import perf_counter
 from typing import Any
 
 from websockets.frames import CloseCode
 
 from service.server.client import ClientGoneError, StreamClient
+from service.server.endings import SERVER_FAULT, Ending, ending_of, log_end
 from service.server.handshake import Handshake, shake_hands
 from service.server.limits import ActivityLimits, BacklogLimit
 from service.server.messages import (
@@ -24,12 +24,11 @@ from service.server.messages import (
     ReadyLimits,
     TimedDetection,
     TimedSummary,
-    close_code,
     describe_model,
 )
 from service.server.send_queue import SendQueue
 from service.server.state import ServerState
-from service.spotting.audio import AudioError, Samples
+from service.spotting.audio import Samples
 from service.spotting.config import ConfigWarning, ProtocolError
 from service.spotting.engine import InferenceTiming
 from service.spotting.events import Detection, Event
@@ -41,16 +40,7 @@ from service.telemetry.latency import LatencyTracker
 from service.telemetry.logs import log_event
 from service.telemetry.observer import StreamMetrics, StreamObserver
 
-SERVER_FAULT = "the server failed; this stream cannot go on"
 NO_RUN = InferenceTiming(0.0, 0.0, 0.0, 0)
-
-
-@dataclass(frozen=True)
-class Ending:
-    """Why a stream ends, and the code to close with: None when the client is gone."""
-
-    code: CloseCode | None = None
-    error: ProtocolError | None = None
 
 
 async def serve(client: StreamClient, server: ServerState) -> None:
@@ -62,7 +52,7 @@ async def serve(client: StreamClient, server: ServerState) -> None:
         handshake = await activity.within(shake_hands(client, activity))
         stream = Stream(session_id, client, server, handshake, activity)
     except Exception as error:
-        await _refuse(client, server, _ending_of(error, session_id), session_id)
+        await _refuse(client, server, ending_of(error, session_id), session_id)
     else:
         await stream.run()
 
@@ -76,27 +66,7 @@ async def _refuse(client: StreamClient, server: ServerState, ending: Ending, ses
                 await client.send(ErrorEvent(error.code, str(error), fatal=True))
             if ending.code:
                 await client.close(ending.code, error.code if error else "")
-    _log_end(session_id, ending)
-
-
-def _ending_of(error: BaseException | None, session_id: str) -> Ending:
-    """How a stream ends that raised this; None is the end that its client asked for."""
-    if error is None:
-        return Ending(CloseCode.NORMAL_CLOSURE)
-    if isinstance(error, ClientGoneError):
-        return Ending(CloseCode.SERVICE_RESTART if error.code == CloseCode.SERVICE_RESTART else None)
-    if isinstance(error, AudioError):
-        error = ProtocolError("bad_audio", str(error))
-    if not isinstance(error, ProtocolError):
-        log_event("a stream failed", logging.ERROR, error, session=session_id)
-        error = ProtocolError("server_fault", SERVER_FAULT)
-    return Ending(close_code(error), error)
-
-
-def _log_end(session_id: str, ending: Ending, **facts: Any) -> None:
-    error = ending.error
-    code, reason = ending.code or CloseCode.ABNORMAL_CLOSURE, error and str(error)
-    log_event("stream ended", session=session_id, code=code, error=error and error.code, reason=reason, **facts)
+    log_end(session_id, ending)
 
 
 class Stream:
@@ -137,7 +107,7 @@ class Stream:
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             self._detach()
-            ending = _ending_of(done.pop().exception(), self._id)
+            ending = ending_of(done.pop().exception(), self._id)
             await self._say_goodbye(ending, sending)
         finally:
             self._release(ending)
@@ -163,7 +133,7 @@ class Stream:
             observer.close()
         self._metrics.dropped.inc(self._session.outstanding * self._frame_s)
         summary = self._session.summary()
-        _log_end(self._id, ending, audio_s=round(summary.audio_s, 3), detections=summary.detections)
+        log_end(self._id, ending, audio_s=round(summary.audio_s, 3), detections=summary.detections)
 
     def _detach(self) -> None:
         if self._client.tap:

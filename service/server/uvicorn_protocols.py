@@ -9,22 +9,17 @@
   resume reading around every message; parse every frame of audio by several generators and wake a task for it, where
   this offers its payload to the stream's AudioTap first; and report as a fault of the app that it sends to a client
   which uvicorn itself has closed on.
-- `Server`: it would stop listening at once on shutdown, where this listens while streams end, so that /readyz says 503;
-  one connection that fails to shut down would stop the shutdown of all others; and it would end by the signal itself.
+- `Server` (in draining_server.py): it would stop listening at once on shutdown, where this listens while streams end,
+  so that /readyz says 503; one connection that fails to shut down would stop the shutdown of all others; and it would
+  end by the signal itself.
 
 `server/workers.py` has uvicorn's supervisor of workers, `telemetry/logs.py` its formatter.
 """
 
 import asyncio
-import signal
-import threading
-from collections.abc import Callable
-from socket import socket
-from time import monotonic
 from typing import Any
 
 import httptools
-import uvicorn
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
@@ -237,38 +232,6 @@ class StreamProtocol(WebSocketsSansIOProtocol):
 
     def _queue_disconnect(self, code: CloseCode) -> None:
         self.queue.put_nowait({"type": "websocket.disconnect", "code": code})
-
-
-class DrainingServer(uvicorn.Server):
-    """Ends every stream in good order before it stops listening."""
-
-    def __init__(self, config: uvicorn.Config, drain: Callable[[], None]) -> None:
-        super().__init__(config)
-        self._drain = drain
-
-    def run(self, sockets: list[socket] | None = None) -> None:
-        """Serve until a signal; uvicorn raises that again afterwards, and nothing but this is to come of it."""
-        if threading.current_thread() is not threading.main_thread():
-            return super().run(sockets)
-        handlers = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
-        try:
-            return super().run(sockets)
-        finally:
-            for number, handler in handlers.items():
-                signal.signal(number, handler)
-
-    async def shutdown(self, sockets: list[socket] | None = None) -> None:
-        self._drain()
-        end = monotonic() + (self.config.timeout_graceful_shutdown or 0)
-        for stream in self._streams():
-            stream.shutdown()
-        while self._streams() and not self.force_exit and monotonic() < end:  # noqa: ASYNC110 (uvicorn has no event)
-            await asyncio.sleep(0.02)
-        self.config.timeout_graceful_shutdown = max(0, round(end - monotonic()))
-        await super().shutdown(sockets)
-
-    def _streams(self) -> list[StreamProtocol]:
-        return [connection for connection in self.server_state.connections if isinstance(connection, StreamProtocol)]
 
 
 def _announces_body(name: bytes, value: bytes) -> bool:

@@ -5,6 +5,7 @@ import json
 from collections import deque
 from typing import Any
 
+from wyoming.audio import AudioChunk, AudioStart
 from wyoming.event import Event
 from wyoming.info import Attribution, Info, WakeModel, WakeProgram
 
@@ -76,6 +77,11 @@ class AudioTimeline:
         """When the sample that ends `audio_time_s` into the stream was recorded."""
         start_s, start_ms = next((mark for mark in reversed(self._marks) if mark[0] < audio_time_s), self._marks[0])
         return round(start_ms + 1000 * (audio_time_s - start_s))
+
+
+def is_audio(event: Event) -> bool:
+    """Whether it belongs to a stream."""
+    return bool(AudioStart.is_type(event.type) or AudioChunk.is_type(event.type))
 
 
 def audio_format(event: Event) -> dict[str, Any]:

@@ -15,10 +15,12 @@ from typing import Any
 
 import httpx
 import pytest
+import uvicorn
 from uvicorn.protocols.utils import ClientDisconnected
+from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 
-from service.server.uvicorn_protocols import MAX_EARLY, StreamProtocol
+from service.server.uvicorn_protocols import MAX_EARLY, RequestProtocol, StreamProtocol
 from service.server.websocket import WebSocketClient
 from tests.support.server import Running, serving
 from tests.support.server_process import command
@@ -317,3 +319,31 @@ def wait_for_end(connection: socket.socket) -> None:
         read_to_end(connection)
     except ConnectionResetError:
         connection.close()
+
+
+class BrokenTransport(asyncio.Transport):
+    """Fails to close; counts how often it is aborted."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.aborted = 0
+
+    def close(self) -> None:
+        raise AssertionError("no")
+
+    def abort(self) -> None:
+        self.aborted += 1
+
+
+@pytest.mark.parametrize("protocol", [RequestProtocol, StreamProtocol])
+async def test_a_connection_that_fails_to_shut_down_is_aborted(protocol: Any) -> None:
+    """The loop over all of them must go on."""
+    config = uvicorn.Config(lambda: None, log_config=None)
+    config.load()
+    timeout = (1.0,) if protocol is RequestProtocol else ()
+    failing = protocol(*timeout, config=config, server_state=ServerState(), app_state={})
+    failing.transport, failing.close_sent = BrokenTransport(), True
+    with uvicorn_log(logging.ERROR) as records:
+        failing.shutdown()
+    assert failing.transport.aborted == 1
+    assert [record.getMessage() for record in records] == ["a connection failed to shut down"]
