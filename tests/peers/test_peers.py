@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 import soundfile
 
+from service.spotting.events import Detection
 from service.spotting.spotter import Spotter
 from tests.peers import environment, throughput
 from tests.peers.accuracy import THRESHOLDS, SpottingResult, page, peer_rows, row, words_of, write
@@ -102,7 +103,7 @@ def test_openwakeword_reports_each_crossing_once() -> None:
 
 def test_our_engine_detects_what_the_spotter_detects_and_its_time_counts(models_dir: Path) -> None:
     audio = say("yes", "no")
-    alone = Spotter(models_dir / "tones").push(audio)
+    alone = [event for event in Spotter(models_dir / "tones").push(audio) if isinstance(event, Detection)]
     result = run(RankCoding(models_dir / "tones"), pcm(audio), warm_s=0.16)
     assert [(one["label"], one["reported_s"]) for one in result["detections"]] == [
         (e.label, e.audio_time_s) for e in alone

@@ -22,6 +22,7 @@ from training.data.synthetic_streams import (  # fmt: skip
 )
 from training.model.frontend import SAMPLE_RATE
 
+DEFAULT = MixSettings()
 QUIET = AcousticConditions(room=0, colour_db=0, snr_db=None, level_db=(-20, -20))
 
 
@@ -46,8 +47,8 @@ def corpus() -> Corpus:
     return Corpus(keywords, {"cat": [clip("cat", "other", 1500)]}, [speech()], noise, echo)
 
 
-def spoken_words(seed: int, seconds: float = 20, **settings: float) -> list[WordSpan]:
-    everything = mixed_utterances(corpus(), MixSettings(**settings), np.random.default_rng(seed))
+def spoken_words(seed: int, seconds: float = 20, mix: MixSettings = DEFAULT) -> list[WordSpan]:
+    everything = mixed_utterances(corpus(), mix, np.random.default_rng(seed))
     return list(compose(everything, seconds).words)
 
 
@@ -69,7 +70,8 @@ def test_the_same_seed_gives_the_same_words_and_another_others() -> None:
 
 
 def test_all_kinds_are_as_frequent_as_asked() -> None:
-    kinds = [word.kind for word in spoken_words(0, seconds=600, keyword=0.5, other=0.3, prefix=0.1, speech=0.1)]
+    mix = MixSettings(keyword=0.5, other=0.3, prefix=0.1, speech=0.1)
+    kinds = [word.kind for word in spoken_words(0, seconds=600, mix=mix)]
     kinds = [kind for kind in kinds if kind != "embedded"]
     assert kinds.count("keyword") / len(kinds) == pytest.approx(0.5, abs=0.08)
     assert kinds.count("other") / len(kinds) == pytest.approx(0.3, abs=0.08)
@@ -95,7 +97,8 @@ def test_a_cut_scene_keeps_the_words_that_begin_in_it() -> None:
 def test_a_prefix_is_the_beginning_of_its_word() -> None:
     prefix = truncate(clip("yes", "keyword", 500), 0.5)
     (word,) = prefix.words
-    assert (word.kind, word.share, word.end_s) == ("prefix", 0.5, pytest.approx(0.5))
+    assert (word.kind, word.share) == ("prefix", 0.5)
+    assert word.end_s == pytest.approx(0.5)
     assert len(prefix.samples) == SAMPLE_RATE / 2
 
 
@@ -110,9 +113,8 @@ def test_an_excerpt_has_its_keywords_cut_where_it_is_cut() -> None:
 def test_noise_lies_under_the_words_at_its_ratio() -> None:
     silence = np.zeros(SAMPLE_RATE, np.float32)
     noise = apply_acoustics(silence, AcousticConditions(0, 0, (10, 10), (-20, -20)), corpus(), np.random.default_rng(0))
-    word = apply_acoustics(
-        clip("yes", "keyword", 500).samples[4800:11200] / np.float32(32768), QUIET, corpus(), np.random.default_rng(0)
-    )
+    spoken = (clip("yes", "keyword", 500).samples[4800:11200] / 32768).astype(np.float32)
+    word = apply_acoustics(spoken, QUIET, corpus(), np.random.default_rng(0))
     ratio = np.std(word) / np.std(noise)
     assert 20 * np.log10(ratio) == pytest.approx(10, abs=0.2)
     assert 20 * np.log10(np.std(word)) == pytest.approx(-20, abs=0.2)

@@ -18,6 +18,8 @@ from training.evaluation.streams import (
 )
 from training.model.frontend import SAMPLE_RATE
 
+NO_ROOMS = np.zeros((0, 1), np.float32)
+
 
 def clip(word: str, kind: Kind, tone: float) -> Utterance:
     """A second with a loud tone from 0.3 to 0.7 s: the tone model scores loudness."""
@@ -31,7 +33,7 @@ def corpus() -> Corpus:
     noise = (LOUDNESS * np.random.default_rng(0).standard_normal(SAMPLE_RATE)).astype(np.float32)
     keywords = {word: [clip(word, "keyword", TONES[word])] for word in ("yes", "no")}
     speech = Utterance(clip("", "speech", TONES["_unknown_"]).samples, (WordSpan("", 0.0, 1.0, "speech"),))
-    return Corpus(keywords, {"cat": [clip("cat", "other", TONES["_unknown_"])]}, [speech], noise, np.zeros((0, 1)))
+    return Corpus(keywords, {"cat": [clip("cat", "other", TONES["_unknown_"])]}, [speech], noise, NO_ROOMS)
 
 
 def test_streams_are_as_long_as_asked_and_have_the_same_words(corpus: Corpus) -> None:

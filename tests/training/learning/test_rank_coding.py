@@ -57,7 +57,7 @@ def test_batch_equals_algorithm_1(chunk: int, low: float) -> None:
     theta = torch.linspace(low, THETA, len(inputs))
     answers = answer_at_first_spike(network, inputs, network.initial_state(len(inputs)), theta, chunk)
     rank_coding_loss(answers.logits, targets, 0.2).backward()
-    gradients = [parameter.grad.clone() for parameter in network.parameters()]
+    gradients = [parameter.grad.clone() for parameter in network.parameters() if parameter.grad is not None]
     network.zero_grad()
     reference = [algorithm_1(network, sequence, bound) for sequence, bound in zip(inputs, theta.tolist(), strict=True)]
     rank_coding_loss(torch.stack([logits for logits, _, _ in reference]), targets, 0.2).backward()
@@ -89,7 +89,8 @@ def test_sequences_leave_the_batch_at_their_spike() -> None:
 
     def counting(features: Tensor, state: State) -> tuple[Tensor, State]:
         rows.append(len(features) * features.shape[1])
-        return network(features, state)
+        result: tuple[Tensor, State] = network(features, state)
+        return result
 
     answers = answer_at_first_spike(
         counting, inputs, network.initial_state(len(inputs)), torch.full((len(inputs),), THETA), 4

@@ -41,12 +41,14 @@ def test_the_convolutional_network_is_the_lstm_of_its_gates() -> None:
     """With one map and kernels that see their centre alone, every pixel is an LSTM of one unit."""
     built = ConvLstm(1, (3, 3))
     lstm = torch.nn.LSTM(1, 1, batch_first=True)
+    weights = [lstm.get_parameter(name) for name in ("weight_ih_l0", "weight_hh_l0")]
+    bias = lstm.get_parameter("bias_ih_l0") + lstm.get_parameter("bias_hh_l0")
     order = [0, 1, 3, 2]  # torch has input, forget, candidate, output; here the output gate is third
     with torch.no_grad():
-        for convolution, weight in ((built.input_conv, lstm.weight_ih_l0), (built.hidden_conv, lstm.weight_hh_l0)):
+        for convolution, weight in zip((built.input_conv, built.hidden_conv), weights, strict=True):
             convolution.weight.zero_()
             convolution.weight[:, 0, 1, 1] = weight[order, 0]
-        built.input_conv.bias.copy_((lstm.bias_ih_l0 + lstm.bias_hh_l0)[order])
+        built.input_conv.get_parameter("bias").copy_(bias[order])
         spikes = mnist.spikes(IMAGES)
         _, state = built(spikes, {})
         _, (h, _) = lstm(spikes.permute(0, 2, 3, 1).reshape(-1, 10, 1))

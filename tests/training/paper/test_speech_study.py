@@ -22,6 +22,7 @@ from training.paper.speech_study import (
     point,
     tune,
 )
+from training.studies.rc_vs_eos import SECONDS
 
 LABELS = Labels(("up", "down"))
 
@@ -155,7 +156,8 @@ def outputs(clips: int = 400, steps: int = 20) -> NetworkOutputs:
 def test_a_point_is_the_first_crossing() -> None:
     highest = torch.tensor([[0.2, 0.6, 0.9], [0.3, 0.3, 0.4]])
     right = torch.tensor([[False, True, False], [False, False, True]])
-    assert point(NetworkOutputs(highest, right, 0.1), 0.5) == TimedAccuracy(pytest.approx(0.25), 1.0)
+    assert point(NetworkOutputs(highest, right, 0.1), 0.5).decision_time_s == pytest.approx(0.25)
+    assert point(NetworkOutputs(highest, right, 0.1), 0.5).accuracy == 1.0
     assert point(NetworkOutputs(highest, right, 0.1), torch.tensor([0.3, 0.5, 0.5])).accuracy == 0.5
 
 
@@ -175,4 +177,4 @@ def test_the_best_beta_is_chosen_on_validation() -> None:
         return StudyFigures("best", [], validation, test)
 
     chosen = speech_study.best_beta([run(validation=0.9, test=0.5), run(validation=0.8, test=0.7)], ONE)
-    assert chosen == [0.5] * len(speech_study.SECONDS)
+    assert chosen == [0.5] * len(SECONDS)

@@ -92,8 +92,13 @@ def test_the_regimes_of_table_1() -> None:
 
 def test_missing_files_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     started: list[tuple[Any, ...]] = []
+
+    def run(*arguments: Any) -> list[TemporalMnistResult]:
+        started.append(arguments)
+        return []
+
     monkeypatch.setattr(cli, "fetch_mnist", lambda folder, progress: write_digits(folder, 1, 1))
-    monkeypatch.setattr(cli.temporal_mnist, "run", lambda *arguments: started.append(arguments) or ())
+    monkeypatch.setattr(experiment, "run", run)
     assert cli.main(["temporal-mnist", "--data-dir", str(tmp_path / "new"), "--out", "x"]) == 0
     assert (tmp_path / "new" / "t10k-labels-idx1-ubyte.gz").exists()
     assert started[0][:3] == (tmp_path / "new", False, 3)

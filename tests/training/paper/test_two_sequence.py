@@ -7,6 +7,7 @@ import pytest
 
 from training.cli import main
 from training.paper import two_sequence
+from training.paper.sequences import two_sequence as two_sequence_problem
 from training.paper.toy import SequenceNetwork, ToyScore
 from training.paper.two_sequence import StepPoint, TwoSequenceResult
 
@@ -95,4 +96,4 @@ def test_how_far_below_the_limit() -> None:
 
 def test_the_test_sequences_are_not_those_of_training() -> None:
     sequences, _ = two_sequence.draw_test_sequences(100)
-    assert not np.isin(sequences, two_sequence.two_sequence(100, np.random.default_rng([0, 0]))[0]).any()
+    assert not np.isin(sequences, two_sequence_problem(100, np.random.default_rng([0, 0]))[0]).any()

@@ -1,6 +1,7 @@
 """Committed pages are what their committed data give; data of older versions can still be read."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -40,7 +41,14 @@ def test_the_page_of_custom_keywords_is_what_its_data_give() -> None:
     assert custom_keywords.page(study) == (folder / "README.md").read_text()
 
 
-STREAM = {"hours": 1.0, "keywords": 4, "misses": None, "false_alarms_per_hour": 2, "decision": None, "labels": {}}
+STREAM: dict[str, Any] = {
+    "hours": 1.0,
+    "keywords": 4,
+    "misses": None,
+    "false_alarms_per_hour": 2,
+    "decision": None,
+    "labels": {},
+}
 OLD_STREAM = {**STREAM, "doubles": 1, "inside": {"said": 3, "found": 2}}
 OLD_SPREAD = {"recordings": 5, "with_alarms": 1, "interval": [0.0, 2.5]}
 OLD_MEASUREMENT = {

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -11,8 +12,9 @@ from tests.support.toy_dataset import write_words
 from training.data.sources import DataSources
 from training.data.training_data import TrainingData, load_training_data
 from training.learning.checkpoint import CheckpointError
-from training.learning.loop import train
-from training.learning.settings import TrainingMethod
+from training.learning.loop import train, train_step
+from training.learning.run import TrainingRun
+from training.learning.settings import RunSettings, TrainingMethod
 from training.studies import epoch_cost
 from training.studies.epoch_cost import ALLOWANCE, EpochCost, measure_cost
 
@@ -35,12 +37,11 @@ def test_both_methods_are_measured_on_as_many_batches(
     weights: list[torch.Tensor] = []
     methods: list[TrainingMethod] = []
 
-    def spy(settings, run, *arguments):  # type: ignore[no-untyped-def]
+    def spy(settings: RunSettings, run: TrainingRun, *arguments: Any) -> Any:
         methods.append(settings.method)
         weights.append(run.network.output.weight.clone())
         return train_step(settings, run, *arguments)
 
-    train_step = epoch_cost.train_step
     monkeypatch.setattr(epoch_cost, "train_step", spy)
     cost = measure_cost(replace(SETTINGS, epochs=1), checkpoint, data, batches=2)
     assert methods == [TrainingMethod.RC, TrainingMethod.EOS] * 2
