@@ -144,9 +144,13 @@ class Settings(BaseSettings):
     max_capture_bytes: Count = Field(default=2**30, description="bytes in that directory; when full, no more is kept")
 
     @model_validator(mode="after")
-    def _one_process_listens_for_wyoming(self) -> Self:
+    def _wyoming_can_listen(self) -> Self:
         if self.wyoming and self.workers > 1:
             raise ValueError(f"wyoming: expected 1 worker, as only one can listen there, got {self.workers}")
+        if self.wyoming and self.port and self.wyoming.endswith(f":{self.port}"):
+            raise ValueError(
+                f"wyoming: expected another port than {self.port}, which is for HTTP, got {self.wyoming!r}"
+            )
         return self
 
     @model_validator(mode="after")
@@ -167,6 +171,7 @@ def explain(error: ValidationError) -> str:
 def _explain_one(error: Any) -> str:
     name = ".".join(str(part) for part in error["loc"][:1])
     message = error["msg"].removeprefix("Value error, ").replace("Input should be", "expected")
+    message = message.replace("Path does not point to a file", "expected a file")
     own = error["type"] == "value_error"  # raised above, with what came
     got = "" if own or name in SECRET else f", got {str(error['input'])!r}"
     return f"{name}: {message}{got}" if name else message + got

@@ -113,7 +113,8 @@ def _check(settings: Settings, certificate: Certificate | None) -> FastAPI:
 def _serve(config: uvicorn.Config, app: FastAPI) -> int:
     config.app, config.factory = app, False
     server = DrainingServer(config, app.state.server.drain)
-    server.run()
+    with suppress(SystemExit):  # uvicorn's, when it cannot start; the log has the reason
+        server.run()
     return 0 if server.started else 1
 
 

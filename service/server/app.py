@@ -231,11 +231,16 @@ async def _answer_wrong_value(_: Request, error: Exception) -> Response:
     return error_response(404 if code == "unknown_model" else 400, code, str(error))
 
 
-async def _answer_http_error(_: Request, error: Exception) -> Response:
+async def _answer_http_error(request: Request, error: Exception) -> Response:
     if not isinstance(error, HTTPException):
         raise error
-    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "_")
-    return error_response(error.status_code, code, error.detail, error.headers)
+    status = HTTPStatus(error.status_code)
+    message = error.detail
+    if message == status.phrase and status == HTTPStatus.NOT_FOUND:
+        message = f"expected a path that /docs lists, got {request.url.path}"
+    if message == status.phrase and status == HTTPStatus.METHOD_NOT_ALLOWED:
+        message = f"expected {(error.headers or {}).get('Allow')}, got {request.method}"
+    return error_response(status, status.phrase.lower().replace(" ", "_"), message, error.headers)
 
 
 async def _answer_disconnected(_: Request, __: Exception) -> Response:

@@ -97,6 +97,11 @@ def test_an_origin_that_no_browser_sends_is_refused(origin: str, capsys: pytest.
             ["--wyoming", "tcp://127.0.0.1:99999"],
             "wyoming: expected tcp://HOST:PORT with a port up to 65535, got 'tcp://127.0.0.1:99999'",
         ),
+        (
+            ["--wyoming", "tcp://0.0.0.0:8000"],
+            "wyoming: expected another port than 8000, which is for HTTP, got 'tcp://0.0.0.0:8000'",
+        ),
+        (["--tls-cert", "nowhere.pem"], "tls_cert: expected a file, got 'nowhere.pem'"),
         (["--root-path", "kws/"], "root_path: expected a path like /kws, without a slash at the end, got 'kws/'"),
         (["--port", "-1", "--workers", "0"], None),
     ],

@@ -233,6 +233,23 @@ def test_head_where_there_is_no_get(http: httpx.Client) -> None:
     assert http.head("/v1/models/nonesuch").status_code == 404
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code", "message"),
+    [
+        ("GET", "/nowhere", 404, "not_found", "expected a path that /docs lists, got /nowhere"),
+        ("GET", "/web/nothing.js", 404, "not_found", "expected a path that /docs lists, got /web/nothing.js"),
+        ("GET", "/v1/classify", 405, "method_not_allowed", "expected POST, got GET"),
+        ("DELETE", "/v1/models", 405, "method_not_allowed", "expected GET, got DELETE"),
+    ],
+)
+def test_wrong_paths_and_methods(
+    http: httpx.Client, method: str, path: str, status: int, code: str, message: str
+) -> None:
+    answer = http.request(method, path)
+    assert answer.status_code == status
+    assert answer.json() == {"error": {"code": code, "message": message}}
+
+
 def test_a_plain_request_for_the_stream_is_answered_426(http: httpx.Client) -> None:
     answer = http.get("/v1/stream")
     assert (answer.status_code, answer.headers["Upgrade"]) == (426, "websocket")
