@@ -7,7 +7,7 @@ from typing import Any
 
 from training.data.augment import AugmentSettings
 from training.data.labels import Labels
-from training.learning.checkpoint import plain_settings
+from training.learning.checkpoint import CheckpointError, plain_settings
 from training.model.frontend import SAMPLE_RATE, FrontEndSettings
 from training.model.network import NetworkSettings
 
@@ -22,6 +22,15 @@ class TrainingMethod(StrEnum):
 
 
 OLD_NAMES = {"base": "initial_checkpoint", "steps": "min_batches"}  # of settings in older checkpoints
+
+
+PARTS: dict[str, Callable[[Any], Any]] = {  # settings that are not plain values -> how they are read
+    "labels": Labels.from_all,
+    "network": lambda values: NetworkSettings(**values),
+    "front_end": lambda values: FrontEndSettings(**values),
+    "augment": lambda values: AugmentSettings(**values),
+    "method": TrainingMethod,
+}
 
 
 @dataclass(frozen=True)
@@ -54,16 +63,15 @@ class RunSettings:
 
     @classmethod
     def from_dict(cls, values: Mapping[str, Any]) -> "RunSettings":
-        """The settings of a checkpoint, as `to_dict` put them there; those it lacks have their defaults."""
+        """The settings of a checkpoint, as `to_dict` put them there; those it lacks have their defaults.
+
+        Raises CheckpointError where they are not the settings of a run that this version knows.
+        """
         values = {OLD_NAMES.get(name, name): value for name, value in values.items()}
-        parts: dict[str, Callable[[Any], Any]] = {
-            "labels": Labels.from_all,
-            "network": lambda value: NetworkSettings(**value),
-            "front_end": lambda value: FrontEndSettings(**value),
-            "augment": lambda value: AugmentSettings(**value),
-            "method": TrainingMethod,
-        }
-        return cls(**{name: parts[name](value) if name in parts else value for name, value in values.items()})
+        try:
+            return cls(**{name: PARTS[name](value) if name in PARTS else value for name, value in values.items()})
+        except (TypeError, ValueError) as error:
+            raise CheckpointError(f"expected the settings of a run of this version, got others: {error}") from error
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values that a checkpoint can hold; the labels as a tuple of all of them."""

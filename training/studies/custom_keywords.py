@@ -59,12 +59,12 @@ def study_keywords(
 ) -> KeywordStudy:
     """A model for each number of clips, with weights and from scratch; those measured before are not repeated."""
     points = []
-    runs = out / "-".join(words)
+    runs = out / "runs" / "-".join(words)
     for size in sizes:
         data = link_clips(folder, words, size, runs / f"{size}-clips")
         for weights, checkpoint, name in (
-            (WITH_WEIGHTS, initial_checkpoint, f"{size}-base"),
-            (FROM_SCRATCH, "", f"{size}-new"),
+            (WITH_WEIGHTS, initial_checkpoint, f"{size}-weights"),
+            (FROM_SCRATCH, "", f"{size}-scratch"),
         ):
             points.append(
                 study_point(size, weights, data, Recipe(tuple(words), initial_checkpoint=checkpoint), runs / name)

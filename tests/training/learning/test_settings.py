@@ -7,7 +7,7 @@ import pytest
 
 from tests.support.paths import ROOT
 from tests.support.tiny_run import SETTINGS
-from training.learning.checkpoint import read_checkpoint
+from training.learning.checkpoint import CheckpointError, read_checkpoint
 from training.learning.settings import RunSettings, TrainingMethod
 
 
@@ -31,6 +31,14 @@ def test_the_settings_of_shipped_weights_are_read(path: Path) -> None:
     assert settings.network.labels == len(settings.labels)
 
 
-def test_an_unknown_method_is_refused() -> None:
-    with pytest.raises(ValueError, match="'end' is not a valid TrainingMethod"):
-        RunSettings.from_dict({**SETTINGS.to_dict(), "method": "end"})
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"method": "end"}, "'end' is not a valid TrainingMethod"),
+        ({"colour": 3}, "unexpected keyword argument 'colour'"),
+        ({"labels": ("up", "down")}, "expected keywords, then _unknown_ and _silence_"),
+    ],
+)
+def test_settings_of_another_kind_are_refused(change: dict[str, object], message: str) -> None:
+    with pytest.raises(CheckpointError, match=message):
+        RunSettings.from_dict({**SETTINGS.to_dict(), **change})

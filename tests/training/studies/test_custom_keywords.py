@@ -52,7 +52,7 @@ def test_the_command_writes_figures_and_trains_nothing_twice(
     assert [(point.clips, point.weights) for point in study.points] == [(9, "with --from"), (9, "from scratch")]
     first = study.points[0]
     assert (first.clips_tested, first.words_tested) == (24, 12)
-    saved = read_checkpoint(out / "cat-dog" / "9-base" / "last.pt")
+    saved = read_checkpoint(out / "runs" / "cat-dog" / "9-weights" / "last.pt")
     assert saved["settings"]["initial_checkpoint"] == command[-1]
     assert f"| 9 | with --from | {first.accuracy:.1%} |" in capsys.readouterr().out
     assert (out / "curve.png").read_bytes().startswith(b"\x89PNG")
