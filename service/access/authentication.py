@@ -4,7 +4,7 @@
 behind it, logs neither, sees them. `AuthorizationMiddleware` refuses requests without a valid key.
 """
 
-from collections.abc import Iterator
+from collections.abc import Awaitable, Iterator
 from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
@@ -34,14 +34,14 @@ class AuthenticationMiddleware:
     def __init__(self, app: ASGIApp, keys: ApiKeys) -> None:
         self._app, self._keys = app, keys
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] in ("http", "websocket"):
             offered = list(_offered_keys(scope))
             scope[IDENTITY] = Identity(self._keys.find(offered), bool(offered))
             scope["query_string"] = _without_token(scope["query_string"])
         if scope.get("subprotocols"):
             send = _with_subprotocol(scope["subprotocols"], send)
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 class AuthorizationMiddleware(AccessCheck):

@@ -1,6 +1,6 @@
 """How a request is denied: one check in front of the app, with one form of answer for HTTP and WebSocket."""
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 
 from fastapi.responses import JSONResponse, PlainTextResponse, Response
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -18,19 +18,23 @@ class AccessDenied(Exception):  # noqa: N818 (a refusal, no error)
 
 
 class AccessCheck:
-    """ASGI middleware that answers with the AccessDenied of `authorize`, counted, or passes the request on."""
+    """ASGI middleware that answers with the AccessDenied of `authorize`, counted, or passes the request on.
+
+    Like all middlewares here it returns what is behind it instead of awaiting that: a stream lasts, and would keep a
+    coroutine for each.
+    """
 
     def __init__(self, app: ASGIApp, metrics: Metrics) -> None:
         self._app, self._metrics = app, metrics
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         try:
             if scope["type"] in ("http", "websocket"):
                 self.authorize(scope)
         except AccessDenied as denied:
             self._metrics.rejected.labels(denied.code).inc()
-            return await deny(denied, scope, receive, send)
-        return await self._app(scope, receive, send)
+            return deny(denied, scope, receive, send)
+        return self._app(scope, receive, send)
 
     def authorize(self, scope: Scope) -> None:
         """Raises AccessDenied."""

@@ -20,7 +20,7 @@ class OriginMiddleware(AccessCheck):
     """Refuses requests of other origins than this server's and `allowed`."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, allowed: Collection[str]) -> None:
-        super().__init__(_with_cors(app, allowed), metrics)
+        super().__init__(_by_type(_with_cors(app, allowed), app), metrics)
         self._allowed = frozenset(allowed)
 
     def authorize(self, scope: Scope) -> None:
@@ -31,6 +31,10 @@ class OriginMiddleware(AccessCheck):
         if urlsplit(origin).netloc != headers.get("host", ""):
             message = f"expected an origin of this server or one of --allowed-origins, got {origin!r}"
             raise AccessDenied(403, "forbidden_origin", message)
+
+
+def _by_type(http: ASGIApp, other: ASGIApp) -> ASGIApp:
+    return lambda scope, receive, send: (http if scope["type"] == "http" else other)(scope, receive, send)
 
 
 def _with_cors(app: ASGIApp, allowed: Collection[str]) -> CORSMiddleware:

@@ -1,5 +1,7 @@
 """Headers of every answer that say what a browser may do with it."""
 
+from collections.abc import Awaitable
+
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -27,8 +29,8 @@ class SecurityHeadersMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await self._app(scope, receive, with_security_headers(scope, send) if scope["type"] == "http" else send)
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
+        return self._app(scope, receive, with_security_headers(scope, send) if scope["type"] == "http" else send)
 
 
 def with_security_headers(scope: Scope, send: Send) -> Send:

@@ -1,5 +1,7 @@
 """HEAD for every route that has GET: the same answer without its body."""
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 
@@ -9,11 +11,10 @@ class HeadMiddleware:
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            await self._app({**scope, "method": "GET"}, receive, _without_body(send))
-        else:
-            await self._app(scope, receive, send)
+            return self._app({**scope, "method": "GET"}, receive, _without_body(send))
+        return self._app(scope, receive, send)
 
 
 def _without_body(send: Send) -> Send:

@@ -1,5 +1,7 @@
 """A proxy that serves this server under a path of its own."""
 
+from collections.abc import Awaitable
+
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 
@@ -9,7 +11,7 @@ class RootPathMiddleware:
     def __init__(self, app: ASGIApp, root_path: str) -> None:
         self._app, self._root_path = app, root_path
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if self._root_path:
             scope["root_path"] = self._root_path
-        await self._app(scope, receive, send)
+        return self._app(scope, receive, send)
