@@ -133,7 +133,7 @@ def test_the_command_writes_a_table_and_its_figures(
     models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(throughput, "MODEL", models_dir / "tones")
-    monkeypatch.setattr(throughput, "OURS", {})
+    monkeypatch.setattr(throughput, "OUR_ENGINES", {})
     monkeypatch.setattr(throughput, "WARM_S", 0.0)
     monkeypatch.setattr(throughput, "run_engine", lambda python, engine, audio, *options: {"cpu_ms": 50.0})
     monkeypatch.setattr(throughput, "peers_python", lambda folder: folder)
@@ -142,7 +142,7 @@ def test_the_command_writes_a_table_and_its_figures(
     arguments = ["--out", str(out), "--speech", str(tmp_path), "--seconds", "1.8", "--streams", "2", "--rounds", "1"]
     assert throughput.main(arguments) == 0
     result = json.loads((out / "data.json").read_text())
-    assert [row["name"] for row in result["rows"]] == ["this server", *throughput.THEIRS.values()]
+    assert [row["name"] for row in result["rows"]] == ["this server", *throughput.PEER_ENGINES.values()]
     assert result["rows"][1]["server_carries"] == pytest.approx(50 / result["rows"][0]["rounds"][0], abs=0.1)
     lines = (out / "README.md").read_text().splitlines()
     assert {line.count("|") for line in lines[: 2 + len(result["rows"])]} == {len(throughput.COLUMNS) + 1}

@@ -34,8 +34,8 @@ from tests.peers.environment import FOLDER, PEERS, peers_python, run_engine
 SOUNDS = (".wav", ".flac", ".ogg", ".opus", ".mp3")
 WARM_S = 12.0  # openWakeWord's buffers are full after 10
 SERVER_CHUNK_MS = 40
-OURS = {"rank-coding-kws": "this model alone, in process"}
-THEIRS = {
+OUR_ENGINES = {"rank-coding-kws": "this model alone, in process"}
+PEER_ENGINES = {
     "openwakeword-one": f"openWakeWord {PEERS['openwakeword']}, one wake word",
     "openwakeword-all": f"openWakeWord {PEERS['openwakeword']}, its five wake words",
     "pocketsphinx": f"PocketSphinx {PEERS['pocketsphinx']}, eight keywords",
@@ -83,17 +83,17 @@ def run(args: argparse.Namespace) -> list[Row]:
     """All of them in turn, round after round."""
     python = peers_python(args.venv)
     audio = speech(args.speech, WARM_S + args.seconds)
-    spent: dict[str, list[float]] = {name: [] for name in ("server", *OURS, *THEIRS)}
+    spent: dict[str, list[float]] = {name: [] for name in ("server", *OUR_ENGINES, *PEER_ENGINES)}
     with serving(port := free_port(), rc_serve(port, MODEL.parent, MODEL.name)):
         load = Load(f"ws://{HOST}:{port}/v1/stream", args.streams, audio, SAMPLE_RATE,
                     SERVER_CHUNK_MS / 1000, expected_of(MODEL, audio))  # fmt: skip
         for _ in range(args.rounds):
             spent["server"].append(of_server(port, load))
-            for name in OURS:
+            for name in OUR_ENGINES:
                 spent[name].append(in_process(Path(sys.executable), name, audio))
-            for name in THEIRS:
+            for name in PEER_ENGINES:
                 spent[name].append(in_process(python, name, audio))
-    return rows(spent, args.streams, OURS | THEIRS)
+    return rows(spent, args.streams, OUR_ENGINES | PEER_ENGINES)
 
 
 def rows(spent: dict[str, list[float]], streams: int, titles: dict[str, str]) -> list[Row]:

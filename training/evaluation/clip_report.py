@@ -69,7 +69,9 @@ def evaluate_folder(model: Model, folder: Path, split: str) -> ClipReport:
     """Figures of a model on a split of a folder in the data set's layout, with what was measured on."""
     clips = read_split(folder, split)
     background = read_recordings([folder / BACKGROUND])
-    figures = evaluate(model, clips.samples, clips.words, [clip for one in background for clip in whole_clips(one)])
+    figures = evaluate(
+        model, clips.samples, clips.words, [clip for recording in background for clip in whole_clips(recording)]
+    )
     return ClipReport(
         **vars(figures),
         model=model.metadata.name,
