@@ -88,6 +88,9 @@ class RequestProtocol(HttpToolsProtocol):
         self._end_head()
         if self.transport.is_closing():
             return
+        if self.cycle and not self.cycle.response_complete:
+            self.send_400_response("expected a WebSocket handshake after the answer to the request before it")
+            return
         rest = self._parser.rest
         super().handle_websocket_upgrade()
         if rest and not self.transport.is_closing():

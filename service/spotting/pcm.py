@@ -53,11 +53,9 @@ class PcmDecoder:
 
     def _check_first(self, data: bytes) -> None:
         self._first = False
-        if name := file_format(data):
-            raise AudioError(
-                f"expected samples as {self._encoding}, got the header of a {name} file: "
-                "decode it before sending, or send the whole file to /v1/classify"
-            )
+        if kind := file_format(data):
+            got = f"expected samples as {self._encoding}, got the header of a sound file ({kind})"
+            raise AudioError(f"{got}: decode it before sending, or send the whole file to /v1/classify")
 
     def _samples(self, data: bytes) -> Samples:
         if self._encoding == "pcm_s16le":

@@ -155,6 +155,20 @@ def test_audio_right_behind_the_handshake_is_not_lost(server: Running, size: int
     assert (labels(events), events[-1]["audio_s"], code) == (["yes"], len(YES) / 32000, 1000)
 
 
+def test_a_handshake_behind_a_request_that_is_not_answered_yet_is_refused(server: Running) -> None:
+    answer = read_to_end(connect(server.address, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n" + GOOD))
+    assert answer.startswith(b"HTTP/1.1 400 ")
+
+
+def test_a_handshake_may_follow_a_request_on_its_connection(server: Running) -> None:
+    connection = connect(server.address, b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n")
+    answer = b""
+    while not answer.endswith(b'{"alive":true}'):
+        answer += connection.recv(1 << 16)
+    connection.sendall(GOOD + frame(YES) + control("close"))
+    assert labels(read_answer(connection)[0]) == ["yes"]
+
+
 async def test_what_comes_before_the_answer_is_held_and_bounded() -> None:
     """The protocol alone: nothing is given to the library before the handshake is accepted."""
     protocol = StreamProtocol.__new__(StreamProtocol)

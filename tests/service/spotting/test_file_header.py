@@ -59,7 +59,7 @@ def test_a_file_at_the_beginning_of_a_stream_is_an_error(encoding: str) -> None:
     with pytest.raises(AudioError) as refused:
         PcmDecoder(encoding, 1).push(sound_file("FLAC"))
     assert str(refused.value) == (
-        f"expected samples as {encoding}, got the header of a FLAC file: "
+        f"expected samples as {encoding}, got the header of a sound file (FLAC): "
         "decode it before sending, or send the whole file to /v1/classify"
     )
 
