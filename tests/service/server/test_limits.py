@@ -1,0 +1,79 @@
+import asyncio
+
+import numpy as np
+import pytest
+
+from service.server.limits import ActivityLimits, BacklogLimit
+from service.spotting.config import ProtocolError, StreamConfig
+from service.spotting.session import Session
+from tests.support.speech import pcm, say
+from tests.support.tone_model import METADATA
+
+YES = pcm(say("yes"))  # 90 frames
+
+
+async def test_silence_on_the_line_is_counted_from_the_latest_message() -> None:
+    activity = ActivityLimits(0.1, None)
+    watching = asyncio.create_task(activity.watch())
+    for _ in range(3):
+        await asyncio.sleep(0.06)
+        activity.mark_received()
+    assert not watching.done()
+    with pytest.raises(ProtocolError, match=r"expected a message within 0.1 s, got none") as refused:
+        await watching
+    assert refused.value.code == "idle_timeout"
+
+
+async def test_a_stream_has_a_longest_time() -> None:
+    with pytest.raises(ProtocolError, match=r"expected a stream of at most 0.05 s, it lasts longer") as refused:
+        await ActivityLimits(30, 0.05).watch()
+    assert refused.value.code == "time_limit"
+
+
+async def test_work_within_the_limits_gives_its_result_or_its_error() -> None:
+    async def work(error: Exception | None = None) -> str:
+        if error:
+            raise error
+        return "done"
+
+    assert await ActivityLimits(30, None).within(work()) == "done"
+    with pytest.raises(KeyError):
+        await ActivityLimits(30, None).within(work(KeyError()))
+    with pytest.raises(ProtocolError, match="expected a message within"):
+        await ActivityLimits(0.01, None).within(asyncio.sleep(30))
+
+
+async def test_a_backlog_is_full_beyond_its_limit_and_waits_until_there_is_room() -> None:
+    session = Session(METADATA, StreamConfig())
+    backlog = BacklogLimit(session, 0.5, METADATA.frame_ms)  # 50 frames
+    session.push(YES[: 50 * 320])
+    assert not backlog.is_full()
+    session.push(YES[50 * 320 : 51 * 320])
+    assert backlog.is_full()
+    waiting, emptying = asyncio.create_task(backlog.wait_for_room()), asyncio.create_task(backlog.wait_until_empty())
+    await asyncio.sleep(0)
+    score(session, backlog, 1)
+    await asyncio.wait_for(waiting, 1)
+    assert not emptying.done()
+    score(session, backlog, 50)
+    await asyncio.wait_for(emptying, 1)
+
+
+async def test_audio_that_waits_too_long_for_its_scores_is_overload() -> None:
+    session = Session(METADATA, StreamConfig())
+    backlog = BacklogLimit(session, 0.05, METADATA.frame_ms)
+    session.push(YES)
+    for waiting in (backlog.wait_for_room(), backlog.wait_until_empty()):
+        with pytest.raises(
+            ProtocolError, match=r"expected to decide on audio within 0.05 s, it took longer"
+        ) as refused:
+            await waiting
+        assert refused.value.code == "overloaded"
+    assert backlog.check(0.05) is None
+    assert (error := backlog.check(0.06)) is not None
+    assert error.code == "overloaded"
+
+
+def score(session: Session, backlog: BacklogLimit, frames: int) -> None:
+    session.scored(np.full((frames, len(METADATA.labels)), 0.25, np.float32))
+    backlog.mark_scored()
