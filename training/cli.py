@@ -110,7 +110,11 @@ def add_speech(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--network", choices=sorted(PRESETS), default="conv", help="paper: LSTM 128, dense 32")
     command.add_argument(
-        "--method", choices=("rc", "eos"), default="rc", help="rc: rank coding; eos: train from the last step"
+        "--method",
+        choices=("rc", "streams", "eos"),
+        default="rc",
+        help="rc: rank coding; streams: every step of streams with people talking in the background, from --speech; "
+        "eos: train from the last step",
     )
     command.add_argument("--beta", type=float, default=0.05, help="weight of the entropy term, equation 7")
     command.add_argument(

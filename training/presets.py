@@ -1,14 +1,15 @@
 """The networks that `rc-train speech` offers by name, with their front-ends. Their labels are set by the recipe."""
 
-from training.model.frontend import FrontEndSettings
+from training.model.frontend import NO_OFFSET_HZ, FrontEndSettings
 from training.model.network import NetworkSettings
 
 PRESETS = {
     # the paper's, section 3.4 and A.4
     "paper": (FrontEndSettings(), NetworkSettings(labels=0)),
-    # convolutions are robust to small shifts of pitch and formants; 20 ms per step halves the cost
+    # convolutions are robust to small shifts of pitch and formants; 20 ms per step halves the cost; PCEN follows the
+    # background, the level and a constant offset
     "conv": (
-        FrontEndSettings(bands=40),
+        FrontEndSettings(bands=40, low_hz=NO_OFFSET_HZ, pcen=True),
         NetworkSettings(
             0, bands=40, channels=(16, 32), stride=2, inputs=96, hidden=160, dense=48, dropout=0.2
         ),

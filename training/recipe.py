@@ -15,9 +15,12 @@ from training.evaluation.calibration import enough_validation_clips, export_run
 from training.learning.checkpoint import read_checkpoint
 from training.learning.loop import sampler_of, train
 from training.learning.settings import RunSettings, TrainingMethod
+from training.learning.stream_training import train_on_streams
 from training.presets import PRESETS
 
 MIN_BATCHES = 50  # minimum number of batches in an epoch
+STREAM_BATCHES = 500  # number of batches in an epoch of labelled streams
+STREAM_BATCH, STREAM_RATE, STREAM_CLIP_NORM = 16, 1.5e-3, 1.0
 EPOCHS, FEW_EPOCHS = 60, 20  # the second for runs from a checkpoint, and for too few clips to fill MIN_BATCHES
 
 
@@ -54,18 +57,28 @@ class Recipe:
         )  # fmt: skip
         few = sampler_of(settings, data).batches < MIN_BATCHES
         epochs = self.epochs or (FEW_EPOCHS if few or self.initial_checkpoint else EPOCHS)
+        if self.method is TrainingMethod.STREAMS:
+            return on_streams(replace(settings, epochs=epochs, min_batches=MIN_BATCHES if few else STREAM_BATCHES))
         return replace(settings, epochs=epochs, min_batches=MIN_BATCHES if few else 1)
+
+
+def on_streams(settings: RunSettings) -> RunSettings:
+    """Many small steps: a stream has several words, and states are carried for longer than in other methods."""
+    return replace(settings, batch=STREAM_BATCH, learning_rate=STREAM_RATE, clip_norm=STREAM_CLIP_NORM)
 
 
 def train_and_export(sources: DataSources, recipe: Recipe, device: str, resume: bool, out: Path) -> None:
     """`rc-train speech`: a run in `out`, then its best checkpoint as `out`/model.onnx.
 
-    Where validation has too few clips to choose by, the last checkpoint is exported.
+    Of streams, and where validation has too few clips to choose by, the last checkpoint is exported.
     """
     clips, validation = read_training_splits(sources, recipe.labels)
     data = build_training_data(sources, recipe.labels, clips, validation)
-    train(recipe.settings(data), data, out, pick_device(device), resume)
-    best = "best.pt" if enough_validation_clips(validation, recipe.labels) else "last.pt"
+    settings = recipe.settings(data)
+    learn = train_on_streams if settings.method is TrainingMethod.STREAMS else train
+    learn(settings, data, out, pick_device(device), resume)
+    chosen = settings.method is not TrainingMethod.STREAMS and enough_validation_clips(validation, recipe.labels)
+    best = "best.pt" if chosen else "last.pt"
     export_run(out / best, sources, validation, out)
 
 

@@ -16,6 +16,7 @@ class TrainingMethod(StrEnum):
     """From which steps of a sequence the loss is back-propagated."""
 
     RC = "rc"  # the first spike: Algorithm 1
+    STREAMS = "streams"  # every step of labelled streams, with people talking in the background
     EOS = "eos"  # the end of the sequence
     ALL_STEPS = "all-steps"  # a control
     MAX_POOL = "max-pool"  # a control
