@@ -1,6 +1,5 @@
 """What kind of sound file some bytes are, and the parts of it that a decoder reads right to their end."""
 
-import re
 from collections.abc import Iterator
 
 from service.spotting.audio import AudioError
@@ -12,7 +11,8 @@ KINDS = "WAV, AIFF, FLAC, OGG or MP3"
 SUFFIXES = frozenset(  # of what is taken from a directory
     (".wav", ".aif", ".aiff", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".webm", ".aac")
 )
-FLAC = re.compile(rb"fLaC[\x00\x80]\x00\x00\x22")  # how every FLAC begins: the magic and the header of STREAMINFO
+FLAC = b"fLaC"
+STREAMINFO = (b"\0\0\0\x22", b"\x80\0\0\x22")  # the header of the block that is always first
 
 
 def parts(content: bytes) -> Iterator[Part]:
@@ -29,7 +29,7 @@ def parts(content: bytes) -> Iterator[Part]:
         yield Part(content)
     elif content[:4] == ogg.MAGIC:
         yield from ogg.parts(content)
-    elif content[start : start + 4] == b"fLaC":
+    elif content[start : start + 4] == FLAC:
         yield from _flacs(content, start)
     elif media_kind(content):
         yield Part(content)
@@ -41,7 +41,9 @@ def parts(content: bytes) -> Iterator[Part]:
 
 def _flacs(content: bytes, start: int) -> Iterator[Part]:
     """The FLAC files that follow each other in `content`; libsndfile decodes the first of them only."""
-    while following := FLAC.search(content, start + 4):
-        yield Part(content[start : following.start()])
-        start = following.start()
+    at = start
+    while (at := content.find(FLAC, at + 1)) >= 0:
+        if content[at + 4 : at + 8] in STREAMINFO:
+            yield Part(content[start:at])
+            start = at
     yield Part(content[start:])

@@ -132,11 +132,11 @@ class _ForwardFile(soundfile.SoundFile):  # type: ignore[misc]  # soundfile is u
         return False
 
 
-class _Content(io.BytesIO):
-    """A file in memory that stays where it is when libsndfile, in a damaged one, seeks to before its beginning."""
+class _AiffContent(io.BytesIO):
+    """An AIFF in memory. In one without samples libsndfile seeks to -1, which cffi would print as an exception."""
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
-        with suppress(ValueError):  # cffi would print it
+        with suppress(ValueError):
             return super().seek(offset, whence)
         return self.tell()
 
@@ -146,8 +146,9 @@ class _SndfileDecoder:
 
     def __init__(self, part: Part, max_s: float) -> None:
         self._skip = part.skip
+        memory = _AiffContent if part.content.startswith(b"FORM") else io.BytesIO
         try:
-            self._file = _ForwardFile(_Content(part.content))
+            self._file = _ForwardFile(memory(part.content))
         except soundfile.LibsndfileError as error:
             raise AudioError(f"expected {KINDS}, got: {error.error_string}") from error
         if self._file.format not in FORMATS:
