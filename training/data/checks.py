@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from service.spotting.audio import Samples
+from service.spotting.files import SUFFIXES
 from training.data.corpus import Utterance
-from training.data.recordings import BACKGROUND, SUFFIXES, WordClip, all_clips, speakers, split_of
+from training.data.recordings import BACKGROUND, WordClip, all_clips, speakers, split_of
 
 MIN_CLIPS, MIN_SPEAKERS = 50, 10  # minimum numbers of clips and of speakers per keyword
 SAME_LETTERS = 2  # two words that begin with as many equal letters are taken to sound alike

@@ -13,13 +13,12 @@ from pathlib import Path
 import numpy as np
 
 from service.spotting.audio import AudioError, Samples
-from service.spotting.files import read_audio
+from service.spotting.files import SUFFIXES, read_audio
 from training.data.endpoints import MIN_DB, endpoints, levels
 from training.errors import TrainingError
 from training.model.frontend import SAMPLE_RATE
 
 BACKGROUND = "_background_noise_"  # folder of background recordings beside those of the words
-SUFFIXES = {".wav", ".flac", ".opus", ".ogg", ".mp3"}
 SPEAKER_ENDS = "_nohash_"  # in a file name that names the speaker: SPEAKER_nohash_TAKE
 CLIP = SAMPLE_RATE  # samples: a clip lasts at most one second
 MIN_S, MAX_S = 0.2, 30.0  # length of a recording of one word

@@ -16,7 +16,7 @@ def test_good_recordings_have_no_fault(tmp_path: Path) -> None:
 
 
 def test_what_is_missing_is_named(tmp_path: Path) -> None:
-    for name in ("up/2.wav", "up/note.m4a", "_background_noise_/tap.aac"):
+    for name in ("up/2.wav", "up/note.wma", "_background_noise_/tap.amr"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).touch()
     faults = list(by_name(tmp_path, ["up"], has_background=False))
@@ -26,8 +26,8 @@ def test_what_is_missing_is_named(tmp_path: Path) -> None:
         "names contain no speaker",
         "no other words",
         "no background to train with",
-        "1 *.aac files are not read",
-        "1 *.m4a files are not read",
+        "1 *.amr files are not read",
+        "1 *.wma files are not read",
     ]
     assert faults[0] == "up: 1 recordings by unnamed speakers; record at least 50 by 10"
     assert "no recording falls to the test split" in faults[1]
