@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
+from dataclasses import asdict
 from functools import partial
 from http import HTTPStatus
 from typing import Any
@@ -43,7 +44,6 @@ from service.server.websocket import serve_websocket
 from service.settings import Settings
 from service.spotting.classify import ClassifyLimits, FileResult, classify_encoded
 from service.spotting.config import ProtocolError
-from service.spotting.events import Message
 
 STREAM_PATH = "/v1/stream"
 NO_WEBSOCKET = {"Upgrade": "websocket", "Connection": "Upgrade"}
@@ -118,9 +118,9 @@ async def _wyoming(state: ServerState) -> AsyncIterator[None]:
 
 
 @router.get("/healthz", response_model=HealthAnswer)
-async def get_health() -> Message:
+async def get_health() -> HealthAnswer:
     """Whether the process lives."""
-    return {"alive": True}
+    return HealthAnswer(alive=True)
 
 
 @router.get("/readyz", response_model=ReadinessAnswer, responses={503: {"model": ReadinessAnswer}})
@@ -137,13 +137,13 @@ async def get_metrics(request: Request) -> Response:
 
 
 @router.get("/v1/models", response_model=ModelListAnswer, responses=errors())
-async def list_models(request: Request) -> Message:
+async def list_models(request: Request) -> ModelListAnswer:
     """The models of this server."""
-    return {"models": _server(request).models.describe()}
+    return ModelListAnswer(models=_server(request).models.describe())
 
 
 @router.get("/v1/models/{name}", response_model=ModelDetailAnswer, responses=errors(404))
-async def get_model(request: Request, name: str) -> Message:
+async def get_model(request: Request, name: str) -> ModelDetailAnswer:
     """One model with its evaluation and its curve of accuracy against decision time."""
     return _server(request).models.describe_one(name)
 
@@ -185,7 +185,7 @@ def _classify(served: ServedModel, upload: Upload, limits: Settings) -> tuple[li
     )
     answer: dict[str, Any] = {"model": served.model.metadata.name, "results": [result.to_json() for result in results]}
     if upload.warnings:
-        answer["warnings"] = upload.warnings
+        answer["warnings"] = [asdict(warning) for warning in upload.warnings]
     return results, ClassifyAnswer.model_validate(answer).model_dump_json(exclude_unset=True)
 
 

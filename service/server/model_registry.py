@@ -8,11 +8,11 @@ from time import perf_counter
 import numpy as np
 
 from service.bundled import BUNDLED_MODEL
+from service.server.answers import ModelAnswer, ModelDetailAnswer
 from service.server.messages import describe_model
 from service.settings import Settings
 from service.spotting.config import ProtocolError
 from service.spotting.engine import MAX_FRAMES_PER_RUN, MAX_FRAMES_PER_STREAM, Engine, EngineSlot, InferenceTiming
-from service.spotting.events import Message
 from service.spotting.metadata import FrameScores, ModelError
 from service.spotting.model import Model
 from service.telemetry.metrics import Metrics
@@ -89,19 +89,20 @@ class ModelRegistry:
             raise ProtocolError("unknown_model", f"model: expected among {', '.join(self._served)}, got {name!r}")
         return served
 
-    def describe(self) -> list[Message]:
+    def describe(self) -> list[ModelAnswer]:
         """Every model, as /v1/models lists it."""
         return [self._describe(name, model) for name, model in self._models.items()]
 
-    def describe_one(self, name: str) -> Message:
+    def describe_one(self, name: str) -> ModelDetailAnswer:
         """One model with its evaluation and its curve of accuracy against time. Raises ProtocolError."""
         model = self.get(name).model
-        return {**self._describe(name, model), "evaluation": model.report, "curve": model.metadata.curve}
+        described = self._describe(name, model)
+        return ModelDetailAnswer(**dict(described), evaluation=model.report, curve=model.metadata.curve)
 
-    def _describe(self, name: str, model: Model) -> Message:
+    def _describe(self, name: str, model: Model) -> ModelAnswer:
         keywords, speeds = list(model.metadata.keywords), model.metadata.speeds
         description = asdict(describe_model(model.metadata, model.sha256))
-        return {**description, "keywords": keywords, "speeds": speeds, "default": name == self.default}
+        return ModelAnswer(**description, keywords=keywords, speeds=speeds, default=name == self.default)
 
     def _publish(self, models: dict[str, Model]) -> None:
         """Serve these models from now on; a model that was served before keeps its engine."""
@@ -112,7 +113,8 @@ class ModelRegistry:
             name: kept[model] if model in kept else ServedModel(model, Engine(model, loop, self._record_run))
             for name, model in models.items()
         }
-        self._metrics.record_models(self.describe())
+        described = self.describe()
+        self._metrics.record_models((model.name, model.version, model.sha256, model.default) for model in described)
         for served in before.values():
             if served not in self._served.values():
                 served.retire()

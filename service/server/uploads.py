@@ -9,8 +9,7 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
 from service.settings import Settings
-from service.spotting.config import ProtocolError
-from service.spotting.events import Message
+from service.spotting.config import ConfigWarning, ProtocolError
 from service.spotting.metadata import DEFAULT_SPEED
 
 MAX_FIELDS = 16  # form fields beside the files: some room for unknown ones, which get warnings
@@ -39,7 +38,7 @@ class Upload:
     """A request that has arrived completely."""
 
     options: ClassifyOptions
-    warnings: list[Message]  # one per unknown option
+    warnings: list[ConfigWarning]  # one per unknown option
     files: list[File]
 
 
@@ -86,9 +85,9 @@ def _text_fields(form: FormData) -> dict[str, str]:
     return {key: value for key, value in form.multi_items() if isinstance(value, str) and key != "files"}
 
 
-def _parse_options(values: dict[str, str]) -> tuple[ClassifyOptions, list[Message]]:
+def _parse_options(values: dict[str, str]) -> tuple[ClassifyOptions, list[ConfigWarning]]:
     """The known options, and a warning for each unknown one. Raises ProtocolError."""
-    warnings = [{"code": "unknown_key", "key": key} for key in values if key not in OPTIONS]
+    warnings = [ConfigWarning("unknown_key", key) for key in values if key not in OPTIONS]
     known = {key: value for key, value in values.items() if key in OPTIONS}
     if (trace := known.pop("trace", "false")) not in ("true", "false"):
         raise ProtocolError("bad_value", f"trace: expected true or false, got {trace!r}")

@@ -1,9 +1,7 @@
 """What a stream reports: detections, scores and a summary."""
 
 from dataclasses import dataclass
-from typing import Any, ClassVar
-
-Message = dict[str, Any]
+from typing import ClassVar
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ Workers behind one port share theirs through a directory (prometheus_client's mu
 """
 
 import os
+from collections.abc import Iterable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, ProcessCollector, generate_latest
 from prometheus_client.multiprocess import MultiProcessCollector
 
 from service.spotting.classify import FileResult
 from service.spotting.engine import InferenceTiming
-from service.spotting.events import Message
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 SHARED = "PROMETHEUS_MULTIPROC_DIR"  # in the environment of a worker before it imports prometheus_client
@@ -48,13 +48,11 @@ class Metrics:
         self._info = Gauge("kws_model_info", info, labels, registry=registry, multiprocess_mode="livemax")
         self._models: list[tuple[str, ...]] = []
 
-    def record_models(self, described: list[Message]) -> None:
-        """Record the models that are served from now on, as /v1/models describes them."""
+    def record_models(self, models: Iterable[tuple[str, str, str, bool]]) -> None:
+        """Record the models that are served from now on: name, version, sha256, whether it is the default."""
         for labels in self._models:
             self._info.labels(*labels).set(0)
-        self._models = [
-            (model["name"], model["version"], model["sha256"], str(model["default"]).lower()) for model in described
-        ]
+        self._models = [(*identity, str(default).lower()) for *identity, default in models]
         for labels in self._models:
             self._info.labels(*labels).set(1)
 

@@ -32,9 +32,8 @@ def test_panels_have_ids_and_places_of_their_own() -> None:
 
 def test_models_no_longer_served_are_reported_as_0() -> None:
     metrics = Metrics()
-    model = {"name": "a", "version": "1", "sha256": "00", "default": True}
-    metrics.record_models([model])
-    metrics.record_models([{**model, "version": "2"}])
+    metrics.record_models([("a", "1", "00", True)])
+    metrics.record_models([("a", "2", "00", True)])
     text = metrics.text().decode()
     assert 'kws_model_info{default="true",name="a",sha256="00",version="1"} 0.0' in text
     assert 'kws_model_info{default="true",name="a",sha256="00",version="2"} 1.0' in text
