@@ -4,7 +4,7 @@ Composing is cheap and in samples alone; acoustics come after it, so that traini
 Every choice comes from the generator that is passed in. Knows nothing of files or models.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
@@ -41,6 +41,9 @@ class AcousticConditions:
     colour_db: float = 6.0  # largest gain of the microphone's curve at any of a few frequencies
     snr_db: tuple[float, float] | None = (5.0, 30.0)  # words relative to the noise; None: no noise
     level_db: tuple[float, float] = (-40.0, -14.0)  # root mean square of words relative to full scale
+
+
+Background = Callable[[int, Corpus, np.random.Generator], Samples]  # samples, corpus -> samples of LOUDNESS
 
 
 class StreamPart(NamedTuple):
@@ -138,27 +141,36 @@ def compose(parts: Iterator[StreamPart], seconds: float) -> Scene:
 
 
 def scenes(
-    parts: Iterator[StreamPart], conditions: AcousticConditions, corpus: Corpus, rng: np.random.Generator
+    parts: Iterator[StreamPart],
+    conditions: AcousticConditions,
+    corpus: Corpus,
+    rng: np.random.Generator,
+    behind: Background | None = None,
 ) -> Iterator[Scene]:
-    """All utterances, scene by scene, each scene with acoustics of its own."""
+    """All utterances, scene by scene, each scene with acoustics of its own; `behind` them noise unless it is passed."""
     while len((scene := compose(parts, SCENE_S)).samples):
-        yield Scene(apply_acoustics(scene.samples, conditions, corpus, rng), scene.words)
+        yield Scene(apply_acoustics(scene.samples, conditions, corpus, rng, behind), scene.words)
 
 
 def noises(conditions: AcousticConditions, corpus: Corpus, rng: np.random.Generator) -> Iterator[Scene]:
     """Indefinitely: noise and music without words."""
     alone = replace(conditions, snr_db=None)
     while True:
-        yield Scene(apply_acoustics(background(int(SCENE_S * SAMPLE_RATE), corpus, rng), alone, corpus, rng), ())
+        noise = background(int(SCENE_S * SAMPLE_RATE), corpus, rng)
+        yield Scene(apply_acoustics(noise, alone, corpus, rng), ())
 
 
 def apply_acoustics(
-    samples: Samples, conditions: AcousticConditions, corpus: Corpus, rng: np.random.Generator
+    samples: Samples,
+    conditions: AcousticConditions,
+    corpus: Corpus,
+    rng: np.random.Generator,
+    behind: Background | None = None,
 ) -> Samples:
     """Samples, in which words have LOUDNESS, with a room, a microphone, noise and a level."""
     samples = in_room(samples, conditions, corpus, rng)
     if conditions.snr_db:
-        noise = background(len(samples), corpus, rng)
+        noise = (behind or background)(len(samples), corpus, rng)
         samples = samples + noise * np.float32(10 ** (-rng.uniform(*conditions.snr_db) / 20))
     level = 10 ** (rng.uniform(*conditions.level_db) / 20) / LOUDNESS
     return (samples * np.float32(level)).clip(-1, 1)

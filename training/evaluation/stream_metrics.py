@@ -1,7 +1,7 @@
 """What is counted in a stream: misses, false alarms, decision times, and what fires without being a keyword. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Annotated
 
@@ -57,6 +57,15 @@ class RecordingSpread(Record):
 
 
 @dataclass(frozen=True)
+class SpeakerSpread(Record):
+    """How far the false alarms per hour in running speech depend on single speakers."""
+
+    speakers: int
+    with_alarms: int
+    interval: tuple[float, float]  # 95 % of the figures that as many speakers drawn from these would give
+
+
+@dataclass(frozen=True)
 class DetectionMetrics(Record):
     """Everything that is counted in one stream."""
 
@@ -69,6 +78,7 @@ class DetectionMetrics(Record):
     decision: DetectionTimes | None
     labels: dict[str, KeywordMetrics]
     by_recording: RecordingSpread | None = None  # of running speech
+    by_speaker: SpeakerSpread | None = None
 
 
 @dataclass(frozen=True)
@@ -115,8 +125,20 @@ def stream_metrics(
 
 def recording_spread(words: Sequence[WordSpan], matches: Sequence[DetectionMatch], seconds: float) -> RecordingSpread:
     """The spread over the recordings of running speech, which a long stream repeats: repeats are drawn together."""
+    return RecordingSpread(*spread_over(lambda word: word.word, words, matches, seconds))
+
+
+def speaker_spread(words: Sequence[WordSpan], matches: Sequence[DetectionMatch], seconds: float) -> SpeakerSpread:
+    """The spread over the speakers of running speech, who have a folder each."""
+    return SpeakerSpread(*spread_over(lambda word: word.word.rpartition("/")[0], words, matches, seconds))
+
+
+def spread_over(
+    group: Callable[[WordSpan], str], words: Sequence[WordSpan], matches: Sequence[DetectionMatch], seconds: float
+) -> tuple[int, int, tuple[float, float]]:
+    """Number of groups of running speech, of those with false alarms, and the interval of the alarms per hour."""
     spoken = [word for word in words if word.kind == "speech"]
-    names, which = np.unique([word.word for word in spoken], return_inverse=True)
+    names, which = np.unique([group(word) for word in spoken], return_inverse=True)
     lengths = np.bincount(which, [word.end_s - word.start_s for word in spoken])
     times = [match.detected.time_s for match in matches if match.kind == "false"]
     at = np.searchsorted([word.start_s for word in spoken], times, side="right") - 1
@@ -124,7 +146,7 @@ def recording_spread(words: Sequence[WordSpan], matches: Sequence[DetectionMatch
     drawn = np.random.default_rng(0).integers(len(names), size=(DRAWS, len(names)))
     rates = 3600 / seconds * alarms[drawn].sum(axis=1) * lengths.sum() / lengths[drawn].sum(axis=1)
     low, high = (round(float(rate), 1) for rate in np.percentile(rates, (2.5, 97.5)))
-    return RecordingSpread(len(names), int(np.count_nonzero(alarms)), (low, high))
+    return len(names), int(np.count_nonzero(alarms)), (low, high)
 
 
 def share(part: int, whole: int) -> float | None:

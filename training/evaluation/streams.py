@@ -6,21 +6,25 @@ The network runs over every stream once, all of them side by side; any threshold
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from service.spotting.audio import Samples
 from service.spotting.model import Model
-from training.data.corpus import Corpus, read_all_speech, read_corpus
+from training.data.background_talk import at_loudness, background
+from training.data.corpus import Corpus, Utterance, read_all_speech, read_corpus
 from training.data.endpoint_agreement import agreement
 from training.data.labels import Labels
-from training.data.recordings import read_split
+from training.data.recordings import percent_of, read_split
 from training.data.sources import DataSources
 from training.data.synthetic_streams import (
     SCENE_S,
     AcousticConditions,
+    Background,
     MixSettings,
     Scene,
     mixed_utterances,
@@ -34,6 +38,7 @@ from training.evaluation.stream_metrics import (
     misses_within,
     prefix_metrics,
     recording_spread,
+    speaker_spread,
     stream_metrics,
 )
 from training.evaluation.stream_report import (
@@ -52,9 +57,20 @@ from training.model.frontend import SAMPLE_RATE
 
 MIXED = AcousticConditions()
 CLEAN = AcousticConditions(room=0, colour_db=0, snr_db=None)
+ALONE_S = 2.0  # between words said alone: a second of room after the one and before the other
 CONDITIONS = {"mixed": MIXED, "clean": CLEAN} | {
     f"{snr} dB": replace(CLEAN, snr_db=(float(snr), float(snr))) for snr in (20, 10, 5, 0)
 }
+TALK = {
+    f"{kind} {snr} dB": (kind, replace(CLEAN, snr_db=(float(snr), float(snr))))
+    for kind in ("talker", "babble")
+    for snr in (20, 10, 5)
+}
+LEVELS = {f"{level} dBFS": replace(CLEAN, level_db=(float(level), float(level))) for level in (-50, -40, -30, -20, -10)}
+ALONE = "alone"
+ONE_LEVEL = MixSettings(gain_db=(0, 0))
+SAID_ALONE = replace(ONE_LEVEL, other=0.0, prefix=0.0, speech=0.0, gap_s=(ALONE_S, ALONE_S))
+TALKER_SPEAKERS = 25.0  # percent of the speakers of running speech who talk in the background, and in no other stream
 SPEECH, NOISE = "speech", "noise"  # the streams in which every detection is a false alarm
 SWEPT = ("mixed", "clean", "10 dB", SPEECH, NOISE)
 SCALES = tuple(float(x) for x in np.arange(-3, 10.1, 0.125))  # added to the logit of each threshold of a speed
@@ -64,19 +80,57 @@ CALIBRATION_HOURS = 2.0
 
 
 def streams_of(corpus: Corpus, hours: float, seed: int) -> dict[str, Iterator[Scene]]:
-    """Every test stream: the same utterances in each of CONDITIONS, all running speech repeatedly, and noise."""
-    rng = np.random.default_rng
-    streams = {}
-    for name, conditions in CONDITIONS.items():
-        mix = MixSettings() if conditions is MIXED else MixSettings(gain_db=(0, 0))  # an SNR holds for every word
-        parts = mixed_utterances(corpus, mix, rng([seed, 0]))
-        streams[name] = first_hours(scenes(parts, conditions, corpus, rng([seed, 1])), hours)
+    """Every test stream: the same utterances in each condition, words alone, all running speech repeatedly, noise."""
+    others, talkers = talkers_apart(corpus)
+    streams = {name: words_in(others, mix_of(name), where, hours, seed) for name, where in CONDITIONS.items()}
+    streams |= {name: words_in(others, ONE_LEVEL, where, hours, seed) for name, where in LEVELS.items()}
+    streams[ALONE] = words_in(others, SAID_ALONE, CLEAN, hours, seed)
+    if talkers.speech:
+        for name, (kind, where) in TALK.items():
+            streams[name] = words_in(others, ONE_LEVEL, where, hours, seed, partial(talk_of, talkers, kind))
+    return streams | streams_without_keywords(others, hours, seed)
+
+
+def streams_without_keywords(corpus: Corpus, hours: float, seed: int) -> dict[str, Iterator[Scene]]:
+    rng, streams = np.random.default_rng, {}
     if corpus.speech:
         order, repeats = rng([seed, 2]), math.ceil(hours / (corpus.speech_s / 3600))
         speech = chain.from_iterable(running_speech(corpus, order) for _ in range(repeats))
         streams[SPEECH] = scenes(speech, MIXED, corpus, rng([seed, 3]))
     streams[NOISE] = islice(noises(MIXED, corpus, rng([seed, 4])), math.ceil(3600 * hours / SCENE_S))
     return streams
+
+
+def mix_of(name: str) -> MixSettings:
+    """Where an SNR is to hold for every word, all words are equally loud."""
+    return MixSettings() if name == "mixed" else ONE_LEVEL
+
+
+def words_in(
+    corpus: Corpus, mix: MixSettings, conditions: AcousticConditions, hours: float, seed: int,
+    behind: Background | None = None,
+) -> Iterator[Scene]:  # fmt: skip
+    parts = mixed_utterances(corpus, mix, np.random.default_rng([seed, 0]))
+    return first_hours(scenes(parts, conditions, corpus, np.random.default_rng([seed, 1]), behind), hours)
+
+
+def talkers_apart(corpus: Corpus) -> tuple[Corpus, Corpus]:
+    """The corpus without some speakers of running speech, and one of these speakers alone; of few speakers of none."""
+    talks = [percent_of("talker " + speaker_of(recording)) < TALKER_SPEAKERS for recording in corpus.speech]
+    others = [recording for recording, talker in zip(corpus.speech, talks, strict=True) if not talker]
+    talkers = [recording for recording, talker in zip(corpus.speech, talks, strict=True) if talker]
+    if not others or not talkers:
+        return corpus, replace(corpus, speech=[])
+    return replace(corpus, speech=others), replace(corpus, speech=talkers)
+
+
+def speaker_of(recording: Utterance) -> str:
+    """Running speech has a folder per speaker."""
+    return Path(recording.words[0].word).parent.name
+
+
+def talk_of(talkers: Corpus, kind: str, samples: int, _: Corpus, rng: np.random.Generator) -> Samples:
+    return at_loudness(background(kind, samples, talkers, rng))
 
 
 def first_hours(stream: Iterator[Scene], hours: float) -> Iterator[Scene]:
@@ -95,7 +149,11 @@ def measure(model: Model, streams: Mapping[str, ScoredStream], **settings: Any) 
         seconds = len(scores) * model.metadata.hop / model.metadata.sample_rate
         metrics = stream_metrics(words, matches, seconds, model.metadata.keywords)
         if name == SPEECH:
-            metrics = replace(metrics, by_recording=recording_spread(words, matches, seconds))
+            metrics = replace(
+                metrics,
+                by_recording=recording_spread(words, matches, seconds),
+                by_speaker=speaker_spread(words, matches, seconds),
+            )
         if name == "mixed":
             span = min(3600.0, seconds / 2)
             prefixes = prefix_metrics(words, matches)
@@ -157,8 +215,7 @@ def calibrate(model: Model, corpus: Corpus) -> dict[str, dict[str, float]]:
 
     The keywords of the model must have one threshold.
     """
-    streams = streams_of(corpus, CALIBRATION_HOURS, seed=1)
-    scored = score_streams(model, {name: streams[name] for name in (SPEECH, NOISE) if name in streams})
+    scored = score_streams(model, streams_without_keywords(corpus, CALIBRATION_HOURS, seed=1))
     return {
         speed: operating_point(sweep(model, scored, speed), per_hour * len(model.metadata.keywords))
         for speed, per_hour in SPEED_FALSE_ALARMS.items()

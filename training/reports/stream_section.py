@@ -4,8 +4,15 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from training.data.endpoint_agreement import EndpointSummary
-from training.evaluation.stream_metrics import DetectionMetrics, DetectionTimes, Percentiles, RecordingSpread
+from training.evaluation.stream_metrics import (
+    DetectionMetrics,
+    DetectionTimes,
+    Percentiles,
+    RecordingSpread,
+    SpeakerSpread,
+)
 from training.evaluation.stream_report import StreamMeasurement, StreamOperatingPoint, StreamReport
+from training.evaluation.streams import ALONE, ALONE_S, LEVELS, TALK
 from training.reports.markdown import markdown_table, percent
 from training.reports.stream_plots import plot_det, plot_times
 
@@ -37,6 +44,7 @@ def section(report: StreamReport) -> list[str]:
             (speed_row(speed, measured) for speed, measured in speeds.items()),
         ),
         "",
+        *talk_lines(speeds),
         *confirm_lines(report.confirm_ms),
         "False alarms per hour, by keyword. In running speech, keywords that are really spoken are not false alarms; "
         "words that sound the same (know, write) are.",
@@ -96,6 +104,26 @@ def signed_milliseconds(times: Percentiles) -> str:
     return ", ".join(f"{1000 * value:+.0f}" for value in vars(times).values()) + " ms"
 
 
+def talk_lines(speeds: Speeds) -> list[str]:
+    """Misses with other people in the background, alone and at different levels, where these were measured."""
+    names = [name for name in (*TALK, ALONE, *LEVELS) if name in speeds["balanced"].streams]
+    if not names:
+        return []
+    return [
+        "Misses with one person (talker) or three to seven (babble) talking in the background, who talk in no other "
+        f"stream; of words said alone, with {ALONE_S / 2:g} s of room before and after; and by the level of the words:",
+        "",
+        *markdown_table(
+            ("speed", *names),
+            (
+                (speed, *(percent(measured.streams[name].misses) for name in names))
+                for speed, measured in speeds.items()
+            ),
+        ),
+        "",
+    ]
+
+
 def confirm_lines(confirm_ms: Mapping[str, float]) -> list[str]:
     """How long a score must stay at its threshold, where it must."""
     waits = ", ".join(f"`{speed}` for {ms:g} ms" for speed, ms in confirm_ms.items() if ms)
@@ -122,20 +150,23 @@ def alarm_table(speeds: Speeds) -> list[str]:
 
 def interval_lines(speeds: Speeds) -> list[str]:
     """How certain the false alarms per hour in running speech are."""
-    spreads = {
-        speed: measured.streams["speech"].by_recording
-        for speed, measured in speeds.items()
-        if "speech" in measured.streams
-    }
-    intervals = "; ".join(
+    streams = {speed: measured.streams["speech"] for speed, measured in speeds.items() if "speech" in measured.streams}
+    recordings = "; ".join(
         f"`{speed}` {interval(spread)} per hour, alarms in {spread.with_alarms} of {spread.recordings} recordings"
-        for speed, spread in spreads.items()
-        if spread
+        for speed, metrics in streams.items()
+        if (spread := metrics.by_recording)
     )
-    return [f"In running speech, 95 % of draws of as many of its recordings: {intervals}.", ""] if intervals else []
+    speakers = "; ".join(
+        f"`{speed}` {interval(who)} per hour, alarms by {who.with_alarms} of {who.speakers} speakers"
+        for speed, metrics in streams.items()
+        if (who := metrics.by_speaker)
+    )
+    lines = [f"In running speech, 95 % of draws of as many of its recordings: {recordings}."] if recordings else []
+    lines += [f"Of as many of its speakers: {speakers}."] if speakers else []
+    return [*lines, ""] if lines else []
 
 
-def interval(spread: RecordingSpread) -> str:
+def interval(spread: RecordingSpread | SpeakerSpread) -> str:
     low, high = spread.interval
     return f"{low:g} to {high:g}"
 

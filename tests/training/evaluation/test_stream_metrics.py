@@ -11,6 +11,7 @@ from training.evaluation.stream_metrics import (
     misses_within,
     prefix_metrics,
     recording_spread,
+    speaker_spread,
     stream_metrics,
 )
 from training.evaluation.stream_scores import DetectedWord
@@ -62,3 +63,11 @@ def test_recordings_that_are_all_alike_have_no_spread() -> None:
     read = [WordSpan(f"{i}.flac", 10.0 * i, 10.0 * i + 9, "speech") for i in range(10)]
     alarms = [DetectedWord("yes", word.end_s + 0.7) for word in read]  # in the pause after it
     assert recording_spread(read, match_detections(read, alarms), 100).interval == (360.0, 360.0)
+
+
+def test_all_recordings_of_a_speaker_are_drawn_together() -> None:
+    read = [WordSpan(f"train/{i % 5}/{i}.flac", 10.0 * i, 10.0 * i + 9, "speech") for i in range(20)]
+    alarms = [DetectedWord("yes", 10.0 * i + 5) for i in range(0, 20, 5)]  # all by one speaker
+    spread = speaker_spread(read, match_detections(read, alarms), 200)
+    assert (spread.speakers, spread.with_alarms) == (5, 1)
+    assert spread.interval[0] == 0.0

@@ -1,5 +1,8 @@
 """The tone model on streams of tones: all keywords are detected, and thresholds do what they are for."""
 
+from dataclasses import replace
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -14,7 +17,9 @@ from training.evaluation.streams import (
     measure,
     operating_point,
     scaled,
+    speaker_of,
     streams_of,
+    talkers_apart,
 )
 from training.model.frontend import SAMPLE_RATE
 
@@ -85,3 +90,40 @@ def test_an_operating_point_is_the_lowest_quiet_threshold_of_all_keywords() -> N
     assert operating_point([points[0], point(0.7, speech=4, noise=0.6), points[2]], 4.0) == {"yes": 0.9, "no": 0.9}
     assert operating_point([point(0.5, noise=0), point(0.7, noise=0.5)], 0.0)["yes"] == 0.5
     assert operating_point(points[:2], 0.0)["yes"] == 0.7
+
+
+def test_talkers_speak_in_the_background_alone(corpus: Corpus) -> None:
+    speech = [
+        Utterance(np.zeros(SAMPLE_RATE, np.int16), (WordSpan(f"dev/{i}/{j}.flac", 0.0, 1.0, "speech"),))
+        for i in range(40)
+        for j in range(2)
+    ]
+    others, talkers = talkers_apart(replace(corpus, speech=speech))
+    speakers = [{speaker_of(recording) for recording in part.speech} for part in (others, talkers)]
+    assert not speakers[0] & speakers[1]
+    assert len(speakers[0] | speakers[1]) == 40
+    assert 4 <= len(speakers[1]) <= 16
+
+
+def test_of_one_speaker_nobody_talks_in_the_background(corpus: Corpus) -> None:
+    others, talkers = talkers_apart(corpus)
+    assert others.speech == corpus.speech
+    assert not talkers.speech
+
+
+def test_words_alone_have_a_second_of_room_on_either_side(corpus: Corpus) -> None:
+    words = [word for scene in list(streams_of(corpus, 0.005, seed=0)["alone"])[:1] for word in scene.words]
+    assert {word.kind for word in words} == {"keyword"}
+    gaps = [after.start_s - before.end_s for before, after in pairwise(words)]
+    assert gaps == pytest.approx([2.0] * len(gaps), abs=1e-3)
+
+
+@pytest.mark.parametrize("level_db", [-50, -10])
+def test_words_have_the_level_of_their_stream(corpus: Corpus, level_db: int) -> None:
+    keywords = {word: [Utterance((clip.samples * 0.1157).astype(np.int16), clip.words) for clip in clips]
+                for word, clips in corpus.keywords.items()}  # fmt: skip
+    level = replace(corpus, keywords=keywords)
+    scene = next(streams_of(level, 0.005, seed=0)[f"{level_db} dBFS"])
+    word = next(word for word in scene.words if word.kind == "keyword")
+    spoken = scene.samples[int(word.start_s * SAMPLE_RATE) : int(word.end_s * SAMPLE_RATE)]
+    assert 20 * np.log10(np.sqrt(np.mean(spoken**2))) == pytest.approx(level_db, abs=0.3)
