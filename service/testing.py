@@ -1,4 +1,4 @@
-"""A server of one's own on this machine, for as long as it is needed. Owns its process."""
+"""A server process on this machine, for tests, benchmarks and the demo."""
 
 import http.client
 import socket
@@ -11,12 +11,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 HOST = "127.0.0.1"
-START_S = 60.0  # what it may take to get ready on a slow machine
+START_S = 60.0  # limit to get ready, on a slow machine
 STOP_S = 10.0
 
 
 def free_port() -> int:
-    """A port nobody listens on just now."""
+    """A port on which no process listens at the moment."""
     with socket.socket() as listener:
         listener.bind((HOST, 0))
         port: int = listener.getsockname()[1]
@@ -24,14 +24,14 @@ def free_port() -> int:
 
 
 def rc_serve(port: int, models: Path, model: str, *more: str) -> list[str]:
-    """The command of a server on a model."""
+    """The command of a server with one default model."""
     options = ["--host", HOST, "--port", str(port), "--models", str(models), "--model", model, *more]
     return [sys.executable, "-m", "service.commands.serve", *options]
 
 
 @contextmanager
 def serving(port: int, command: Sequence[str]) -> Iterator[None]:
-    """A server, ready, for as long as the block lasts; SystemExit when it does not get ready."""
+    """Run a server while the block lasts; SystemExit when it does not get ready."""
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
         try:
@@ -44,7 +44,7 @@ def serving(port: int, command: Sequence[str]) -> Iterator[None]:
 
 
 def wait_until_ready(server: subprocess.Popen[bytes], port: int) -> bool:
-    """True as soon as it is ready, False when it ended or takes longer than START_S."""
+    """True once it is ready, False when it has ended or takes longer than START_S."""
     deadline = time.monotonic() + START_S
     while server.poll() is None and time.monotonic() < deadline:
         if is_ready(port):

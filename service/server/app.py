@@ -24,22 +24,22 @@ from service.access.denial import error_response
 from service.access.origins import OriginMiddleware
 from service.access.rate_limit import RateLimitMiddleware
 from service.access.security_headers import SecurityHeadersMiddleware
-from service.server import pages
-from service.server.answers import (
+from service.server.model_registry import ServedModel
+from service.server.proxy import RootPathMiddleware
+from service.server.reload import on_hangup, reload
+from service.server.rest import pages
+from service.server.rest.answers import (
     ClassifyAnswer,
     HealthAnswer,
     ModelDetailAnswer,
     ModelListAnswer,
     ReadinessAnswer,
 )
-from service.server.head_requests import HeadMiddleware
-from service.server.model_registry import ServedModel
-from service.server.openapi import CLASSIFY_DOCUMENT, errors, openapi_document
-from service.server.proxy import RootPathMiddleware
-from service.server.reload import on_hangup, reload
+from service.server.rest.head_requests import HeadMiddleware
+from service.server.rest.openapi import CLASSIFY_DOCUMENT, errors, openapi_document
+from service.server.rest.uploads import Upload, receive_upload
 from service.server.state import ServerState
 from service.server.tls import Certificate
-from service.server.uploads import Upload, receive_upload
 from service.server.websocket import serve_websocket
 from service.settings import Settings
 from service.spotting.classify import ClassifyLimits, FileResult, classify_encoded

@@ -16,7 +16,7 @@ from websockets.exceptions import InvalidStatus
 from clients.connection import connect as client_connect
 from service.access.paths import PAGE_ASSETS, PUBLIC_PATHS
 from service.server.app import router
-from service.server.pages import router as pages_router
+from service.server.rest.pages import router as pages_router
 from tests.support.server import Running, serving
 from tests.support.uploads import YES, upload
 

@@ -14,7 +14,7 @@ import pytest
 import soundfile
 
 from clients.demo.__main__ import MODEL, MODELS, RECORDING
-from service.server.pages import PAGE_FILES
+from service.server.rest.pages import PAGE_FILES
 from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter

@@ -6,8 +6,8 @@ from typing import Any
 from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 
-from service.server.answers import ErrorAnswer
 from service.server.model_registry import ModelRegistry
+from service.server.rest.answers import ErrorAnswer
 from service.settings import Settings
 from service.spotting.metadata import DEFAULT_SPEED
 

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from service.server import answers
+from service.server.rest import answers
 from tests.support.server import Running, serving
 from tests.support.uploads import YES, upload
 

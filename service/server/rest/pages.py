@@ -7,7 +7,7 @@ from fastapi import APIRouter
 from fastapi.responses import FileResponse, Response
 from starlette.exceptions import HTTPException
 
-PAGE_FILES = {path.name: path for path in Path(__file__).parents[1].joinpath("web").iterdir()}
+PAGE_FILES = {path.name: path for path in Path(__file__).parents[2].joinpath("web").iterdir()}
 SWAGGER_UI = Path(str(files("fastapi_swagger.resources")))
 SWAGGER_FILES = {name: SWAGGER_UI / name for name in ("swagger-ui-bundle.js", "swagger-ui.css")}
 
