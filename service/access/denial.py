@@ -9,7 +9,7 @@ from starlette.websockets import WebSocket
 from service.telemetry.metrics import Metrics
 
 
-class AccessDenied(Exception):  # noqa: N818 (a refusal, no error)
+class AccessDenied(Exception):
     """A request is refused: an HTTP status, a code for programs, a message for people."""
 
     def __init__(self, status: int, code: str, message: str, headers: Mapping[str, str] | None = None) -> None:

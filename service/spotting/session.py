@@ -107,6 +107,7 @@ class Session:
         return warnings
 
     def summary(self) -> Summary:
+        """Audio received (seconds), frames and detections since the last reset."""
         received, rate = self._clock.received, self.config.sample_rate
         frames = received * self._model.sample_rate // (rate * self._model.hop)
         return Summary(received / rate, frames, self._clock.detections)

@@ -21,7 +21,9 @@ class Sequences(Protocol):
     """Inputs [batch, stride * steps, ...]: a tensor, or an object that computes parts of one on access."""
 
     @property
-    def shape(self) -> torch.Size: ...
+    def shape(self) -> torch.Size:
+        """Of the whole: [batch, stride * steps, ...]."""
+        ...
 
     def __getitem__(self, where: Any) -> Tensor: ...
 

@@ -20,6 +20,8 @@ GAIN, BIAS = 0.9, 2.0  # Wang et al. 2017: alpha and delta; the root is a square
 
 @dataclass(frozen=True)
 class FrontEndSettings:
+    """What decides the features, apart from their normalisation."""
+
     bands: int = 20
     window: int = 400  # samples, 25 ms
     hop: int = 160  # samples, 10 ms
@@ -89,6 +91,7 @@ class LogMel(nn.Module):
         return power @ self.mel + ENERGY_FLOOR, audio[:, self.settings.hop - self.settings.window :]
 
     def standardised(self, features: Tensor) -> Tensor:
+        """Features [..., bands] with the mean and deviation of the training clips taken out."""
         return (features - self.mean) * self.scale
 
     def frames(self, audio: Tensor) -> Tensor:
@@ -133,6 +136,7 @@ class Pcen(LogMel):
         return {**super().initial_state(batch), "floor": self.mel.new_zeros(batch, self.settings.bands)}
 
     def forward(self, audio: Tensor, state: State) -> tuple[Tensor, State]:
+        """Samples [batch, hop * frames] and a state → features [batch, frames, bands] and the state after them."""
         energies, tail = self.energies(audio, state["audio"])
         floors = running_floor(energies, state["floor"])
         compressed = torch.sqrt(energies * torch.exp(-GAIN * floors.log()) + BIAS)
@@ -140,6 +144,7 @@ class Pcen(LogMel):
 
 
 def front_end_of(settings: FrontEndSettings) -> LogMel:
+    """The front-end that the settings ask for."""
     return (Pcen if settings.pcen else LogMel)(settings)
 
 
@@ -171,4 +176,5 @@ def mel_filters(settings: FrontEndSettings) -> Tensor:
 
 
 def hz_to_mel(hz: float) -> float:
+    """The mel scale of HTK."""
     return 2595 * math.log10(1 + hz / 700)

@@ -39,6 +39,7 @@ class FrameStack(nn.Module):
         self.look_ahead = context
 
     def initial_state(self, batch: int) -> State:
+        """Zeros for `batch` streams."""
         return {"context": torch.zeros(batch, self.width - self.stride, self.bands)}
 
     def forward(self, features: Tensor, state: State) -> tuple[Tensor, State]:
@@ -71,6 +72,7 @@ class Convolutions(nn.Module):
         self.size = inputs * bands
 
     def initial_state(self, batch: int) -> State:
+        """Zeros for `batch` streams."""
         return {f"conv{i}": torch.zeros(batch, *shape) for i, shape in enumerate(self.tails)}
 
     def forward(self, features: Tensor, state: State) -> tuple[Tensor, State]:

@@ -212,7 +212,7 @@ async def test_a_stream_and_a_request_may_outlast_the_time_for_a_head(models_dir
 
 def test_a_head_without_end_is_cut(server: Running) -> None:
     connection = connect(server.address, b"GET /healthz HTTP/1.1\r\n")
-    with connection, pytest.raises(OSError):  # noqa: PT011 (closed while it writes)
+    with connection, pytest.raises(OSError):  # noqa: PT011, PT012 (closed while it writes)
         for number in range(10_000):
             connection.sendall(b"X-%d: %s\r\n" % (number, b"x" * 1000))
 

@@ -97,7 +97,8 @@ async def detections(one: Client, count: int) -> list[tuple[str | None, int | No
     detected = []
     for _ in range(count):
         event = await one.next()
-        assert event is not None and Detection.is_type(event.type), event
+        assert event is not None
+        assert Detection.is_type(event.type), event
         detected.append((event.data["name"], event.data["timestamp"]))
     return detected
 
@@ -138,7 +139,8 @@ async def test_the_end_of_audio_without_a_detection_is_reported(server: Wyoming)
         await one.play(NOISE)
         await one.say(AudioStop())
         event = await one.next()
-        assert event is not None and NotDetected.is_type(event.type)
+        assert event is not None
+        assert NotDetected.is_type(event.type)
         await one.say(AudioStart(**FORMAT))  # and the connection goes on
         await one.play(YES_NO)
         assert [name for name, _ in await detections(one, 2)] == ["yes", "no"]
@@ -306,8 +308,10 @@ async def test_the_limit_of_streams_is_for_both_protocols(models_dir: Path) -> N
             await one.next()
             await other.say(Describe(), AudioStart(**FORMAT))
             info, refused = await other.next(), await other.next()
-            assert info is not None and Info.is_type(info.type)
-            assert refused is not None and refused.data["code"] == "too_many_streams"
+            assert info is not None
+            assert Info.is_type(info.type)
+            assert refused is not None
+            assert refused.data["code"] == "too_many_streams"
             assert await other.next() is None
 
 

@@ -45,7 +45,7 @@ def test_metadata_older_than_confirmation_has_none() -> None:
         ),
         ({"speeds": {"balanced": dict.fromkeys(LABELS, 0.5)}}, "speeds.balanced: expected the modes"),
         (
-            {"speeds": {"balanced": dict.fromkeys(MODES, {"yes": 0.5})}},
+            {"speeds": {"balanced": {key: {"yes": 0.5} for key in MODES}}},
             "speeds.balanced.utterance: expected a threshold for each of",
         ),
     ],

@@ -32,8 +32,9 @@ def result(tmp_path_factory: pytest.TempPathFactory) -> RcVsEos:
 
 def test_all_runs_are_measured_on_the_same_clips_without_separate_words(result: RcVsEos) -> None:
     assert (result.split, result.clips) == ("validation", 3 * len(WORDS))
-    assert [[len(curve) for curve in curves] for curves in result.curves.values()] == [[len(THRESHOLDS)] * 2] + [
-        [len(THRESHOLDS)]
+    assert [[len(curve) for curve in curves] for curves in result.curves.values()] == [
+        [len(THRESHOLDS)] * 2,
+        [len(THRESHOLDS)],
     ]
     assert result.curves["rc"][0] == result.curves["eos"][0] != result.curves["rc"][1]
 
