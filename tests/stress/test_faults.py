@@ -62,8 +62,8 @@ async def test_sigterm_at_load_loses_nothing_owed(tmp_path: Path, model: Model) 
         stop.set()
         for code, last, got, data in await asyncio.gather(*talking):
             assert (code, last["type"]) == (1012, "summary")
-            told = decode_pcm(data)[: round(last["audio_s"] * 16000)]
-            assert got == [facts(event) for event in Spotter(model, speed="fast").push(told)]
+            received = decode_pcm(data)[: round(last["audio_s"] * 16000)]
+            assert got == [facts(event) for event in Spotter(model, speed="fast").push(received)]
             assert len(got) == last["detections"] > 0
         assert await asyncio.to_thread(process.wait, 15) in (0, -signal.SIGTERM)
 
