@@ -1,8 +1,7 @@
 """The format of the sound file that bytes begin, so that a file sent as a stream is reported as what it is."""
 
+from service.spotting.files.media import EBML
 from service.spotting.files.mpeg import after_tags, parse_header
-
-EBML = b"\x1a\x45\xdf\xa3"  # the header of Matroska and WebM
 
 
 def file_format(data: bytes) -> str | None:

@@ -1,10 +1,11 @@
 """What kind of sound file some bytes are, and the parts of it that a decoder reads right to their end."""
 
+import struct
 from collections.abc import Iterator
 
 from service.spotting.audio import AudioError
 from service.spotting.files import mpeg, ogg, riff
-from service.spotting.files.media import media_kind
+from service.spotting.files.media import EBML, MP4_BOXES, media_kind
 from service.spotting.files.part import Part
 
 KINDS = "WAV, AIFF, FLAC, OGG or MP3"
@@ -12,6 +13,9 @@ SUFFIXES = frozenset(  # of what is taken from a directory
     (".wav", ".aif", ".aiff", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".webm", ".aac")
 )
 FLAC = b"fLaC"
+BOX = struct.Struct(">I4s")  # size and name in an MP4
+MAX_BOXES = 100_000  # at the top of an MP4: bounds the time
+EBML_SIZE = 64  # bytes in which a Matroska file names its type, at most
 STREAMINFO = (b"\0\0\0\x22", b"\x80\0\0\x22")  # the header of the block that is always first
 
 
@@ -31,6 +35,10 @@ def parts(content: bytes) -> Iterator[Part]:
         yield from ogg.parts(content)
     elif content[start : start + 4] == FLAC:
         yield from _flacs(content, start)
+    elif content[4:8] in MP4_BOXES:
+        yield from _mp4s(content)
+    elif content[:4] == EBML:
+        yield from _matroskas(content)
     elif media_kind(content):
         yield Part(content)
     elif content[start : start + 1] == b"\xff" and content[start + 1 : start + 2] >= b"\xe0":
@@ -44,6 +52,32 @@ def _flacs(content: bytes, start: int) -> Iterator[Part]:
     at = start
     while (at := content.find(FLAC, at + 1)) >= 0:
         if content[at + 4 : at + 8] in STREAMINFO:
+            yield Part(content[start:at])
+            start = at
+    yield Part(content[start:])
+
+
+def _mp4s(content: bytes) -> Iterator[Part]:
+    """The MP4 files that follow each other in `content`: FFmpeg reads the first only. Each begins with a `ftyp` box."""
+    start = at = 0
+    for _ in range(MAX_BOXES):
+        size, name = BOX.unpack_from(content, at) if at + BOX.size <= len(content) else (0, b"")
+        if name == b"ftyp" and at > start:
+            yield Part(content[start:at])
+            start = at
+        if size == 1:  # the next 64 bits have it
+            size = int.from_bytes(content[at + 8 : at + 16])
+        if size < BOX.size:
+            break
+        at += size
+    yield Part(content[start:])
+
+
+def _matroskas(content: bytes) -> Iterator[Part]:
+    """The Matroska or WebM files that follow each other in `content`."""
+    start = at = 0
+    while (at := content.find(EBML, at + 1)) >= 0:
+        if any(name in content[at : at + EBML_SIZE] for name in (b"webm", b"matroska")):
             yield Part(content[start:at])
             start = at
     yield Part(content[start:])

@@ -27,6 +27,7 @@ MIN_CPU_S = 10
 BYTES_PER_SAMPLE = 4
 INSTALL = "pip install 'rank-coding-kws[media]'"
 OGG_MAGIC, OGG_HEADER = b"OggS", 28  # bytes of a first page before its only packet
+EBML = b"\x1a\x45\xdf\xa3"  # the header of Matroska and WebM
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")  # what an MP4 or QuickTime file begins with
 
 
@@ -40,7 +41,7 @@ def media_kind(content: bytes) -> MediaKind | None:
     start = after_tags(content)
     if content[4:8] in MP4_BOXES:
         return MediaKind("M4A or MP4", "mov")
-    if content[:4] == b"\x1a\x45\xdf\xa3":
+    if content[:4] == EBML:
         return MediaKind("WebM or Matroska", "matroska")
     if content[start : start + 1] == b"\xff" and content[start + 1 : start + 2] in (b"\xf0", b"\xf1", b"\xf8", b"\xf9"):
         return MediaKind("AAC", "aac")

@@ -8,6 +8,7 @@ import io
 import json
 import resource
 import sys
+from contextlib import suppress
 
 import av
 import av.container
@@ -17,7 +18,8 @@ SHORT_S = 0.3  # how much earlier than its header says an MP4 may end
 
 
 def limit(cpu_s: int) -> None:
-    resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
+    with suppress(ValueError, OSError):  # macOS knows no such limit
+        resource.setrlimit(resource.RLIMIT_AS, (MAX_MEMORY, MAX_MEMORY))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     if cpu_s:
         resource.setrlimit(resource.RLIMIT_CPU, (cpu_s, cpu_s + 1))
@@ -37,16 +39,19 @@ def decode(content: bytes, demuxer: str) -> None:
 
 def write_samples(file: av.container.InputContainer, stream: av.AudioStream) -> tuple[int, int]:
     """Returns how many samples a channel there were, and their rate in Hz."""
-    out, rate, count = sys.stdout.buffer, 0, 0
+    out, shape, count = sys.stdout.buffer, (0, 0), 0
     resampler = av.AudioResampler(format="flt")
     for frame in file.decode(stream):
-        if not rate:
-            rate = frame.sample_rate
-            out.write(json.dumps([rate, frame.layout.nb_channels]).encode() + b"\n")
+        now = frame.sample_rate, frame.layout.nb_channels
+        if not count:
+            shape = now
+            out.write(json.dumps(shape).encode() + b"\n")
+        if now != shape:
+            raise ValueError(f"{now[0]} Hz and {now[1]} channels after {shape[0]} and {shape[1]}")
         for samples in resampler.resample(frame):
             out.write(bytes(samples.planes[0])[: samples.samples * samples.layout.nb_channels * 4])
             count += samples.samples
-    return count, rate
+    return count, shape[0]
 
 
 def main() -> int:

@@ -33,6 +33,7 @@ from service.spotting.files.part import Part
 
 MAX_S = 3600.0  # of a file, unless the caller says otherwise
 MAX_PARTS = 1000  # joined in a file
+MAX_MEDIA_PARTS = 20  # the same where each takes a process
 FORMATS = ("WAV", "WAVEX", "RF64", "AIFF", "FLAC", "OGG", "MP3")  # as libsndfile calls them
 UNKNOWN_FRAMES = 2**62  # and more: what libsndfile says of a FLAC that does not know its length
 BLOCK = 2**16  # samples a channel, decoded together
@@ -181,9 +182,9 @@ class _SndfileDecoder:
 def _decoders(content: bytes, max_s: float) -> Iterator[Decoder]:
     """The decoder of each part, opened when its turn comes."""
     for count, part in enumerate(parts(content)):
-        if count == MAX_PARTS:
-            raise AudioError(f"expected at most {MAX_PARTS} joined files, got more")
         kind = media_kind(part.content)
+        if count >= (most := MAX_MEDIA_PARTS if kind else MAX_PARTS):
+            raise AudioError(f"expected at most {most} joined files, got more")
         yield _checked(MediaDecoder(part.content, kind, max_s) if kind else _SndfileDecoder(part, max_s))
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from service.spotting.audio import AudioError
-from service.spotting.files import AudioFile, media, read_audio
+from service.spotting.files import AudioFile, media, read_audio, reader
 from tests.support.sound_files import Audio, ffmpeg, needs_ffmpeg, sweep
 
 
@@ -67,6 +67,23 @@ def test_a_truncated_file_is_refused_and_one_that_is_too_long() -> None:
         read_audio(M4A[: len(M4A) // 2])
     with pytest.raises(AudioError, match=r"^expected at most 1.5 s, got more$"):
         read_audio(M4A, max_s=1.5)
+
+
+@pytest.mark.parametrize(
+    ("container", "codec", "rates"), [("ipod", "aac", (44100, 16000)), ("webm", "libopus", (48000, 48000))]
+)
+def test_joined_files_are_read_to_the_end_of_the_last(
+    monkeypatch: pytest.MonkeyPatch, container: str, codec: str, rates: tuple[int, int]
+) -> None:
+    monkeypatch.setattr(reader, "MAX_MEDIA_PARTS", 2)
+    first = made(container, codec, sweep(rates[0], 0.5), rates[0])
+    second = made(container, codec, sweep(rates[1], 0.7, channels=2, seed=1), rates[1])
+    apart = [read_audio(first), read_audio(second)]
+    both = read_audio(first + second)
+    assert abs(len(both) - len(apart[0]) - len(apart[1])) <= 1
+    assert np.std(both[-8000:]) == pytest.approx(np.std(apart[1][-8000:]), rel=0.05)
+    with pytest.raises(AudioError, match="expected at most 2 joined files, got more"):
+        read_audio(first * 3)
 
 
 @needs_ffmpeg
