@@ -111,7 +111,7 @@ async def play_session(url: str, session: dict[str, Any]) -> str:
             socket.transport.write(b"\x82\xfe\x10\x00mask")
         if session["end"] in ("half", "abort"):
             socket.transport.abort()
-            return session["end"]
+            return str(session["end"])
         if session["end"] == "leave":
             await socket.close()
             return "left"

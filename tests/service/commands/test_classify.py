@@ -121,7 +121,7 @@ def rc_classify(*arguments: object, **environment: str) -> subprocess.CompletedP
 def test_a_reader_that_leaves_ends_the_run_without_a_traceback(recordings: Path, models_dir: Path) -> None:
     for number in range(300):
         (recordings / f"{number}.wav").write_bytes(b"")
-    program = [sys.executable, "-m", "service.commands.classify", str(recordings), "--model", models_dir / "tones"]
+    program = [sys.executable, "-m", "service.commands.classify", str(recordings), "--model", str(models_dir / "tones")]
     with subprocess.Popen(program, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None

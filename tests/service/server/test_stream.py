@@ -223,19 +223,20 @@ async def test_the_longest_message_may_ask_for_the_most_scores(server: Running) 
 async def test_encodings_rates_and_channels_give_the_same_labels(server: Running) -> None:
     speech = say("yes", "no", rate=48000)
     stereo = np.stack([speech, speech], axis=1).astype("<f4")
-    for settings, data in [
+    streams: list[tuple[dict[str, Any], bytes]] = [
         ({"sample_rate": 48000}, pcm(speech)),
         ({"sample_rate": 48000, "encoding": "pcm_f32le"}, speech.astype("<f4").tobytes()),
         ({"sample_rate": 48000, "encoding": "pcm_f32le", "channels": 2}, stereo.tobytes()),
         ({"sample_rate": 8000}, pcm(say("yes", "no", rate=8000))),
-    ]:
+    ]
+    for settings, data in streams:
         one = await stream(server.ws(**settings), data)
         assert [event["label"] for event in one.detections] == ["yes", "no"], settings
         assert one.received[-1]["audio_s"] == 1.6
         assert all(event["audio_time_s"] == pytest.approx((event["frame"] + 1) / 100) for event in one.detections)
 
 
-BAD_VALUES = [
+BAD_VALUES: list[tuple[dict[str, Any], str, str]] = [
     ({"sample_rate": 96000}, "bad_value", "sample_rate: expected 8000 to 48000, got '96000'"),
     ({"channels": 8}, "bad_value", "channels: expected 1 or 2, got '8'"),
     ({"encoding": "opus"}, "bad_value", "encoding: expected pcm_s16le, pcm_f32le or pcm_mulaw, got 'opus'"),
@@ -251,7 +252,7 @@ BAD_VALUES = [
     ({"model": "nonesuch"}, "unknown_model", "model: expected among other, tones, got 'nonesuch'"),
 ]
 
-BAD_MESSAGES = [
+BAD_MESSAGES: list[tuple[str | bytes, int, str, str]] = [
     ("hello", 1003, "bad_message", "expected a JSON object (audio goes in binary messages), got 'hello'"),
     ("[1]", 1003, "bad_message", "expected a JSON object, got '[1]'"),
     (
@@ -434,7 +435,7 @@ async def test_no_more_is_read_than_the_backlog_allows(models_dir: Path, monkeyp
 async def test_a_server_that_falls_behind_reports_overloaded(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     fast = Model.run
     with serving(models_dir, max_backlog_s=0.2) as running:
-        monkeypatch.setattr(Model, "run", lambda *args: [fast(*args), time.sleep(0.3)][0])
+        monkeypatch.setattr(Model, "run", lambda *args: (time.sleep(0.3), fast(*args))[1])  # type: ignore[func-returns-value]
         async with client(running.ws()) as one:
             await one.send(YES, 1280)
             code, error = await one.closed()
@@ -473,7 +474,7 @@ async def test_a_client_that_does_not_read_is_let_go(models_dir: Path, reads_aga
 
     One that reads again in time gets the reason.
     """
-    limits = {"max_outgoing": 20, "close_timeout_s": 2 if reads_again else 0.05}
+    limits: dict[str, Any] = {"max_outgoing": 20, "close_timeout_s": 2 if reads_again else 0.05}
     app = create_app(Settings(models_dir=models_dir, default_model="tones", **limits))
     taken: list[dict[str, Any]] = []
     stuck = asyncio.Event()

@@ -224,7 +224,7 @@ def test_a_head_without_end_is_cut(server: Running) -> None:
 def uvicorn_log(level: int) -> Iterator[list[logging.LogRecord]]:
     records: list[logging.LogRecord] = []
     handler = logging.Handler(level)
-    handler.emit = records.append  # type: ignore[method-assign]
+    handler.emit = records.append  # type: ignore[method-assign, assignment]
     logger = logging.getLogger("uvicorn.error")
     before = logger.level
     logger.addHandler(handler)

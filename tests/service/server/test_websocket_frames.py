@@ -158,7 +158,7 @@ async def by_this_server(pieces: list[bytes], app: App, pause: random.Random) ->
     protocol.stop_keepalive()
     await settle()
     sent = protocol.conn.close_sent
-    return Received(app.messages, sent and sent.code)
+    return Received(app.messages, sent.code if sent else None)
 
 
 def by_the_library(pieces: list[bytes]) -> Received:
@@ -182,7 +182,7 @@ def by_the_library(pieces: list[bytes]) -> Received:
                     messages.append(data.decode() if opcode is Opcode.TEXT else data)
                 except UnicodeDecodeError:
                     return Received(messages, protocol.close_sent.code if protocol.close_sent else 1007)
-    return Received(messages, protocol.close_sent and protocol.close_sent.code)
+    return Received(messages, protocol.close_sent.code if protocol.close_sent else None)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=list(HealthCheck))

@@ -22,6 +22,7 @@ from service.settings import Settings
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from service.testing import free_port
+from tests.support.events import detections as detections_among
 from tests.support.server import Running, serving
 from tests.support.speech import decode_pcm, pcm, say
 from tests.support.tone_model import METADATA, RATE
@@ -89,7 +90,7 @@ async def client(server: Wyoming) -> AsyncIterator[Client]:
 
 def expected(model: Model, audio: bytes, start_ms: int = 0, **settings: Any) -> list[tuple[str, int]]:
     spotter = Spotter(model, **settings)
-    events = spotter.push(decode_pcm(audio)) + spotter.flush()
+    events = detections_among(spotter.push(decode_pcm(audio)) + spotter.flush())
     return [(event.label, start_ms + round(1000 * event.audio_time_s)) for event in events]
 
 

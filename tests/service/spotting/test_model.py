@@ -27,7 +27,8 @@ def test_a_model_has_its_metadata_and_its_report(models_dir: Path) -> None:
     assert (model.metadata.frame_ms, model.metadata.look_ahead_ms, model.metadata.algorithmic_ms) == (10, 30, 35)
     assert model.report == {"accuracy": 0.5}
     assert Model(models_dir / "other").report is None
-    assert len(model.sha256) == 64 != Model(models_dir / "other").sha256
+    assert len(model.sha256) == 64
+    assert model.sha256 != Model(models_dir / "other").sha256
 
 
 def test_frames_run_one_by_one_or_together_score_the_same(model: Model) -> None:

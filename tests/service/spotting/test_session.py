@@ -11,6 +11,7 @@ from service.spotting.config import StreamConfig
 from service.spotting.events import Event, Scores, Summary
 from service.spotting.model import Model
 from service.spotting.session import Session
+from tests.support.events import detections
 from tests.support.speech import decode_pcm, pcm, say
 from tests.support.tone_model import HOP, METADATA
 from tests.support.ws_client import facts
@@ -71,7 +72,7 @@ def test_flush_completes_the_hop_and_adds_the_look_ahead() -> None:
     session = Session(METADATA, StreamConfig())
     session.push(b"\1\1" * 100)
     hops = session.flush()
-    assert (len(hops), np.count_nonzero(hops)) == (4 * HOP, 100)
+    assert (len(hops), int(np.count_nonzero(hops))) == (4 * HOP, 100)
     assert len(session.flush()) == 0  # nothing was received since
 
 
@@ -90,7 +91,7 @@ def test_audio_time_never_counts_the_silence_of_a_flush(model: Model) -> None:
 def test_audio_time_is_never_later_than_the_audio_sent(model: Model, rate: int) -> None:
     one = Scored(model, mode="utterance", threshold=1, sample_rate=rate)
     samples = say("yes", rate=rate)[: round(0.2637 * rate)]
-    (event,) = one.push(pcm(samples)) + one.flush()
+    (event,) = detections(one.push(pcm(samples)) + one.flush())
     assert event.audio_time_s == len(samples) / rate
     assert not event.crossed
 
@@ -114,7 +115,7 @@ def test_scores_stop_with_the_answer(model: Model) -> None:
 
 def test_refractory_is_counted_in_audio(model: Model) -> None:
     for seconds, second_frame in [(0.69, 97), (0.7, 98), (0.75, 103)]:
-        events = Scored(model, refractory_s=seconds).push(DATA)
+        events = detections(Scored(model, refractory_s=seconds).push(DATA))
         assert [(event.label, event.frame) for event in events] == [("yes", 27), ("no", second_frame)]
 
 
@@ -124,8 +125,8 @@ def test_a_speed_may_ask_for_confirmation(model: Model) -> None:
     for speed, later in [("fast", 0), ("accurate", 4)]:
         plain, confirmed = Scored(model, speed=speed), Scored(model, speed=speed)
         confirmed.session = Session(slow, StreamConfig(speed=speed))
-        expected = [(event.label, event.frame + later) for event in plain.push(DATA)]
-        assert [(event.label, event.frame) for event in confirmed.push(DATA)] == expected
+        expected = [(event.label, event.frame + later) for event in detections(plain.push(DATA))]
+        assert [(event.label, event.frame) for event in detections(confirmed.push(DATA))] == expected
         assert len(expected) == 2
     confirmed.session.update({"speed": "fast"})
     assert len(confirmed.push(DATA)) == 2
@@ -133,7 +134,7 @@ def test_a_speed_may_ask_for_confirmation(model: Model) -> None:
 
 def test_keywords_in_an_utterance_leave_the_rest_to_unknown(model: Model) -> None:
     one = Scored(model, mode="utterance", keywords=["no"])
-    (event,) = one.push(pcm(say("yes")))
+    (event,) = detections(one.push(pcm(say("yes"))))
     assert (event.label, event.crossed) == ("_unknown_", True)
 
 

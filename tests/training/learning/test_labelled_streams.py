@@ -30,7 +30,9 @@ def click(word: str) -> Utterance:
 
 
 def corpus() -> Corpus:
-    return Corpus({"up": [click("up")], "down": [click("down")]}, {}, [], np.ones(99, np.float32), np.ones((1, 1)))
+    return Corpus(
+        {"up": [click("up")], "down": [click("down")]}, {}, [], np.ones(99, np.float32), np.ones((1, 1), np.float32)
+    )
 
 
 def at(seconds: float) -> int:

@@ -18,6 +18,7 @@ def made(container: str, codec: str, samples: Audio, rate: int) -> bytes:
     layout = "stereo" if samples.ndim == 2 else "mono"
     with av.open(file, "w", format=container) as out:
         stream = out.add_stream(codec, rate=rate, layout=layout)
+        assert isinstance(stream, av.AudioStream)
         frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), format="flt", layout=layout)
         frame.sample_rate = rate
         for piece in (frame, None):

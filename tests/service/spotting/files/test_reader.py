@@ -44,7 +44,7 @@ def test_packed_wavs_are_read(subtype: str) -> None:
 def test_stereo_is_averaged_and_resampled_as_a_stream_is() -> None:
     left, right = tone(48000), np.zeros(24000, np.float32)
     resampler = Resampler(48000, 16000)
-    expected = np.concatenate([resampler.push(left / 2), resampler.flush()])
+    expected = np.concatenate([resampler.push(left / np.float32(2)), resampler.flush()])
     stereo = encoded(np.stack([left, right], axis=1), 48000, subtype="FLOAT")
     np.testing.assert_allclose(read_audio(stereo), expected, atol=1e-7)
 
