@@ -4,6 +4,7 @@ Owns which running speech belongs to which split, and that all is equally loud. 
 """
 
 import csv
+import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
@@ -144,7 +145,7 @@ def read_speech(folder: Path, keywords: Sequence[str], split: str | None = None)
         word = WordSpan(row["word"], float(row["start_s"]), float(row["end_s"]), "embedded")
         times.setdefault(row["file"], []).append(word)
     timed = {word.word for words in times.values() for word in words}
-    texts = {row["file"]: tuple(row["text"].lower().split()) for row in read_table(folder / "transcripts.tsv")}
+    texts = {row["file"]: tuple(words_of(row["text"])) for row in read_table(folder / "transcripts.tsv")}
     files = [
         file
         for file, text in sorted(texts.items())
@@ -155,6 +156,11 @@ def read_speech(folder: Path, keywords: Sequence[str], split: str | None = None)
             embedded = sorted((w for w in times.get(file, ()) if w.word in keywords), key=lambda word: word.start_s)
             whole = WordSpan(file, 0.0, len(samples) / SAMPLE_RATE, "speech")
             yield Utterance(faded(as_int16(samples * gain_to_loudness(samples))), (whole, *embedded), texts[file])
+
+
+def words_of(text: str) -> list[str]:
+    """The words of a sentence without its punctuation, in lower case."""
+    return re.findall(r"[\w']+", text.lower())
 
 
 def read_table(path: Path) -> list[dict[str, str]]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.support.toy_dataset import RATE, SPEECH_SPEAKERS, write_speech, write_words
+from tests.support.toy_dataset import RATE, SPEECH_SPEAKERS, write_speech, write_table, write_words
 from training.data.corpus import LOUDNESS, Corpus, read_corpus, read_speech, split_of_speech
 from training.data.labels import Labels
 from training.data.recordings import DatasetError, read_split, split_of_recording
@@ -44,6 +44,14 @@ def test_speech_with_a_keyword_without_times_is_left_out(tmp_path: Path) -> None
     folder = write_speech(tmp_path / "speech")
     assert len(list(read_speech(folder, ["up"]))) == len(SPEECH_SPEAKERS)
     assert list(read_speech(folder, ["up", "now"])) == []
+
+
+@pytest.mark.parametrize("text", ["Now.", "so «now», they", "now!"])
+def test_punctuation_does_not_hide_a_keyword(text: str, tmp_path: Path) -> None:
+    folder = write_speech(tmp_path)
+    write_table(folder / "transcripts.tsv", ("file", "text"), [(f"{SPEECH_SPEAKERS[0]}/0.wav", text)])
+    assert list(read_speech(folder, ["up", "now"])) == []
+    assert len(list(read_speech(folder, ["up"]))) == 1
 
 
 def test_takes_of_one_recording_are_of_one_split() -> None:
