@@ -2,10 +2,12 @@
 
 import argparse
 import json
+import math
 import shlex
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import TypeVar
 
 from rich.progress import DownloadColumn, Progress, TransferSpeedColumn
 
@@ -45,6 +47,7 @@ from training.studies.epoch_cost import measure_cost
 
 USER_ERRORS = (TrainingError, AudioError, ModelError)  # all others are faults of this program and keep their traceback
 SPLITS = ("validation", "test")
+N = TypeVar("N", int, float)
 
 
 class OptionError(TrainingError):
@@ -95,8 +98,31 @@ def parser() -> argparse.ArgumentParser:
 
 
 def words(value: str) -> tuple[str, ...]:
-    """Words with commas between them."""
-    return tuple(value.split(","))
+    """Different words with commas between them."""
+    separate = tuple(value.split(","))
+    if len(set(separate)) < len(separate) or any(not word or word.startswith("_") for word in separate):
+        raise argparse.ArgumentTypeError(f"expected different words with commas between them, got {value!r}")
+    return separate
+
+
+def threshold(value: str) -> float:
+    """A score between 0 and 1 that an output can reach."""
+    return number(value, float, 0.0 < float(value) < 1.0, "a number between 0 and 1")
+
+
+def count(value: str) -> int:
+    """A whole number from 1 up."""
+    return number(value, int, int(value) > 0, "a whole number from 1 up")
+
+
+def positive(value: str) -> float:
+    return number(value, float, 0 < float(value) < math.inf, "a number above 0")
+
+
+def number(value: str, kind: Callable[[str], N], is_valid: bool, expected: str) -> N:
+    if not is_valid:
+        raise argparse.ArgumentTypeError(f"expected {expected}, got {value}")
+    return kind(value)
 
 
 def add_split(command: argparse.ArgumentParser) -> None:
@@ -118,12 +144,12 @@ def add_speech(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument("--beta", type=float, default=0.05, help="weight of the entropy term, equation 7")
     command.add_argument(
-        "--threshold", dest="theta", type=float, default=0.97, help="an output that reaches it is a spike"
+        "--threshold", dest="theta", type=threshold, default=0.97, help="an output that reaches it is a spike"
     )
     command.add_argument(
         "--threshold-low",
         dest="theta_low",
-        type=float,
+        type=threshold,
         default=0.6,
         help="each sequence draws its threshold from here up; equal to --threshold: Algorithm 1 as published",
     )
@@ -149,7 +175,7 @@ def add_speech(command: argparse.ArgumentParser) -> None:
     )
     study.add_argument("--study", action="store_true", help="train and compare many runs; rerun it to continue")
     study.add_argument("--quick", action="store_true", help="a small network on a few clips, to see it work")
-    study.add_argument("--seeds", type=int, help="how many times each network is trained (default: 3)")
+    study.add_argument("--seeds", type=count, help="how many times each network is trained (default: 3)")
     command.set_defaults(run=run_speech)
 
 
@@ -160,6 +186,8 @@ def run_speech(args: argparse.Namespace) -> None:
     for option, is_used in (("--quick", args.quick), ("--seeds", args.seeds is not None)):
         if is_used:
             raise OptionError(f"{option}: expected --study beside it")
+    if args.theta_low > args.theta:
+        raise OptionError(f"--threshold-low: expected at most --threshold, {args.theta:g}, got {args.theta_low:g}")
     recipe = Recipe(
         args.keywords, args.network, TrainingMethod(args.method), args.beta, args.theta, args.theta_low, args.epochs,
         args.seed, args.streams, args.initial_checkpoint,
@@ -187,7 +215,7 @@ def add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--streams", action="store_true", help="measure continuous audio too; all of it needs --speech"
     )
-    command.add_argument("--hours", type=float, default=2.0, help="length of each of the eight test streams")
+    command.add_argument("--hours", type=positive, default=2.0, help="length of each of the eight test streams")
     command.add_argument("--json", action="store_true", help="print the whole report as JSON")
     command.add_argument("--card", action="store_true", help="write report.json, README.md and plots beside the model")
     command.set_defaults(run=run_evaluate)
@@ -224,7 +252,7 @@ def add_own_words(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--words", type=words, default="cat,bed,happy", help="new keywords, with commas; all others: _unknown_"
     )
-    command.add_argument("--clips", type=int, nargs="+", default=[5, 20, 50, 100, 300], help="numbers of recordings")
+    command.add_argument("--clips", type=count, nargs="+", default=[5, 20, 50, 100, 300], help="numbers of recordings")
     command.add_argument(
         "--from", dest="initial_checkpoint", default=custom_keywords.INITIAL_CHECKPOINT,
         help="checkpoint that half of the models begin with",
@@ -245,7 +273,7 @@ def run_own_words(args: argparse.Namespace) -> None:
 def add_cost(command: argparse.ArgumentParser) -> None:
     DataSources.add_recordings_argument(command)
     command.add_argument("--checkpoint", type=Path, required=True, help="last.pt of a run with --method rc")
-    command.add_argument("--batches", type=int, default=60, help="how many batches are measured by each method")
+    command.add_argument("--batches", type=count, default=60, help="how many batches are measured by each method")
     command.set_defaults(run=run_cost)
 
 
@@ -281,7 +309,7 @@ def fetch_with_bar(name: str, fetch: Callable[..., Path], folder: Path) -> None:
 
 def add_experiment(command: argparse.ArgumentParser) -> None:
     command.add_argument("--quick", action="store_true", help="small networks for a minute or two, to see it work")
-    command.add_argument("--seeds", type=int, default=3, help="how many times each network is trained")
+    command.add_argument("--seeds", type=count, default=3, help="how many times each network is trained")
     command.add_argument(
         "--out", type=Path, required=True, help="folder for README.md, data.json, figures and runs, which are kept"
     )

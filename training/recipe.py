@@ -11,6 +11,7 @@ import torch
 from training.data.labels import Labels
 from training.data.sources import DataSources
 from training.data.training_data import TrainingData, build_training_data, read_training_splits
+from training.errors import TrainingError
 from training.evaluation.calibration import enough_validation_clips, export_run
 from training.learning.checkpoint import read_checkpoint
 from training.learning.loop import sampler_of, train
@@ -72,15 +73,25 @@ def train_and_export(sources: DataSources, recipe: Recipe, device: str, resume: 
 
     Of streams, and where validation has too few clips to choose by, the last checkpoint is exported.
     """
+    used_device = pick_device(device)
     clips, validation = read_training_splits(sources, recipe.labels)
     data = build_training_data(sources, recipe.labels, clips, validation)
     settings = recipe.settings(data)
     learn = train_on_streams if settings.method is TrainingMethod.STREAMS else train
-    learn(settings, data, out, pick_device(device), resume)
+    learn(settings, data, out, used_device, resume)
     chosen = settings.method is not TrainingMethod.STREAMS and enough_validation_clips(validation, recipe.labels)
     best = "best.pt" if chosen else "last.pt"
     export_run(out / best, sources, validation, out)
 
 
 def pick_device(name: str) -> torch.device:
-    return torch.device(("cuda" if torch.cuda.is_available() else "cpu") if name == "auto" else name)
+    """The device of that name; `auto` is cuda where there is one. Raises TrainingError for one that cannot be used."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        return torch.zeros(1, device=name).device
+    except (RuntimeError, AssertionError) as error:  # the second by a torch without CUDA
+        reason = str(error).splitlines()[0]
+        raise TrainingError(
+            f"--device: expected auto, cpu or a device of this machine, got {name}: {reason}"
+        ) from error

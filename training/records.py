@@ -40,7 +40,11 @@ class Record:
 
     @classmethod
     def read(cls, path: Path) -> Self:
-        return cls.from_json(json.loads(path.read_text()))
+        """Raises RecordError where the file is not the JSON of this record."""
+        try:
+            return cls.from_json(json.loads(path.read_text()))
+        except (json.JSONDecodeError, UnicodeDecodeError, RecordError) as error:
+            raise RecordError(f"{path}: {error}") from error
 
 
 _adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)  # of a class, made once

@@ -174,3 +174,45 @@ def test_an_error_in_the_data_is_one_line(monkeypatch: pytest.MonkeyPatch, capsy
     monkeypatch.setattr(cli, "export_checkpoint", fail)
     assert main(["export", "--data-dir", "x", "--checkpoint", "x.pt", "--out", "x"]) == 1
     assert capsys.readouterr().err == "rc-train: x: expected recordings\n"
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["speech", "--keywords", "up,,down"], "--keywords: expected different words with commas between them"),
+        (["speech", "--keywords", "up,up"], "--keywords: expected different words with commas between them"),
+        (["speech", "--keywords", "up,_unknown_"], "--keywords: expected different words with commas between them"),
+        (["speech", "--threshold", "1.5"], "--threshold: expected a number between 0 and 1, got 1.5"),
+        (["speech", "--threshold-low", "nan"], "--threshold-low: expected a number between 0 and 1, got nan"),
+        (["speech", "--seeds", "0"], "--seeds: expected a whole number from 1 up, got 0"),
+        (["evaluate", "--hours", "inf"], "--hours: expected a number above 0, got inf"),
+        (["own-words", "--clips", "5", "-3"], "--clips: expected a whole number from 1 up, got -3"),
+        (["cost", "--batches", "many"], "--batches: invalid count value: 'many'"),
+    ],
+)
+def test_wrong_values_of_options_are_refused_before_anything_is_read(
+    arguments: list[str], message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as exited:
+        main(arguments)
+    assert exited.value.code == 2
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--threshold", "0.5"], "--threshold-low: expected at most --threshold, 0.5, got 0.6"),
+        (["--device", "toaster"], "--device: expected auto, cpu or a device of this machine, got toaster"),
+    ],
+)
+def test_options_that_cannot_be_used_are_one_line(
+    options: list[str],
+    message: str,
+    run: tuple[Path, Path],
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["speech", "--data-dir", str(run[0]), "--keywords", "up", "--out", str(tmp_path), *options]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"rc-train: {message}")

@@ -64,3 +64,12 @@ def test_keeps_sections_of_experiments_that_have_no_run(tmp_path: Path) -> None:
 def test_nothing_to_gather(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["report", "--runs", str(tmp_path), "--out", str(tmp_path)]) == 1
     assert "expected NAME/data.json of one of sequence-spotting" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("content", ["{", "[]", '{"seeds": "several"}'])
+def test_a_file_that_is_no_result_is_named(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_run(tmp_path / "temporal-mnist")
+    (tmp_path / "temporal-mnist" / "data.json").write_text(content)
+    assert main(["report", "--runs", str(tmp_path), "--out", str(tmp_path / "out")]) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"rc-train: {tmp_path}/temporal-mnist/data.json: ")
