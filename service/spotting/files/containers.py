@@ -1,5 +1,6 @@
 """What kind of sound file some bytes are, and the parts of it that a decoder reads right to their end."""
 
+import re
 import struct
 from collections.abc import Iterator
 
@@ -15,7 +16,8 @@ SUFFIXES = frozenset(  # of what is taken from a directory
 FLAC = b"fLaC"
 BOX = struct.Struct(">I4s")  # size and name in an MP4
 MAX_BOXES = 100_000  # at the top of an MP4: bounds the time
-EBML_SIZE = 64  # bytes in which a Matroska file names its type, at most
+MATROSKA_TYPE = re.compile(rb"\x42\x82[\x84\x88](webm|matroska)")  # an element of an EBML header
+EBML_BYTES = 64  # from the beginning of that header to this element, at most
 STREAMINFO = (b"\0\0\0\x22", b"\x80\0\0\x22")  # the header of the block that is always first
 
 
@@ -74,10 +76,11 @@ def _mp4s(content: bytes) -> Iterator[Part]:
 
 
 def _matroskas(content: bytes) -> Iterator[Part]:
-    """The Matroska or WebM files that follow each other in `content`."""
-    start = at = 0
-    while (at := content.find(EBML, at + 1)) >= 0:
-        if any(name in content[at : at + EBML_SIZE] for name in (b"webm", b"matroska")):
+    """The Matroska or WebM files that follow each other in `content`: each begins with a header that has its type."""
+    start = 0
+    for matroska_type in MATROSKA_TYPE.finditer(content):
+        at = content.rfind(EBML, max(start + 1, matroska_type.start() - EBML_BYTES), matroska_type.start())
+        if at >= 0:
             yield Part(content[start:at])
             start = at
     yield Part(content[start:])

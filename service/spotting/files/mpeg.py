@@ -28,6 +28,7 @@ ZEROS = re.compile(rb"\0*")
 INFO_TAGS = (b"Xing", b"Info")
 DECODER_DELAY = 529  # samples
 COUNTED = 1  # flag of an information frame: it has a count of frames
+MAX_TAGS = 100  # in front of the audio: bounds the time
 MAX_FALSE_SYNCS = 100_000  # in damaged parts of a file: bounds the time
 
 
@@ -127,7 +128,9 @@ def frames(content: bytes, at: int) -> Iterator[tuple[int, Header]]:
 def after_tags(content: bytes, at: int = 0) -> int:
     """Where the audio begins: behind all ID3v2 tags, each with its length in four times seven bits, and zeros."""
     start = at
-    while content[at : at + 3] == b"ID3" and at + 10 <= len(content):
+    for _ in range(MAX_TAGS):
+        if content[at : at + 3] != b"ID3" or at + 10 > len(content):
+            break
         flags, *size = content[at + 5 : at + 10]
         has_footer = flags & 0x10
         at += 10 + sum((byte & 127) << shift for byte, shift in zip(size, (21, 14, 7, 0), strict=True))

@@ -1,6 +1,7 @@
 """M4A, WebM and AAC by PyAV, in a process that is limited; its files are made by PyAV itself."""
 
 import io
+import time
 from pathlib import Path
 
 import av
@@ -137,3 +138,10 @@ def test_a_reader_that_is_given_up_leaves_no_process() -> None:
     assert process.poll() is None
     del decoder, blocks
     assert process.returncode is not None
+
+
+def test_a_hostile_matroska_costs_little_time() -> None:
+    began = time.process_time()
+    with pytest.raises(AudioError):
+        read_audio(media.EBML * 5_000_000)
+    assert time.process_time() - began < 2

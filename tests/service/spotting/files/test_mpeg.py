@@ -162,7 +162,7 @@ def test_what_cannot_begin_a_frame(head: bytes) -> None:
     [
         b"\xff\xfb\x90\xc0" + b"\xff" * 3_000_000,
         b"\xff\xfb\x90\xc0" * 500_000,
-        b"ID3\4\0\0\0\0\0\0" * 300_000 + b"\xff\xfb",
+        b"ID3\4\0\0\0\0\0\0" * 3_000_000 + b"\xff\xfb",
     ],
     ids=["sync bytes", "headers", "tags"],
 )
