@@ -9,10 +9,10 @@ from clients.blocking import connect
 from clients.connection import ServerError, ServerUnreachableError
 from service.spotting.spotter import Spotter
 from tests.support.server import Running
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.ws_client import facts
 
-SPEECH = say("yes", "no", "_unknown_", "yes")
+SPEECH = synthesize("yes", "no", "_unknown_", "yes")
 
 
 def test_it_reports_what_a_spotter_detects_in_process(server: Running, models_dir: Path) -> None:

@@ -18,11 +18,11 @@ from service.testing import free_port
 from tests.support.fake_microphone import FakeMicrophone
 from tests.support.fake_server import FakeStream, Refusal, fake_server, until_flush
 from tests.support.server import Running, serving
-from tests.support.speech import decode_pcm, pcm, say
+from tests.support.speech import decode_pcm, pcm, synthesize
 from tests.support.tone_model import RATE
 from tests.support.ws_client import facts
 
-YES, NO = say("yes"), say("no")
+YES, NO = synthesize("yes"), synthesize("no")
 
 
 class RunningListener:
@@ -64,7 +64,7 @@ class RunningListener:
 
 
 async def test_it_reports_what_a_spotter_detects(server: Running, model: Model) -> None:
-    speech = say("yes", "no", "_unknown_", "yes")
+    speech = synthesize("yes", "no", "_unknown_", "yes")
     listening = RunningListener(FakeMicrophone(speech), server.ws(), speed="fast")
     summary = await listening.end()
     spotter = Spotter(model, speed="fast")

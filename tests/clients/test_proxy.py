@@ -17,7 +17,7 @@ from tests.support.fake_microphone import InterruptedMicrophone
 from tests.support.fake_proxy import VARIABLES, fake_proxy
 from tests.support.fake_server import fake_server, until_flush
 from tests.support.server import Running
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
 
 AWAY = "ws://kws.invalid/v1/stream"  # a host that only a proxy can reach
@@ -208,9 +208,9 @@ def test_every_command_reaches_this_machine_past_a_proxy(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     recording, script = tmp_path / "yes.wav", tmp_path / "yes.json"
-    soundfile.write(recording, say("yes"), RATE)
+    soundfile.write(recording, synthesize("yes"), RATE)
     script.write_text('[{"word": "yes", "keyword": true}]')
-    monkeypatch.setattr(listen, "Microphone", lambda _: InterruptedMicrophone(say("yes")))
+    monkeypatch.setattr(listen, "Microphone", lambda _: InterruptedMicrophone(synthesize("yes")))
     monkeypatch.setattr(capacity, "RECORDING", recording)
     for name, value in {"RECORDING": recording, "SCRIPT": script, "MODELS": models_dir, "MODEL": "tones"}.items():
         monkeypatch.setattr(demo, name, value)

@@ -17,7 +17,7 @@ from tests.peers.accuracy import THRESHOLDS, SpottingResult, page, peer_rows, ro
 from tests.peers.engines import MAX_LISTED, EngineDetection, OpenWakeWord, PocketSphinx, RankCoding
 from tests.peers.worker import CHUNK, run
 from tests.support.paths import ROOT
-from tests.support.speech import pcm, say
+from tests.support.speech import pcm, synthesize
 from tests.support.tone_model import RATE
 from training.data.corpus import Corpus, Utterance, WordSpan
 from training.evaluation.stream_report import ErrorRates
@@ -102,7 +102,7 @@ def test_openwakeword_reports_each_crossing_once() -> None:
 
 
 def test_our_engine_detects_what_the_spotter_detects_and_its_time_counts(models_dir: Path) -> None:
-    audio = say("yes", "no")
+    audio = synthesize("yes", "no")
     alone = [event for event in Spotter(models_dir / "tones").push(audio) if isinstance(event, Detection)]
     result = run(RankCoding(models_dir / "tones"), pcm(audio), warm_s=0.16)
     assert [(one["label"], one["reported_s"]) for one in result["detections"]] == [
@@ -137,7 +137,7 @@ def test_the_command_writes_a_table_and_its_figures(
     monkeypatch.setattr(throughput, "WARM_S", 0.0)
     monkeypatch.setattr(throughput, "run_engine", lambda python, engine, audio, *options: {"cpu_ms": 50.0})
     monkeypatch.setattr(throughput, "peers_python", lambda folder: folder)
-    soundfile.write(tmp_path / "tones.wav", say("yes", "no"), RATE)
+    soundfile.write(tmp_path / "tones.wav", synthesize("yes", "no"), RATE)
     out = tmp_path / "out"
     arguments = ["--out", str(out), "--speech", str(tmp_path), "--seconds", "1.8", "--streams", "2", "--rounds", "1"]
     assert throughput.main(arguments) == 0

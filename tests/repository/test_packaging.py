@@ -30,9 +30,9 @@ STREAM = "import clients.commands.stream, clients.commands.listen, clients.demo.
 )
 def test_the_base_install_needs_no_extra(imports: str, strangers: set[str]) -> None:
     code = f"import sys; {imports}; print(*sys.modules)"
-    told = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    assert "service.spotting.audio" in told.stdout.split()
-    assert strangers & set(told.stdout.split()) == set()
+    loaded = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert "service.spotting.audio" in loaded.stdout.split()
+    assert strangers & set(loaded.stdout.split()) == set()
 
 
 def test_make_asks_for_the_python_that_the_project_asks_for() -> None:

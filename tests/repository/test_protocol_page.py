@@ -13,7 +13,7 @@ import soundfile
 
 from tests.support.protocol_page import OVERLOADED, blocks, first_of_each_type, messages
 from tests.support.server import Running, serving
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
 
 VARIES = {"session_id": "", "queue_ms": 0, "compute_ms": 0, "server_ms": 0, "p50_ms": 0, "p95_ms": 0, "p99_ms": 0}
@@ -33,7 +33,7 @@ SILENCE_S = 4.0  # until the socket of the page is open
 @pytest.fixture(scope="module")
 def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("page") / "x.flac"
-    soundfile.write(file, say("yes", "no", word_s=0.4), RATE)
+    soundfile.write(file, synthesize("yes", "no", word_s=0.4), RATE)
     return file
 
 

@@ -31,7 +31,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus
 from clients.connection import connect as healthy_connect
 from clients.pace import Pace
 from tests.support.server_process import command
-from tests.support.speech import pcm, say
+from tests.support.speech import pcm, synthesize
 from tests.support.tone_model import write_model
 from tests.support.unusual_files import damaged, unusual
 
@@ -39,7 +39,7 @@ FAIR_ENDS = {1000, 1002, 1003, 1007, 1008, 1009, 1013}  # 1011 is a fault of the
 ALL_OF_IT_S = 30.0  # a session from its handshake to its end
 FILES_PER_REQUEST = 20
 
-YES = pcm(say("yes"))
+YES = pcm(synthesize("yes"))
 JUNK = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
@@ -203,7 +203,7 @@ class Healthy(threading.Thread):
             self.failure = error
 
     async def _stream(self) -> None:
-        samples, frames = say("yes", "no"), []
+        samples, frames = synthesize("yes", "no"), []
         async with await healthy_connect(self._url) as stream:
             sending = asyncio.create_task(self._send(stream, samples))
             async for event in stream:

@@ -17,12 +17,12 @@ from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.server import Running, serving
 from tests.support.server_process import command, workers_of
-from tests.support.speech import decode_pcm, pcm, say
+from tests.support.speech import decode_pcm, pcm, synthesize
 from tests.support.tone_model import write_model, write_version
 from tests.support.ws_client import Client, client, facts, stream
 
-YES = pcm(say("yes"))
-SPEECH = pcm(say("yes", "no", "yes"))
+YES = pcm(synthesize("yes"))
+SPEECH = pcm(synthesize("yes", "no", "yes"))
 
 
 def wait_for(condition: Any, seconds: float = 20.0) -> None:

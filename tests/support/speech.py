@@ -6,7 +6,9 @@ from numpy.typing import NDArray
 from tests.support.tone_model import RATE, TONES
 
 
-def say(*words: str, word_s: float = 0.3, gap_s: float = 0.4, rate: int = RATE, seed: int = 0) -> NDArray[np.float32]:
+def synthesize(
+    *words: str, word_s: float = 0.3, gap_s: float = 0.4, rate: int = RATE, seed: int = 0
+) -> NDArray[np.float32]:
     """Float32 samples: half a gap of faint noise, then each word's tone and a gap."""
     rng = np.random.default_rng(seed)
     gap = round(gap_s * rate)

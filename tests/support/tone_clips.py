@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from tests.support.speech import say
+from tests.support.speech import synthesize
 
 WORDS = ("yes", "no", "yes", "no")
 
 
 def tone_clips() -> list[np.ndarray]:
-    return [say(word, seed=i) for i, word in enumerate(WORDS)]
+    return [synthesize(word, seed=i) for i, word in enumerate(WORDS)]

@@ -37,7 +37,7 @@ def write_words(folder: Path, train: int = 30, other: int = 6) -> Path:
 
 
 def write_custom_words(folder: Path, count: int = 40) -> Path:
-    """Recordings as a user has them: a second or more, of several kinds and rates, names that tell no speaker."""
+    """Recordings as a user has them: a second or more, of several kinds and rates, names without a speaker."""
     rng = np.random.default_rng(0)
     kinds = [("wav", 44_100), ("mp3", 44_100), ("ogg", 22_050), ("flac", 8_000), ("wav", 48_000)]
     for word, tones in WORDS.items():
@@ -64,7 +64,7 @@ def spoken(tones: tuple[int, int], pitch: float, rng: np.random.Generator) -> np
 
 
 def write_speech(folder: Path) -> Path:
-    """Three seconds by each speaker: hiss, with the keyword `up` as a tone from 1.0 to 1.4 s, said to be there."""
+    """Three seconds by each speaker: hiss, with the keyword `up` as a tone from 1.0 to 1.4 s, as the tables say."""
     time = np.arange(3 * RATE) / RATE
     files = [f"{speaker}/0.wav" for speaker in SPEECH_SPEAKERS]
     for file in files:

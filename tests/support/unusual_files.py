@@ -9,7 +9,7 @@ import numpy as np
 import soundfile
 
 from service.spotting.files.mpeg import frames
-from tests.support.speech import say
+from tests.support.speech import synthesize
 
 RATE = 16000  # Hz
 PLACEHOLDERS = (0, 0x7FFF_FFFF, 0x7FFF_F000, 0x8000_0000, 0xFFFF_FFFF)  # sizes that a WAV from a pipe has
@@ -30,8 +30,8 @@ def seeds() -> list[SoundFile]:
     files = []
     for kind, subtype in [*kinds, ("WAVEX", None), ("AIFF", None), ("MP3", None)]:
         file = io.BytesIO()
-        soundfile.write(file, say("yes"), RATE, format=kind, subtype=subtype)
-        files.append(SoundFile(kind, file.getvalue(), len(say("yes"))))
+        soundfile.write(file, synthesize("yes"), RATE, format=kind, subtype=subtype)
+        files.append(SoundFile(kind, file.getvalue(), len(synthesize("yes"))))
     return files
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import soundfile
 
-from tests.support.speech import pcm, say
+from tests.support.speech import pcm, synthesize
 
 
 def wav(samples: Any, rate: int = 16000, **how: Any) -> bytes:
@@ -15,7 +15,7 @@ def wav(samples: Any, rate: int = 16000, **how: Any) -> bytes:
     return file.getvalue()
 
 
-YES = wav(np.frombuffer(pcm(say("yes")), "<i2"))
+YES = wav(np.frombuffer(pcm(synthesize("yes")), "<i2"))
 
 
 def upload(*contents: bytes) -> list[tuple[str, tuple[str, bytes]]]:

@@ -57,7 +57,7 @@ from training.model.frontend import SAMPLE_RATE
 
 MIXED = AcousticConditions()
 CLEAN = AcousticConditions(room=0, colour_db=0, snr_db=None)
-ALONE_S = 2.0  # between words said alone: a second of room after the one and before the other
+ALONE_S = 2.0  # between isolated words: a second of room after one and before the next
 CONDITIONS = {"mixed": MIXED, "clean": CLEAN} | {
     f"{snr} dB": replace(CLEAN, snr_db=(float(snr), float(snr))) for snr in (20, 10, 5, 0)
 }

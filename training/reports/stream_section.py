@@ -111,7 +111,7 @@ def talk_lines(speeds: Speeds) -> list[str]:
         return []
     return [
         "Misses with one person (talker) or three to seven (babble) talking in the background, who talk in no other "
-        f"stream; of words said alone, with {ALONE_S / 2:g} s of room before and after; and by the level of the words:",
+        f"stream; of isolated words, with {ALONE_S / 2:g} s of room before and after; and by the level of the words:",
         "",
         *markdown_table(
             ("speed", *names),

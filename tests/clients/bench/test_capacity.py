@@ -13,7 +13,7 @@ from clients.bench.files import measure_files
 from clients.bench.load import Load, LoadTally, connect_all, play_all
 from clients.bench.results import MARKS, BenchReport, FilesResult, LoadResult, write_into
 from tests.support.server import Running
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
 
 
@@ -24,7 +24,7 @@ async def run_load(load: Load) -> LoadTally:
 
 
 def test_every_stream_is_compared_with_one_alone(server: Running, models_dir: Path) -> None:
-    audio = say("yes", "no")
+    audio = synthesize("yes", "no")
     expected = capacity.expected_of(models_dir / "tones", audio)
     assert [label for label, _ in expected] == ["yes", "no"]
     load = Load(server.ws(), 5, audio, RATE, 0.02, expected)
@@ -35,7 +35,7 @@ def test_every_stream_is_compared_with_one_alone(server: Running, models_dir: Pa
 
 
 def test_a_stream_that_fails_is_counted_as_failed_and_missed(models_dir: Path) -> None:
-    load = Load("ws://127.0.0.1:9/v1/stream", 2, say("yes"), RATE, 0.02, (("yes", 1),))
+    load = Load("ws://127.0.0.1:9/v1/stream", 2, synthesize("yes"), RATE, 0.02, (("yes", 1),))
     tally = asyncio.run(run_load(load))
     assert (tally.found, tally.missed, tally.failures.total()) == (0, 2, 2)
 
@@ -43,7 +43,7 @@ def test_a_stream_that_fails_is_counted_as_failed_and_missed(models_dir: Path) -
 def test_the_command_reports_one_row_per_load(
     models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    soundfile.write(tmp_path / "tones.wav", say("yes", "no"), RATE)
+    soundfile.write(tmp_path / "tones.wav", synthesize("yes", "no"), RATE)
     monkeypatch.setattr(capacity, "RECORDING", tmp_path / "tones.wav")
     arguments = ["--models", str(models_dir), "--model", "tones", "--streams", "1", "4", "--seconds", "1.8", "--json"]
     assert capacity.main([*arguments, "--transport"]) == 0
@@ -97,7 +97,7 @@ def test_tables_go_between_the_marks_of_a_file(tmp_path: Path) -> None:
 
 
 def test_files_are_measured_in_batches_and_one_by_one(models_dir: Path) -> None:
-    rows = measure_files(models_dir / "tones", say("yes", "no", "yes"), count=40)
+    rows = measure_files(models_dir / "tones", synthesize("yes", "no", "yes"), count=40)
     assert [row.format for row in rows] == ["WAV", "FLAC"]
     assert [row.ratio for row in rows] == [
         pytest.approx(row.clips_per_cpu_s / row.one_by_one, abs=0.05) for row in rows

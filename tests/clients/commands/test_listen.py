@@ -24,7 +24,7 @@ from tests.support.fake_microphone import FakeMicrophone, InterruptedMicrophone
 from tests.support.paths import ROOT
 from tests.support.server import Running, serving
 from tests.support.server_process import command
-from tests.support.speech import say
+from tests.support.speech import synthesize
 
 HOOK = f'{sys.executable} -c \'import os; print(os.environ["RC_LABEL"], os.environ["RC_SCORE"])\''
 WAIT_S = 30.0
@@ -38,7 +38,7 @@ def play(monkeypatch: pytest.MonkeyPatch, *pieces: NDArray[np.float32]) -> None:
 def test_one_line_per_detection_and_the_rest_on_stderr(
     server: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    play(monkeypatch, say("yes", "no"))
+    play(monkeypatch, synthesize("yes", "no"))
     assert main(["--url", server.ws(), "--speed", "fast"]) == 0
     output = capsys.readouterr()
     yes, no = output.out.splitlines()
@@ -53,7 +53,7 @@ def test_one_line_per_detection_and_the_rest_on_stderr(
 def test_json_and_settings(
     server: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    play(monkeypatch, say("yes", "no"))
+    play(monkeypatch, synthesize("yes", "no"))
     options = ["--json", "--model", "other", "--keywords", "no", "--threshold", "0.5"]
     assert main(["--url", server.ws(), *options]) == 0
     detection, summary = map(json.loads, capsys.readouterr().out.splitlines())
@@ -95,7 +95,7 @@ def test_a_missing_key_ends_at_once(
 def test_a_reader_that_left_ends_the_command(models_dir: Path, monkeypatch: pytest.MonkeyPatch, stream: str) -> None:
     reading, writing = os.pipe()
     os.close(reading)
-    play(monkeypatch, say("yes"))
+    play(monkeypatch, synthesize("yes"))
     with command(models_dir) as (_, address), os.fdopen(writing, "w") as closed:
         monkeypatch.setattr(sys, stream, closed)
         assert main(["--url", f"ws://{address}/v1/stream"]) == 141

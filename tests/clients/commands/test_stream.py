@@ -16,7 +16,7 @@ from clients.commands.stream import main, show_line
 from tests.support.fake_server import detection
 from tests.support.paths import ROOT
 from tests.support.server import Running
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
 
 COMMAND = "clients.commands.stream"
@@ -29,7 +29,7 @@ def clips(tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
     kinds = [(16000, 1, "wav"), (16000, 1, "flac"), (44100, 2, "wav"), (8000, 1, "wav"), (48000, 2, "ogg")]
     paths = []
     for i, (rate, channels, suffix) in enumerate([*kinds, *kinds]):
-        samples = np.stack([say(("yes", "no")[i % 2], rate=rate, seed=seed) for seed in range(channels)], axis=1)
+        samples = np.stack([synthesize(("yes", "no")[i % 2], rate=rate, seed=seed) for seed in range(channels)], axis=1)
         paths.append(folder / f"{i}.{suffix}")
         soundfile.write(paths[-1], samples, rate)
     soundfile.write(folder / "quiet.wav", np.zeros(RATE // 2), RATE)
@@ -66,7 +66,7 @@ def test_utterances_are_answered_as_by_classify(
 
 
 def test_one_line_per_event(server: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    soundfile.write(tmp_path / "words.wav", say("yes", "no"), RATE)
+    soundfile.write(tmp_path / "words.wav", synthesize("yes", "no"), RATE)
     assert run(server, str(tmp_path / "words.wav")) == 0
     first, second, summary = capsys.readouterr().out.splitlines()
     assert "yes " in first
@@ -81,7 +81,7 @@ def test_a_bad_file_is_named_and_the_others_go_on(
 ) -> None:
     bad, good = tmp_path / "bad.wav", tmp_path / "good.wav"
     bad.write_text("not audio")
-    soundfile.write(good, say("no"), RATE)
+    soundfile.write(good, synthesize("no"), RATE)
     assert run(server, str(tmp_path / "none.wav"), str(bad), str(good)) == 1
     output = capsys.readouterr()
     assert "good.wav" in output.out
@@ -95,7 +95,7 @@ def test_a_bad_file_is_named_and_the_others_go_on(
 
 def test_a_missing_server_is_reported_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "a.wav"
-    soundfile.write(path, say("no"), RATE)
+    soundfile.write(path, synthesize("no"), RATE)
     assert main(["--url", "ws://127.0.0.1:9/v1/stream", str(path), str(path)]) == 1
     assert capsys.readouterr().err.count("a.wav  error  unreachable: expected a server at ws://127.0.0.1:9") == 1
 
@@ -104,7 +104,7 @@ def test_a_setting_the_model_lacks_fails_every_file(
     server: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "a.wav"
-    soundfile.write(path, say("no"), RATE)
+    soundfile.write(path, synthesize("no"), RATE)
     assert main(["--url", server.ws(model="none"), "--fast", str(path), str(path)]) == 1
     assert capsys.readouterr().err.count("a.wav  error  unknown_model: model: expected among other, tones, ") == 2
 
@@ -128,7 +128,7 @@ def test_a_label_that_crossed_no_threshold_is_marked(capsys: pytest.CaptureFixtu
 @pytest.mark.parametrize("options", ["", "--json"])
 def test_a_reader_that_leaves_early_ends_the_command(server: Running, tmp_path: Path, options: str) -> None:
     path = tmp_path / "a.wav"
-    soundfile.write(path, say("yes", "no", "yes"), RATE)
+    soundfile.write(path, synthesize("yes", "no", "yes"), RATE)
     files = f"{path} " * 20
     pipeline = f"set -o pipefail; {sys.executable} -m {COMMAND} --url {server.ws()} --fast {options} {files} | head -1"
     result = subprocess.run(["bash", "-c", pipeline], capture_output=True, text=True, cwd=ROOT, timeout=60)
@@ -139,7 +139,7 @@ def test_names_and_labels_cannot_write_to_the_terminal(
     server: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = tmp_path / "\x1b[31mred\n\r\x9b2J.wav"
-    soundfile.write(path, say("yes"), RATE)
+    soundfile.write(path, synthesize("yes"), RATE)
     assert run(server, str(path), f"{path}.none") == 1
     output = capsys.readouterr()
     assert all(char.isprintable() for char in (output.out + output.err).replace("\n", ""))
@@ -150,7 +150,7 @@ def test_names_and_labels_cannot_write_to_the_terminal(
 def test_any_name_of_a_file_can_be_printed_in_any_encoding(server: Running, tmp_path: Path) -> None:
     folder = os.fsencode(tmp_path)
     names = [b"caf\xe9.wav", "日本語.wav".encode(), b"-dash.wav", b"a b'\"$(x).wav", b"x" * 300 + b".wav", b"=1+1.wav"]
-    soundfile.write(tmp_path / "yes.wav", say("yes"), RATE)
+    soundfile.write(tmp_path / "yes.wav", synthesize("yes"), RATE)
     for name in names:
         if len(name) < 255:
             shutil.copyfile(tmp_path / "yes.wav", folder + b"/" + name)

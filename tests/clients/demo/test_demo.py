@@ -16,7 +16,7 @@ from clients.demo import synthesize
 from service.spotting.events import Detection
 from service.spotting.spotter import Spotter
 from service.testing import free_port
-from tests.support.speech import say
+from tests.support.speech import synthesize as synthesize_tones
 from tests.support.tone_model import RATE
 
 LINES = json.loads(demo.SCRIPT.read_text())
@@ -68,7 +68,7 @@ def test_an_unknown_program_is_an_error() -> None:
 @pytest.fixture
 def tones(tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The demo with the tiny model and a recording for it; returns the script."""
-    soundfile.write(tmp_path / "tones.wav", say("yes", "no"), RATE)
+    soundfile.write(tmp_path / "tones.wav", synthesize_tones("yes", "no"), RATE)
     script = tmp_path / "tones.json"
     script.write_text(json.dumps([{"word": word, "keyword": True} for word in ("yes", "no")]))
     for name, value in {

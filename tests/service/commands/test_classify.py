@@ -19,7 +19,7 @@ from service.spotting.classify import classify_encoded
 from service.spotting.model import Model
 from tests.support.paths import ROOT
 from tests.support.server import Running
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
 from tests.support.ws_client import facts
 
@@ -35,7 +35,7 @@ def recordings(tmp_path: Path) -> Path:
         ("z.wav", "no"),
     ]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
-        soundfile.write(tmp_path / name, say(word), RATE, format=Path(name).suffix[1:].upper())
+        soundfile.write(tmp_path / name, synthesize(word), RATE, format=Path(name).suffix[1:].upper())
     (tmp_path / "b" / "bad.wav").write_bytes(b"hello")
     (tmp_path / "b" / "README.md").write_text("hello")
     return tmp_path
@@ -106,7 +106,7 @@ def test_no_name_reaches_the_terminal_as_a_command(
 @pytest.mark.parametrize("output", [[], ["--json"], ["--csv"]])
 def test_output_in_a_narrow_encoding_is_escaped(tmp_path: Path, models_dir: Path, output: list[str]) -> None:
     for name in ("\u2603.wav", "z.wav"):
-        soundfile.write(tmp_path / name, say("no"), RATE)
+        soundfile.write(tmp_path / name, synthesize("no"), RATE)
     done = rc_classify(tmp_path, "--model", models_dir / "tones", *output, PYTHONIOENCODING="cp1252")
     assert (done.returncode, done.stderr) == (0, "")
     assert "\\u2603.wav" in done.stdout
@@ -158,7 +158,7 @@ def test_a_name_that_looks_like_a_formula_stays_text_in_a_spreadsheet(
     monkeypatch.chdir(tmp_path)
     names = ["=1+1.wav", "+1.wav", "@SUM(1).wav", "-1.wav", "\t=1.wav", "\r=1.wav", "plain.wav"]
     for name in names:
-        soundfile.write(tmp_path / name, say("no"), RATE)
+        soundfile.write(tmp_path / name, synthesize("no"), RATE)
     code, out = run_main(capsys, "--model", models_dir / "tones", "--csv", "--", *names)
     cells = [row["file"] for row in csv.DictReader(io.StringIO(out))]
     assert code == 0

@@ -23,7 +23,7 @@ from service.server import uvicorn_protocols as transport
 from service.settings import Settings
 from tests.support.certificates import needs_openssl, write_certificate
 from tests.support.server import serving
-from tests.support.speech import pcm, say
+from tests.support.speech import pcm, synthesize
 from tests.support.ws_client import client
 
 
@@ -94,7 +94,7 @@ async def test_the_command_serves_and_drains_on_sigterm(models_dir: Path, worker
     try:
         await_ready(f"http://127.0.0.1:{port}/readyz")
         async with client(f"ws://127.0.0.1:{port}/v1/stream") as one:
-            await one.send(pcm(say("yes")), 1280)
+            await one.send(pcm(synthesize("yes")), 1280)
             await one.until("detection")
             process.send_signal(signal.SIGTERM)
             code, last = await one.closed()

@@ -14,7 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from service.spotting.model import Model
 from tests.support.server import Running, serving
-from tests.support.speech import pcm, say
+from tests.support.speech import pcm, synthesize
 from tests.support.tone_model import LABELS
 from tests.support.uploads import YES, upload, wav
 from tests.support.ws_client import facts, stream
@@ -49,7 +49,7 @@ def test_a_file_and_a_stream_of_it_get_the_same(http: httpx.Client) -> None:
     ("words", "rate"), [(("yes",), 16000), (("no", "yes"), 48000), (("_unknown_",), 8000), ((), 16000)]
 )
 async def test_classify_is_stream(server: Running, words: tuple[str, ...], rate: int) -> None:
-    data = pcm(say(*words, rate=rate, gap_s=0.7))
+    data = pcm(synthesize(*words, rate=rate, gap_s=0.7))
     async with httpx.AsyncClient(base_url=server.http) as client:
         answer = await client.post("/v1/classify", files=upload(wav(np.frombuffer(data, "<i2"), rate)))
     one = await stream(server.ws(mode="utterance", sample_rate=rate), data, 777)
@@ -57,7 +57,7 @@ async def test_classify_is_stream(server: Running, words: tuple[str, ...], rate:
 
 
 async def test_classify_in_continuous_mode_has_every_detection_of_the_stream(server: Running) -> None:
-    data = pcm(say("yes", "no", "yes", gap_s=0.7))
+    data = pcm(synthesize("yes", "no", "yes", gap_s=0.7))
     options = {"mode": "continuous", "keywords": "yes,no"}
     async with httpx.AsyncClient(base_url=server.http) as client:
         answer = await client.post("/v1/classify", files=upload(wav(np.frombuffer(data, "<i2"))), params=options)
@@ -193,7 +193,7 @@ def test_models(http: httpx.Client, model: Model) -> None:
 
 async def test_metrics_count_what_went_through(models_dir: Path) -> None:
     with serving(models_dir) as running:
-        await stream(running.ws(), pcm(say("yes", "no")))
+        await stream(running.ws(), pcm(synthesize("yes", "no")))
         httpx.post(f"{running.http}/v1/classify", files=upload(YES, b""))
         text = httpx.get(f"{running.http}/metrics").text
     lines = dict(line.rsplit(" ", 1) for line in text.splitlines() if not line.startswith("#"))

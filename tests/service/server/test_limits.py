@@ -6,10 +6,10 @@ import pytest
 from service.server.limits import ActivityLimits, BacklogLimit
 from service.spotting.config import ProtocolError, StreamConfig
 from service.spotting.session import Session
-from tests.support.speech import pcm, say
+from tests.support.speech import pcm, synthesize
 from tests.support.tone_model import METADATA
 
-YES = pcm(say("yes"))  # 90 frames
+YES = pcm(synthesize("yes"))  # 90 frames
 
 
 async def test_silence_on_the_line_is_counted_from_the_latest_message() -> None:

@@ -19,7 +19,7 @@ from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.server import Running, serving
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.tone_model import LABELS, METADATA, RATE, tone_model
 
 pytest.importorskip("playwright.sync_api", reason="the browser page: expected playwright")
@@ -84,7 +84,7 @@ def playwright() -> Iterator[Playwright]:
 @pytest.fixture(scope="module")
 def tones(tmp_path_factory: pytest.TempPathFactory) -> Path:
     recording = tmp_path_factory.mktemp("page") / "tones.flac"
-    soundfile.write(recording, say("yes", "no", word_s=0.4), RATE)
+    soundfile.write(recording, synthesize("yes", "no", word_s=0.4), RATE)
     return recording
 
 
@@ -450,7 +450,7 @@ def test_a_session_that_was_replaced_shows_nothing_any_more(page: Page, tones: P
 
 
 def test_a_recording_shows_where_its_answer_falls_and_the_threshold_moves_it(page: Page, tmp_path: Path) -> None:
-    soundfile.write(tmp_path / "yes.wav", 0.7 * say("yes", word_s=0.4), RATE)
+    soundfile.write(tmp_path / "yes.wav", 0.7 * synthesize("yes", word_s=0.4), RATE)
     page.get_by_label("One answer").check()
     choose(page, tmp_path / "yes.wav")
     expect(page.locator("#label")).to_have_text("yes")

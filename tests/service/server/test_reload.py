@@ -10,12 +10,12 @@ import pytest
 
 from service.server.reload import reload
 from tests.support.server import Running, serving
-from tests.support.speech import pcm, say
+from tests.support.speech import pcm, synthesize
 from tests.support.tone_model import write_model, write_version
 from tests.support.ws_client import client, stream
 
 ONE, TWO = "first-key-0123456789", "second-key-0123456789"
-YES = pcm(say("yes"))
+YES = pcm(synthesize("yes"))
 
 
 def reloaded(running: Running) -> bool:

@@ -17,12 +17,12 @@ from service.settings import Settings
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.server import Running, serving
-from tests.support.speech import decode_pcm, pcm, say
+from tests.support.speech import decode_pcm, pcm, synthesize
 from tests.support.tone_model import LABELS
 from tests.support.ws_client import client, facts, stream
 
-SPEECH = pcm(say("yes", "no", "_unknown_", "no"))
-YES = pcm(say("yes"))
+SPEECH = pcm(synthesize("yes", "no", "_unknown_", "no"))
+YES = pcm(synthesize("yes"))
 
 
 def spotted(model: Model, data: bytes, **settings: Any) -> list[tuple[Any, ...]]:
@@ -33,7 +33,7 @@ def spotted(model: Model, data: bytes, **settings: Any) -> list[tuple[Any, ...]]
 
 @pytest.mark.parametrize("chunk", [1, 7, 160, 1600, 16000])
 async def test_cutting_does_not_matter(server: Running, model: Model, chunk: int) -> None:
-    data = SPEECH if chunk > 1 else pcm(say("yes", gap_s=0.1))
+    data = SPEECH if chunk > 1 else pcm(synthesize("yes", gap_s=0.1))
     one = await stream(server.ws(), data, 2 * chunk)
     expected = spotted(model, data)
     assert [facts(event) for event in one.detections] == expected
@@ -48,7 +48,7 @@ async def test_bytes_may_be_cut_inside_a_sample(server: Running, model: Model) -
 async def test_twenty_interleaved_streams_are_twenty_solo_ones(server: Running) -> None:
     rng = np.random.default_rng(1)
     words = [[str(word) for word in rng.choice(["yes", "no", "_unknown_"], size=3)] for _ in range(20)]
-    audio = [pcm(say(*words_spoken, gap_s=0.2 + 0.02 * i, seed=i)) for i, words_spoken in enumerate(words)]
+    audio = [pcm(synthesize(*words_spoken, gap_s=0.2 + 0.02 * i, seed=i)) for i, words_spoken in enumerate(words)]
     chunks = [int(chunk) for chunk in rng.integers(100, 4000, size=20)]
     solo = [await stream(server.ws(), data) for data in audio]
     together = await asyncio.gather(*(stream(server.ws(), *pair) for pair in zip(audio, chunks, strict=True)))
@@ -141,7 +141,7 @@ async def test_an_utterance_is_answered_once_until_reset(server: Running) -> Non
         await one.ask("reset")
         await one.ask("flush")
         assert (await one.until("summary"))["latency"]["p50_ms"] is None  # of the audio since the reset
-        await one.send(pcm(say("no")), 1280)
+        await one.send(pcm(synthesize("no")), 1280)
         await one.ask("flush")
         assert (await one.until("summary"))["detections"] == 1
     assert [(event["id"], event["label"], event["frame"]) for event in one.detections] == [
@@ -157,7 +157,7 @@ async def test_flush_answers_an_utterance_that_crossed_nothing(server: Running) 
 
 
 async def test_flush_lets_the_last_word_count(server: Running) -> None:
-    cut = pcm(say("yes")[: 27 * 160])  # the crossing needs frame 27
+    cut = pcm(synthesize("yes")[: 27 * 160])  # the crossing needs frame 27
     one = await stream(server.ws(), cut)
     assert [(event["frame"], event["audio_time_s"]) for event in one.detections] == [(27, 0.27)]
 
@@ -186,9 +186,9 @@ async def test_latency_counts_from_the_audio_after_a_reset(server: Running) -> N
 
 async def test_update_holds_for_what_comes_after(server: Running) -> None:
     async with client(server.ws(speed="fast", treshold=1)) as one:
-        await one.send(pcm(say("yes", "no")), 1280)
+        await one.send(pcm(synthesize("yes", "no")), 1280)
         await one.ask("update", keywords=["no"], speed="accurate", colour="red")
-        await one.send(pcm(say("yes", "no")), 1280)
+        await one.send(pcm(synthesize("yes", "no")), 1280)
         await one.ask("close")
         await one.closed()
     assert [event["label"] for event in one.detections] == ["yes", "no", "no"]
@@ -221,13 +221,13 @@ async def test_the_longest_message_may_ask_for_the_most_scores(server: Running) 
 
 
 async def test_encodings_rates_and_channels_give_the_same_labels(server: Running) -> None:
-    speech = say("yes", "no", rate=48000)
+    speech = synthesize("yes", "no", rate=48000)
     stereo = np.stack([speech, speech], axis=1).astype("<f4")
     streams: list[tuple[dict[str, Any], bytes]] = [
         ({"sample_rate": 48000}, pcm(speech)),
         ({"sample_rate": 48000, "encoding": "pcm_f32le"}, speech.astype("<f4").tobytes()),
         ({"sample_rate": 48000, "encoding": "pcm_f32le", "channels": 2}, stereo.tobytes()),
-        ({"sample_rate": 8000}, pcm(say("yes", "no", rate=8000))),
+        ({"sample_rate": 8000}, pcm(synthesize("yes", "no", rate=8000))),
     ]
     for settings, data in streams:
         one = await stream(server.ws(**settings), data)

@@ -18,7 +18,7 @@ from service.server.tls import Certificate, CertificateError
 from service.testing import free_port
 from tests.support.certificates import needs_openssl, write_certificate
 from tests.support.server import serving
-from tests.support.speech import pcm, say
+from tests.support.speech import pcm, synthesize
 
 pytestmark = needs_openssl
 
@@ -29,7 +29,7 @@ async def test_https_and_wss(models_dir: Path, tmp_path: Path) -> None:
     with serving(models_dir, tls_cert=cert, tls_key=key) as running:
         assert httpx.get(f"https://{running.address}/readyz", verify=trusting).status_code == 200
         async with connect(f"wss://{running.address}/v1/stream?speed=fast", ssl=trusting) as socket:
-            await socket.send(pcm(say("yes")))
+            await socket.send(pcm(synthesize("yes")))
             await socket.send('{"type":"close"}')
             kinds = [json.loads(message)["type"] async for message in socket]
         assert kinds == ["ready", "detection", "summary"]

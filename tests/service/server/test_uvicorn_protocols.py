@@ -24,12 +24,12 @@ from service.server.uvicorn_protocols import MAX_EARLY, RequestProtocol, StreamP
 from service.server.websocket import WebSocketClient
 from tests.support.server import Running, serving
 from tests.support.server_process import command
-from tests.support.speech import pcm, say
+from tests.support.speech import pcm, synthesize
 from tests.support.tone_model import write_model
 from tests.support.ws_client import Client, client, stream
 
-YES = pcm(say("yes"))
-YES_NO = pcm(say("yes", "no"))
+YES = pcm(synthesize("yes"))
+YES_NO = pcm(synthesize("yes", "no"))
 KEY = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n"
 VERSION = "Sec-WebSocket-Version: 13\r\n"
 

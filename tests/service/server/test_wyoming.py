@@ -24,11 +24,11 @@ from service.spotting.spotter import Spotter
 from service.testing import free_port
 from tests.support.events import detections as detections_among
 from tests.support.server import Running, serving
-from tests.support.speech import decode_pcm, pcm, say
+from tests.support.speech import decode_pcm, pcm, synthesize
 from tests.support.tone_model import METADATA, RATE
 
-YES_NO = pcm(say("yes", "no"))
-NOISE = pcm(say())
+YES_NO = pcm(synthesize("yes", "no"))
+NOISE = pcm(synthesize())
 FORMAT = {"rate": RATE, "width": 2, "channels": 1}
 CHUNK = 2 * RATE // 50
 
@@ -60,7 +60,7 @@ def server(models_dir: Path) -> Iterator[Wyoming]:
 
 
 class Client(AsyncTcpClient):
-    async def say(self, *events: Any) -> None:
+    async def send(self, *events: Any) -> None:
         for event in events:
             await self.write_event(event if isinstance(event, Event) else event.event())
 
@@ -68,14 +68,14 @@ class Client(AsyncTcpClient):
         """Chunks of 20 ms, with timestamps where there is a first."""
         for i, at in enumerate(range(0, len(audio), CHUNK)):
             stamp = None if start_ms is None else start_ms + 20 * i
-            await self.say(AudioChunk(audio=audio[at : at + CHUNK], timestamp=stamp, **FORMAT))
+            await self.send(AudioChunk(audio=audio[at : at + CHUNK], timestamp=stamp, **FORMAT))
 
     async def next(self) -> Event | None:
         return await asyncio.wait_for(self.read_event(), 10)
 
     async def pong(self) -> list[Event]:
         """Ask for a pong; the events before it."""
-        await self.say(Ping("there?"))
+        await self.send(Ping("there?"))
         events: list[Event] = []
         while (event := await self.next()) is not None and not Pong.is_type(event.type):
             events.append(event)
@@ -106,7 +106,7 @@ async def detections(one: Client, count: int) -> list[tuple[str | None, int | No
 
 async def test_describe_lists_the_keywords_of_the_default_model(server: Wyoming) -> None:
     async with client(server) as one:
-        await one.say(Describe())
+        await one.send(Describe())
         event = await one.next()
     assert event is not None
     (program,) = Info.from_event(event).wake
@@ -128,7 +128,7 @@ def test_languages_are_those_of_the_models_data(data: str, languages: list[str])
 
 async def test_home_assistants_order_of_events(server: Wyoming, model: Model) -> None:
     async with client(server) as one:
-        await one.say(Detect(names=["no"]), AudioStart(**FORMAT, timestamp=5000))
+        await one.send(Detect(names=["no"]), AudioStart(**FORMAT, timestamp=5000))
         await one.play(YES_NO, 5000)
         assert await detections(one, 1) == expected(model, YES_NO, 5000, keywords=["no"])
     # it leaves as soon as it has one
@@ -136,41 +136,41 @@ async def test_home_assistants_order_of_events(server: Wyoming, model: Model) ->
 
 async def test_the_end_of_audio_without_a_detection_is_reported(server: Wyoming) -> None:
     async with client(server) as one:
-        await one.say(Detect(), AudioStart(**FORMAT))
+        await one.send(Detect(), AudioStart(**FORMAT))
         await one.play(NOISE)
-        await one.say(AudioStop())
+        await one.send(AudioStop())
         event = await one.next()
         assert event is not None
         assert NotDetected.is_type(event.type)
-        await one.say(AudioStart(**FORMAT))  # and the connection goes on
+        await one.send(AudioStart(**FORMAT))  # and the connection goes on
         await one.play(YES_NO)
         assert [name for name, _ in await detections(one, 2)] == ["yes", "no"]
-        await one.say(AudioStop())
+        await one.send(AudioStop())
         assert await one.pong() == []
 
 
 async def test_a_word_at_the_very_end_is_reported_before_anything_else(server: Wyoming, model: Model) -> None:
-    audio = pcm(say("yes", gap_s=0.02)[: -round(0.02 * RATE)])[: 2 * round(0.1 * RATE)]
+    audio = pcm(synthesize("yes", gap_s=0.02)[: -round(0.02 * RATE)])[: 2 * round(0.1 * RATE)]
     assert len(expected(model, audio, speed="balanced")) == 1, "the last word needs the silence of a flush"
     async with client(server) as one:
-        await one.say(AudioStart(**FORMAT))
+        await one.send(AudioStart(**FORMAT))
         await one.play(audio)
-        await one.say(AudioStop())
+        await one.send(AudioStop())
         assert await detections(one, 1) == expected(model, audio)
 
 
 async def test_several_at_once_detect_each_their_own(server: Wyoming, model: Model) -> None:
     words = [("yes",), ("no",), ("yes", "no"), ("no", "_unknown_", "yes"), ()]
-    audio = [pcm(say(*spoken, seed=i)) for i, spoken in enumerate(words)]
+    audio = [pcm(synthesize(*spoken, seed=i)) for i, spoken in enumerate(words)]
 
     async def one_client(data: bytes) -> list[tuple[str | None, int | None]]:
         async with client(server) as one:
-            await one.say(Detect(names=[]), AudioStart(**FORMAT))
+            await one.send(Detect(names=[]), AudioStart(**FORMAT))
             for at in range(0, len(data), CHUNK):
-                await one.say(AudioChunk(audio=data[at : at + CHUNK], **FORMAT))
+                await one.send(AudioChunk(audio=data[at : at + CHUNK], **FORMAT))
                 await asyncio.sleep(0)
             detected = await detections(one, len(expected(model, data)))
-            await one.say(AudioStop())
+            await one.send(AudioStop())
             return detected
 
     assert await asyncio.gather(*map(one_client, audio)) == [expected(model, data) for data in audio]
@@ -181,7 +181,7 @@ async def test_timestamps_follow_those_of_the_chunks(server: Wyoming, model: Mod
     half = len(YES_NO) // 2 // CHUNK * CHUNK
     before, after = [expected(model, YES_NO, start)[word] for word, start in ((0, 5000), (1, 25_000))]
     async with client(server) as one:
-        await one.say(AudioStart(**FORMAT, timestamp=5000))
+        await one.send(AudioStart(**FORMAT, timestamp=5000))
         await one.play(YES_NO[:half], 5000)
         await one.play(YES_NO[half:], 25_000 + 1000 * half // (2 * RATE))
         assert await detections(one, 2) == [before, after]
@@ -189,10 +189,10 @@ async def test_timestamps_follow_those_of_the_chunks(server: Wyoming, model: Mod
 
 async def test_a_name_that_the_model_lacks_among_others_is_passed_over(server: Wyoming, model: Model) -> None:
     async with client(server) as one:
-        await one.say(Detect(names=["hey you", "no"]), AudioStart(**FORMAT))
+        await one.send(Detect(names=["hey you", "no"]), AudioStart(**FORMAT))
         await one.play(YES_NO)
         assert await detections(one, 1) == expected(model, YES_NO, keywords=["no"])
-        await one.say(Detect(names=["yes", "hey you"]))
+        await one.send(Detect(names=["yes", "hey you"]))
         await one.play(YES_NO)
         assert [name for name, _ in await detections(one, 1)] == ["yes"]
         assert await one.pong() == []
@@ -212,24 +212,24 @@ def test_a_timeline_goes_on_from_the_latest_timestamp() -> None:
 
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])
 async def test_other_rates_and_stereo(server: Wyoming, rate: int) -> None:
-    stereo = say("yes", "no", rate=rate).repeat(2)
+    stereo = synthesize("yes", "no", rate=rate).repeat(2)
     async with client(server) as one:
         kind = {"rate": rate, "width": 2, "channels": 2}
-        await one.say(AudioStart(**kind), AudioChunk(audio=pcm(stereo)[:60000], **kind))
-        await one.say(
+        await one.send(AudioStart(**kind), AudioChunk(audio=pcm(stereo)[:60000], **kind))
+        await one.send(
             *(AudioChunk(audio=pcm(stereo)[at : at + 60000], **kind) for at in range(60000, 4 * len(stereo), 60000))
         )
-        await one.say(AudioStop())
+        await one.send(AudioStop())
         assert [name for name, _ in await detections(one, 2)] == ["yes", "no"]
 
 
 async def test_a_new_start_forgets_the_audio_and_takes_the_new_names(server: Wyoming, model: Model) -> None:
     async with client(server) as one:
-        await one.say(AudioStart(**FORMAT))
+        await one.send(AudioStart(**FORMAT))
         await one.play(YES_NO)
         await detections(one, 2)
         await one.play(YES_NO[: RATE // 2])  # the beginning of a word
-        await one.say(Detect(names=["yes"]), AudioStart(**FORMAT))
+        await one.send(Detect(names=["yes"]), AudioStart(**FORMAT))
         await one.play(YES_NO)
         assert await detections(one, 1) == expected(model, YES_NO, keywords=["yes"])
         assert await one.pong() == []
@@ -239,14 +239,14 @@ async def test_names_may_change_on_the_way_and_audio_may_begin_by_itself(server:
     async with client(server) as one:
         await one.play(YES_NO)
         assert [name for name, _ in await detections(one, 2)] == ["yes", "no"]
-        await one.say(Detect(names=["no"]))
+        await one.send(Detect(names=["no"]))
         await one.play(YES_NO)
         assert [name for name, _ in await detections(one, 1)] == ["no"]
 
 
 async def test_a_client_that_leaves_gives_its_slot_back(server: Wyoming) -> None:
     async with client(server) as one:
-        await one.say(AudioStart(**FORMAT))
+        await one.send(AudioStart(**FORMAT))
         await one.play(YES_NO)
         await detections(one, 2)
         assert server.streams == 1
@@ -269,7 +269,7 @@ async def test_what_is_wrong_is_reported_and_the_connection_ends(
     server: Wyoming, events: list[Any], code: str, text: str
 ) -> None:
     async with client(server) as one:
-        await one.say(*events)
+        await one.send(*events)
         event = await one.next()
         assert event is not None
         assert (event.type, event.data) == ("error", {"text": text, "code": code})
@@ -305,9 +305,9 @@ async def test_what_is_no_event_ends_the_connection(server: Wyoming, line: str) 
 async def test_the_limit_of_streams_is_for_both_protocols(models_dir: Path) -> None:
     with serving_wyoming(models_dir, max_connections=1) as server:
         async with client(server) as one, client(server) as other:
-            await one.say(AudioStart(**FORMAT), Ping())
+            await one.send(AudioStart(**FORMAT), Ping())
             await one.next()
-            await other.say(Describe(), AudioStart(**FORMAT))
+            await other.send(Describe(), AudioStart(**FORMAT))
             info, refused = await other.next(), await other.next()
             assert info is not None
             assert Info.is_type(info.type)
@@ -324,7 +324,7 @@ async def test_silence_on_the_line_ends_the_stream_and_not_the_connection(models
             async with asyncio.timeout(10):
                 while server.streams:
                     await asyncio.sleep(0.01)
-            await one.say(Detect(names=["no"]), AudioStart(**FORMAT))
+            await one.send(Detect(names=["no"]), AudioStart(**FORMAT))
             await one.play(YES_NO)
             assert [name for name, _ in await detections(one, 1)] == ["no"]
 

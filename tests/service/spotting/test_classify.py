@@ -14,7 +14,7 @@ from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.events import detections
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.tone_model import LABELS
 from tests.support.ws_client import facts
 
@@ -25,7 +25,7 @@ def files(count: int) -> list[tuple[str, Any]]:
     return [
         (
             f"{i}.wav",
-            say(
+            synthesize(
                 str(rng.choice(["yes", "no", "_unknown_"])),
                 word_s=float(rng.choice([0.02, 0.05, 0.3])),
                 gap_s=float(rng.uniform(0.05, 1.5)),
@@ -62,7 +62,7 @@ def detection_of(result: FileResult) -> Detection:
 def test_a_file_in_continuous_mode_gets_the_detections_of_the_same_stream(
     model: Model, keywords: list[str] | None
 ) -> None:
-    samples = say("yes", "no", "_unknown_", "yes", gap_s=0.5)
+    samples = synthesize("yes", "no", "_unknown_", "yes", gap_s=0.5)
     (result,) = classify(model, [("words.wav", samples)], mode="continuous", keywords=keywords)
     spotter = Spotter(model, keywords=keywords)
     streamed = [e for start in range(0, len(samples), 333) for e in spotter.push(samples[start : start + 333])]
@@ -107,13 +107,13 @@ def test_results_as_json_are_the_answers_of_the_protocol() -> None:
 def test_files_that_have_their_answer_are_not_run_to_their_end(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     run, rows = model.run, []
     monkeypatch.setattr(model, "run", lambda audio, state: (rows.append(len(audio)), run(audio, state))[1])  # type: ignore[func-returns-value]
-    classify(model, [("early", say("yes", gap_s=0.1)), ("late", say("yes", gap_s=2.0))])
+    classify(model, [("early", synthesize("yes", gap_s=0.1)), ("late", synthesize("yes", gap_s=2.0))])
     assert rows[0] == 2
     assert rows[-1] == 1
 
 
 def test_thresholds_and_speeds(model: Model) -> None:
-    file = [("yes.wav", say("yes"))]
+    file = [("yes.wav", synthesize("yes"))]
     speeds = ("fast", "balanced", "accurate")
     frames = [detection_of(classify(model, file, speed=speed)[0]).frame for speed in speeds]
     assert frames == sorted(set(frames))
@@ -134,7 +134,7 @@ def test_audio_without_samples_is_refused(model: Model) -> None:
 
 def test_a_bad_file_spoils_no_other(model: Model) -> None:
     wav = io.BytesIO()
-    soundfile.write(wav, say("yes"), 16000, format="WAV")
+    soundfile.write(wav, synthesize("yes"), 16000, format="WAV")
     mixed: list[tuple[str, bytes]] = [
         ("a", wav.getvalue()),
         ("b", b""),
@@ -152,7 +152,7 @@ def test_a_bad_file_spoils_no_other(model: Model) -> None:
 
 def test_audio_and_time_of_a_request_are_limited(model: Model, monkeypatch: pytest.MonkeyPatch) -> None:
     wav = io.BytesIO()
-    soundfile.write(wav, say("yes"), 16000, format="WAV")
+    soundfile.write(wav, synthesize("yes"), 16000, format="WAV")
     same = [(str(number), wav.getvalue()) for number in range(5)]  # of 0.9 s
     plain = classify_encoded(model, same)
     results = classify_encoded(model, same, limits=ClassifyLimits(max_total_s=2))

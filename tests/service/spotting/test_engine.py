@@ -18,7 +18,7 @@ from service.spotting.engine import (
     InferenceTiming,
 )
 from service.spotting.model import Model
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.tone_model import HOP
 
 
@@ -76,7 +76,7 @@ async def engine(blocking: BlockingModel) -> AsyncIterator[Engine]:
 
 
 def hops(*words: str, seed: int = 0) -> Any:
-    samples = say(*words, seed=seed)
+    samples = synthesize(*words, seed=seed)
     return samples[: len(samples) // HOP * HOP]
 
 

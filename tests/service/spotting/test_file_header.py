@@ -8,7 +8,7 @@ import soundfile
 from service.spotting.audio import AudioError
 from service.spotting.file_header import file_format
 from service.spotting.pcm import PcmDecoder
-from tests.support.speech import pcm, say
+from tests.support.speech import pcm, synthesize
 
 WEBM = b"\x1a\x45\xdf\xa3\x9f\x42\x86\x81\x01\x42\xf7\x81\x01\x42\xf2\x81\x04\x42\xf3\x81\x08\x42\x82\x84webm"
 MP4 = b"\x00\x00\x00\x1cftypM4A \x00\x00\x02\x00"
@@ -16,7 +16,7 @@ MP4 = b"\x00\x00\x00\x1cftypM4A \x00\x00\x02\x00"
 
 def sound_file(kind: str, rate: int = 16000, subtype: str | None = None) -> bytes:
     file = io.BytesIO()
-    soundfile.write(file, say("yes", rate=rate), rate, format=kind, subtype=subtype)
+    soundfile.write(file, synthesize("yes", rate=rate), rate, format=kind, subtype=subtype)
     return file.getvalue()
 
 
@@ -48,7 +48,7 @@ def test_mp3_without_a_tag_is_named_by_two_frames(rate: int) -> None:
 
 def test_samples_are_not_taken_for_a_header() -> None:
     rng = np.random.default_rng(0)
-    streams = [pcm(say("yes", seed=seed)) for seed in range(50)] + [rng.bytes(1280) for _ in range(5000)]
+    streams = [pcm(synthesize("yes", seed=seed)) for seed in range(50)] + [rng.bytes(1280) for _ in range(5000)]
     like_mpeg = [struct.pack("<h", -1025) + rng.bytes(1278) for _ in range(2000)]  # FF FB, the usual MP3 header
     assert [file_format(data) for data in [b"", b"R", *streams]] == [None] * (len(streams) + 2)
     assert sum(file_format(data) is not None for data in like_mpeg) <= 1

@@ -12,7 +12,7 @@ from onnx import helper
 from service.spotting.metadata import MODES, ModelError
 from service.spotting.model import Model
 from tests.support.paths import ROOT
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.tone_model import HOP, LABELS, METADATA, tone_model
 
 
@@ -32,7 +32,7 @@ def test_a_model_has_its_metadata_and_its_report(models_dir: Path) -> None:
 
 
 def test_frames_run_one_by_one_or_together_score_the_same(model: Model) -> None:
-    audio = say("yes", "no")[np.newaxis, : 100 * HOP]
+    audio = synthesize("yes", "no")[np.newaxis, : 100 * HOP]
     together, after = model.run(audio, model.initial_state(1))
     state, single = model.initial_state(1), []
     for frame in range(100):

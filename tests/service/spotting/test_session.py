@@ -12,11 +12,11 @@ from service.spotting.events import Event, Scores, Summary
 from service.spotting.model import Model
 from service.spotting.session import Session
 from tests.support.events import detections
-from tests.support.speech import decode_pcm, pcm, say
+from tests.support.speech import decode_pcm, pcm, synthesize
 from tests.support.tone_model import HOP, METADATA
 from tests.support.ws_client import facts
 
-DATA = pcm(say("yes", "no"))
+DATA = pcm(synthesize("yes", "no"))
 
 
 class Scored:
@@ -42,7 +42,7 @@ class Scored:
 @pytest.mark.parametrize("settings", [{}, {"mode": "utterance"}, {"scores_every_ms": 30}, {"sample_rate": 44100}])
 @pytest.mark.parametrize("size", [2, 333, 3200])
 def test_events_do_not_depend_on_how_bytes_are_cut(model: Model, settings: dict[str, Any], size: int) -> None:
-    data = pcm(say("yes", "no", rate=settings.get("sample_rate", 16000), gap_s=0.2))
+    data = pcm(synthesize("yes", "no", rate=settings.get("sample_rate", 16000), gap_s=0.2))
     whole, pieces = Scored(model, **settings), Scored(model, **settings)
     expected = whole.push(data) + whole.flush()
     got = [event for start in range(0, len(data), size) for event in pieces.push(data[start : start + size])]
@@ -79,7 +79,7 @@ def test_flush_completes_the_hop_and_adds_the_look_ahead() -> None:
 def test_audio_time_never_counts_the_silence_of_a_flush(model: Model) -> None:
     """The same word after two flushes: 1.0 s later in stream time, more frames later in the model's."""
     one = Scored(model)
-    word, pause = pcm(say("yes")), bytes(2 * 1600)
+    word, pause = pcm(synthesize("yes")), bytes(2 * 1600)
     (first,) = one.push(word) + one.push(pause) + one.flush() + one.flush()
     (second,) = one.push(word) + one.flush()
     assert second.audio_time_s == pytest.approx(first.audio_time_s + 1.0)
@@ -90,7 +90,7 @@ def test_audio_time_never_counts_the_silence_of_a_flush(model: Model) -> None:
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
 def test_audio_time_is_never_later_than_the_audio_sent(model: Model, rate: int) -> None:
     one = Scored(model, mode="utterance", threshold=1, sample_rate=rate)
-    samples = say("yes", rate=rate)[: round(0.2637 * rate)]
+    samples = synthesize("yes", rate=rate)[: round(0.2637 * rate)]
     (event,) = detections(one.push(pcm(samples)) + one.flush())
     assert event.audio_time_s == len(samples) / rate
     assert not event.crossed
@@ -134,7 +134,7 @@ def test_a_speed_may_ask_for_confirmation(model: Model) -> None:
 
 def test_keywords_in_an_utterance_leave_the_rest_to_unknown(model: Model) -> None:
     one = Scored(model, mode="utterance", keywords=["no"])
-    (event,) = detections(one.push(pcm(say("yes"))))
+    (event,) = detections(one.push(pcm(synthesize("yes"))))
     assert (event.label, event.crossed) == ("_unknown_", True)
 
 

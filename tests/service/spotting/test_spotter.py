@@ -7,10 +7,10 @@ from service.spotting.config import ProtocolError
 from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.ws_client import facts
 
-SPEECH = say("yes", "no", "_unknown_", "yes")
+SPEECH = synthesize("yes", "no", "_unknown_", "yes")
 
 
 @pytest.mark.parametrize("chunk", [1, 7, 160, 1600, 16000])

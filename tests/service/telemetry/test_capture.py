@@ -18,11 +18,11 @@ from service.telemetry import capture as module
 from service.telemetry.capture import CapturedEvent, CaptureWriter, Clip, StreamCapture, StreamIdentity
 from service.telemetry.metrics import Metrics
 from tests.support.server import serving
-from tests.support.speech import decode_pcm, pcm, say
+from tests.support.speech import decode_pcm, pcm, synthesize
 from tests.support.tone_model import HOP, METADATA, RATE
 from tests.support.ws_client import client, stream
 
-YES = pcm(say("yes", gap_s=1.6))
+YES = pcm(synthesize("yes", gap_s=1.6))
 
 
 def captured(folder: Path) -> list[tuple[dict[str, Any], Any]]:
@@ -72,11 +72,11 @@ def test_a_clip_is_the_audio_around_the_decision_for_every_chunk_size(model: Mod
 @pytest.mark.parametrize("size", [320, 1234, 64000])
 def test_near_misses(model: Model, size: int) -> None:
     """A score that comes near its threshold and does not reach it, one that reaches it, one that stays far away."""
-    data = pcm(say("yes", "no", gap_s=1.0))
+    data = pcm(synthesize("yes", "no", gap_s=1.0))
     events = [clip.event for clip in collect(model, data, size, threshold={"yes": 1.0, "no": 0.9})]
     assert [(event.kind, event.label) for event in events] == [("near_miss", "yes"), ("detection", "no")]
     assert 0.9 < events[0].score < 1.0
-    assert collect(model, pcm(say("yes", word_s=0.01)), size) == []
+    assert collect(model, pcm(synthesize("yes", word_s=0.01)), size) == []
 
 
 def test_the_audio_buffer_does_not_grow(model: Model) -> None:
@@ -94,7 +94,7 @@ async def test_a_server_keeps_detections_and_near_misses(models_dir: Path, tmp_p
     with serving(models_dir, capture_dir=folder) as running:
         one = await stream(running.ws(), YES)
         async with client(running.ws(mode="utterance", threshold=1)) as missed:
-            await missed.send(pcm(say("no")[: RATE * 3 // 10]), 1280)
+            await missed.send(pcm(synthesize("no")[: RATE * 3 // 10]), 1280)
             await missed.ask("flush")
             await missed.until("summary")
             await missed.ask("reset")

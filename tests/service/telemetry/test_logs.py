@@ -14,7 +14,7 @@ import soundfile
 from service.telemetry.logs import log_config, log_event, stderr_as_log
 from tests.support.server import serving
 from tests.support.server_process import command
-from tests.support.speech import pcm, say
+from tests.support.speech import pcm, synthesize
 from tests.support.ws_client import client
 
 
@@ -58,7 +58,7 @@ def test_an_error_has_its_traceback_in_the_same_line_of_json(capsys: pytest.Capt
 async def test_a_stream_is_logged_with_its_session(models_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with serving(models_dir, log="json") as running:
         async with client(running.ws(mode="utterance", speed="fast")) as one:
-            await one.send(pcm(say("yes")), 1280)
+            await one.send(pcm(synthesize("yes")), 1280)
             await one.ask("close")
             await one.closed()
         async with client(running.ws(speed="warp")) as wrong:
@@ -90,7 +90,7 @@ async def test_a_stream_is_logged_with_its_session(models_dir: Path, capfd: pyte
 def broken_mp3s(count: int) -> list[tuple[str, tuple[str, bytes]]]:
     """An upload of files about which libmpg123 writes to stderr itself."""
     file, rng = io.BytesIO(), np.random.default_rng(0)
-    soundfile.write(file, say("yes"), 16000, format="MP3")
+    soundfile.write(file, synthesize("yes"), 16000, format="MP3")
     contents = [bytearray(file.getvalue()) for _ in range(count)]
     for content in contents:
         for at in rng.integers(200, len(content) - 20, 5):

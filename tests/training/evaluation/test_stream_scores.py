@@ -8,7 +8,7 @@ import pytest
 from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
-from tests.support.speech import say
+from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
 from training.data.corpus import WordSpan
 from training.data.synthetic_streams import Scene
@@ -26,7 +26,7 @@ def cut(samples: np.ndarray, pieces: int) -> Iterator[Scene]:
 
 @pytest.mark.parametrize("speed", ["fast", "accurate"])
 def test_detections_are_those_of_a_spotter(model: Model, speed: str) -> None:
-    audio = {name: say(*words, seed=len(name)) for name, words in WORDS.items()}
+    audio = {name: synthesize(*words, seed=len(name)) for name, words in WORDS.items()}
     scored = score_streams(model, {name: cut(samples, 5) for name, samples in audio.items()})
     for name, samples in audio.items():
         events = Spotter(model, speed=speed).push(samples)
@@ -37,6 +37,6 @@ def test_detections_are_those_of_a_spotter(model: Model, speed: str) -> None:
 
 
 def test_words_are_moved_to_the_time_of_their_scene(model: Model) -> None:
-    samples = say("yes", "no")
+    samples = synthesize("yes", "no")
     scored = score_streams(model, {"only": cut(samples, 2)})["only"]
     assert [word.start_s for word in scored.words] == [0.0, len(samples) // 4 / RATE]
