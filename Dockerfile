@@ -11,7 +11,7 @@ COPY pyproject.toml README.md LICENSE ./
 COPY service service
 COPY clients clients
 COPY models models
-RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir '.[wyoming]'
+RUN python -m venv /venv && /venv/bin/pip install --no-cache-dir '.[media,wyoming]'
 
 FROM python:${PYTHON}-slim
 COPY --from=build /venv /venv
