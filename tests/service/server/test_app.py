@@ -52,8 +52,8 @@ async def test_classify_is_stream(server: Running, words: tuple[str, ...], rate:
     data = pcm(synthesize(*words, rate=rate, gap_s=0.7))
     async with httpx.AsyncClient(base_url=server.http) as client:
         answer = await client.post("/v1/classify", files=upload(wav(np.frombuffer(data, "<i2"), rate)))
-    one = await stream(server.ws(mode="utterance", sample_rate=rate), data, 777)
-    assert [facts(event) for event in one.detections] == [facts(answer.json()["results"][0])]
+    streamed = await stream(server.ws(mode="utterance", sample_rate=rate), data, 777)
+    assert [facts(event) for event in streamed.detections] == [facts(answer.json()["results"][0])]
 
 
 async def test_classify_in_continuous_mode_has_every_detection_of_the_stream(server: Running) -> None:
@@ -61,10 +61,10 @@ async def test_classify_in_continuous_mode_has_every_detection_of_the_stream(ser
     options = {"mode": "continuous", "keywords": "yes,no"}
     async with httpx.AsyncClient(base_url=server.http) as client:
         answer = await client.post("/v1/classify", files=upload(wav(np.frombuffer(data, "<i2"))), params=options)
-    one = await stream(server.ws(), data, 777)
+    streamed = await stream(server.ws(), data, 777)
     detections = answer.json()["results"][0]["detections"]
-    assert [facts(event) for event in detections] == [facts(event) for event in one.detections]
-    assert [event["audio_time_s"] for event in detections] == [event["audio_time_s"] for event in one.detections]
+    assert [facts(event) for event in detections] == [facts(event) for event in streamed.detections]
+    assert [event["audio_time_s"] for event in detections] == [event["audio_time_s"] for event in streamed.detections]
     assert [event["label"] for event in detections] == ["yes", "no", "yes"]
 
 
@@ -185,8 +185,11 @@ def test_models(http: httpx.Client, model: Model) -> None:
         "speeds": model.metadata.speeds,
         "default": True,
     }
-    one = http.get("/v1/models/tones").json()
-    assert one == {**tones, "evaluation": {"accuracy": 0.5}, "curve": model.metadata.curve}
+    assert http.get("/v1/models/tones").json() == {
+        **tones,
+        "evaluation": {"accuracy": 0.5},
+        "curve": model.metadata.curve,
+    }
     missing = http.get("/v1/models/nonesuch")
     assert (missing.status_code, missing.json()["error"]["code"]) == (404, "unknown_model")
 

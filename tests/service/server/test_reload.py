@@ -64,8 +64,8 @@ async def test_a_broken_model_is_refused_and_the_old_stays(tmp_path: Path, broke
     write_model(tmp_path, "other")
     with serving(tmp_path) as running:
         served = httpx.get(f"{running.http}/v1/models").json()
-        async with client(running.ws()) as one:
-            await one.send(YES[:8000], 1280)
+        async with client(running.ws()) as open_stream:
+            await open_stream.send(YES[:8000], 1280)
             content = (folder / "model.onnx").read_bytes()
             if broken == "truncated":
                 (folder / "model.onnx").write_bytes(content[: len(content) // 2])
@@ -78,10 +78,10 @@ async def test_a_broken_model_is_refused_and_the_old_stays(tmp_path: Path, broke
             assert not await asyncio.to_thread(reloaded, running)
             assert httpx.get(f"{running.http}/v1/models").json() == served
             assert httpx.get(f"{running.http}/readyz").status_code == 200
-            await one.send(YES[8000:], 1280)
-            await one.ask("close")
-            await one.closed()
-        assert [event["label"] for event in one.detections] == ["yes"]
+            await open_stream.send(YES[8000:], 1280)
+            await open_stream.ask("close")
+            await open_stream.closed()
+        assert [event["label"] for event in open_stream.detections] == ["yes"]
         assert [event["label"] for event in (await stream(running.ws(), YES)).detections] == ["yes"]
         assert 'kws_reloads_total{result="refused"} 1.0' in httpx.get(f"{running.http}/metrics").text
 

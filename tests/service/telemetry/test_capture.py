@@ -92,7 +92,7 @@ def test_the_audio_buffer_does_not_grow(model: Model) -> None:
 async def test_a_server_keeps_detections_and_near_misses(models_dir: Path, tmp_path: Path) -> None:
     folder = tmp_path / "kept"
     with serving(models_dir, capture_dir=folder) as running:
-        one = await stream(running.ws(), YES)
+        detected = await stream(running.ws(), YES)
         async with client(running.ws(mode="utterance", threshold=1)) as missed:
             await missed.send(pcm(synthesize("no")[: RATE * 3 // 10]), 1280)
             await missed.ask("flush")
@@ -101,8 +101,8 @@ async def test_a_server_keeps_detections_and_near_misses(models_dir: Path, tmp_p
             await missed.ask("close")
             await missed.closed()
     near, detection = captured(folder)
-    assert (detection[0]["label"], detection[0]["session"]) == ("yes", one.received[0]["session_id"])
-    assert detection[0]["frame"] == one.detections[0]["frame"]
+    assert (detection[0]["label"], detection[0]["session"]) == ("yes", detected.received[0]["session_id"])
+    assert detection[0]["frame"] == detected.detections[0]["frame"]
     np.testing.assert_allclose(detection[1], decode_pcm(YES)[: len(detection[1])], atol=1e-4)
     assert (near[0]["kind"], near[0]["label"]) == ("near_miss", missed.detections[0]["label"])
     for file in folder.iterdir():
@@ -162,8 +162,8 @@ async def test_a_full_disk_changes_nothing_for_streams(models_dir: Path, tmp_pat
     with pytest.MonkeyPatch.context() as patch, serving(models_dir, capture_dir=folder) as running:
         patch.setattr(os, "open", lambda path, *how: [opened(path, *how), opened("/dev/full", 1)][1])
         for _ in range(3):
-            one = await stream(running.ws(), YES)
-            assert [event["label"] for event in one.detections] == ["yes"]
+            detected = await stream(running.ws(), YES)
+            assert [event["label"] for event in detected.detections] == ["yes"]
         text = httpx.get(f"{running.http}/metrics").text
     assert 'kws_captures_total{result="failed"} 3.0' in text
     assert list(folder.iterdir()) == []  # no halves either
