@@ -7,6 +7,6 @@ PAGE_ASSETS = ("/web/", "/docs/")  # no key: a script or style of a page cannot 
 
 
 def route_path(scope: Scope) -> str:
-    """The path without the prefix of a proxy (`--root-path`), whether the proxy strips it or not."""
+    """The path without the prefix of a proxy (`--root-path`)."""
     path, prefix = str(scope["path"]), str(scope.get("root_path", ""))
     return path.removeprefix(prefix) if path.startswith(prefix + "/") else path

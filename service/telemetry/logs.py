@@ -18,6 +18,7 @@ from uvicorn.logging import DefaultFormatter
 log = logging.getLogger("service")
 
 STDERR = 2  # file descriptor
+CHATTY = ("python_multipart",)  # loggers with a line per malformed request: any client could fill the log
 
 
 def log_event(message: str, level: int = logging.INFO, cause: BaseException | None = None, **fields: Any) -> None:
@@ -73,7 +74,8 @@ def log_config(kind: str) -> dict[str, Any]:
         "filters": {"handshakes": {"()": HandshakeFilter}},
         "formatters": {"text": text, "json": {"()": JsonFormatter}},
         "handlers": {"stderr": handler},
-        "loggers": {"uvicorn": logger, "service": logger, "py.warnings": logger, "stderr": logger},
+        "loggers": {"uvicorn": logger, "service": logger, **dict.fromkeys(CHATTY, {"level": "ERROR"})},
+        "root": {"handlers": ["stderr"], "level": "WARNING"},  # libraries
     }
 
 

@@ -2,9 +2,9 @@
 
 import asyncio
 from dataclasses import dataclass, fields
-from email.message import EmailMessage
 
 from fastapi import Request
+from python_multipart.multipart import parse_options_header
 from starlette.datastructures import FormData, UploadFile
 from starlette.exceptions import HTTPException
 
@@ -66,9 +66,8 @@ async def _read_body(request: Request) -> File:
 
 def _file_name(request: Request) -> str:
     """The name in `Content-Disposition: attachment; filename=...`, else an empty one."""
-    head = EmailMessage()
-    head["Content-Disposition"] = request.headers.get("content-disposition", "attachment")
-    return head.get_filename() or ""
+    _, parameters = parse_options_header(request.headers.get("content-disposition"))
+    return parameters.get(b"filename", b"").decode(errors="replace")
 
 
 async def _receive_form(request: Request, limits: Settings) -> FormData:

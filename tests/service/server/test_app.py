@@ -277,6 +277,11 @@ async def test_a_proxy_may_serve_it_under_a_path(models_dir: Path, stripped: boo
         with httpx.Client(base_url=running.http + prefix) as http:
             assert http.get("/healthz").status_code == http.get("/web/page.js").status_code == 200
             assert http.get("/v1/models").status_code == 401
+            redirect = http.get(f"/v1/models/{key}")
+            assert (redirect.status_code, redirect.headers["Location"].partition("?")[0]) == (
+                307,
+                f"{running.http}/kws/v1/models",
+            )
             assert http.get(f"/v1/models{key}").status_code == 200
             assert http.get(f"/openapi.json{key}").json()["servers"] == [{"url": "/kws"}]
         async with connect(f"ws://{running.address}{prefix}/v1/stream{key}&speed=fast", compression=None) as socket:

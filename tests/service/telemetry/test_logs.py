@@ -103,12 +103,30 @@ def test_lines_of_c_libraries_are_lines_of_json_too(models_dir: Path, tmp_path: 
     log = tmp_path / "log"
     with command(models_dir, "--log", "json", "--workers", workers, log=log) as (_, address):
         httpx.post(f"http://{address}/v1/classify", files=broken_mp3s(20))
+        malformed = {"Content-Type": "multipart/form-data; boundary=x"}
+        assert httpx.post(f"http://{address}/v1/classify", content=b"garbage", headers=malformed).status_code == 400
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     assert all({"time", "level", "logger", "message"} <= set(line) for line in lines)
     written = [line for line in lines if line["logger"] == "stderr"]
     assert any("mpg123" in line["message"] for line in written)
     assert {line["level"] for line in written} == {"warning"}
     assert any(line["message"].startswith("Finished server process") for line in lines)  # the last ones are there too
+
+
+def test_lines_of_other_libraries_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    logging.config.dictConfig(log_config("json"))
+    try:
+        logging.getLogger("some.library").warning("attention")
+        logging.getLogger("some.library").info("nothing")
+    finally:
+        logging.getLogger().handlers.clear()
+    (line,) = capsys.readouterr().err.splitlines()
+    assert json.loads(line) | {"time": 0} == {
+        "time": 0,
+        "level": "warning",
+        "logger": "some.library",
+        "message": "attention",
+    }
 
 
 def test_stderr_is_as_before_afterwards(capfd: pytest.CaptureFixture[str]) -> None:

@@ -54,6 +54,13 @@ def test_a_raw_audio_body_is_one_file(http: httpx.Client, media_type: str) -> No
     assert raw["results"][0]["label"] == "yes"
 
 
+@pytest.mark.parametrize("disposition", ["", "attachment", ",;filename*0*", "=;=;filename"])
+def test_a_broken_content_disposition_is_no_name(http: httpx.Client, disposition: str) -> None:
+    headers = {"Content-Type": "audio/wav", "Content-Disposition": disposition}
+    (result,) = http.post("/v1/classify", content=YES, headers=headers).json()["results"]
+    assert (result["file"], result["label"]) == ("", "yes")
+
+
 def test_a_raw_body_without_a_name_or_without_audio(http: httpx.Client) -> None:
     (unnamed,) = http.post("/v1/classify", content=YES, headers={"Content-Type": "audio/wav"}).json()["results"]
     assert (unnamed["file"], unnamed["label"]) == ("", "yes")
