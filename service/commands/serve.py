@@ -27,7 +27,7 @@ from service.server.uvicorn_protocols import RequestProtocol, StreamProtocol
 from service.server.workers import WorkerSupervisor
 from service.settings import SECRET, Settings, explain
 from service.spotting.metadata import ModelError
-from service.telemetry.logs import log_config, log_event, stderr_as_log
+from service.telemetry.logs import log_config, log_event, open_closed_stderr, stderr_as_log
 from service.telemetry.metrics import SHARED
 
 FLAGS = {"models_dir": "--models", "default_model": "--model"}  # those that differ from the setting's name
@@ -85,6 +85,7 @@ def parse(argv: list[str] | None) -> Settings:
 
 def main(argv: list[str] | None = None) -> int:
     """Serve until a signal ends it; exit status 0, or 1 when the server cannot start."""
+    open_closed_stderr()
     settings = parse(argv)
     if settings.wyoming and not find_spec("wyoming"):
         return _complain("--wyoming expects the package wyoming, got none: pip install '.[wyoming]'")

@@ -74,9 +74,17 @@ def log_config(kind: str) -> dict[str, Any]:
         "filters": {"handshakes": {"()": HandshakeFilter}},
         "formatters": {"text": text, "json": {"()": JsonFormatter}},
         "handlers": {"stderr": handler},
-        "loggers": {"uvicorn": logger, "service": logger, **dict.fromkeys(CHATTY, {"level": "ERROR"})},
+        "loggers": {"uvicorn": logger, "service": logger, **{name: {"level": "ERROR"} for name in CHATTY}},
         "root": {"handlers": ["stderr"], "level": "WARNING"},  # libraries
     }
+
+
+def open_closed_stderr() -> None:
+    """Where the caller closed stderr, open it to nowhere: else the next file or socket would get its descriptor."""
+    if sys.stderr is None:
+        while (descriptor := os.open(os.devnull, os.O_RDWR)) < STDERR:
+            pass  # standard input and output are closed too
+        sys.stderr = os.fdopen(descriptor, "w", buffering=1)
 
 
 @contextmanager

@@ -21,6 +21,7 @@ from websockets.exceptions import ConnectionClosed
 from service.commands.serve import main, parse, server_config
 from service.server import uvicorn_protocols as transport
 from service.settings import Settings
+from service.testing import free_port
 from tests.support.certificates import needs_openssl, write_certificate
 from tests.support.server import serving
 from tests.support.speech import pcm, synthesize
@@ -178,3 +179,17 @@ def test_a_key_of_another_certificate_is_one_line_and_exit_status_1(
     assert done.stderr == (
         f"rc-serve: {cert} and {key}: expected a certificate with its key, got: key values mismatch\n"
     )
+
+
+@pytest.mark.parametrize("log", ["text", "json"])
+def test_a_closed_stderr_is_no_obstacle(models_dir: Path, log: str) -> None:
+    port = free_port()
+    flags = ["--models", str(models_dir), "--model", "tones", "--port", str(port), "--log", log]
+    command = [sys.executable, "-m", "service.commands.serve", *flags]
+    process = subprocess.Popen(command, preexec_fn=lambda: os.close(2))
+    try:
+        await_ready(f"http://127.0.0.1:{port}/readyz")
+        assert httpx.get(f"http://127.0.0.1:{port}/nowhere").status_code == 404
+    finally:
+        process.terminate()
+        assert process.wait(20) == 0
