@@ -94,11 +94,11 @@ async def test_the_command_serves_and_drains_on_sigterm(models_dir: Path, worker
     process = subprocess.Popen([*command, "--workers", str(workers)], stderr=subprocess.PIPE, text=True)
     try:
         await_ready(f"http://127.0.0.1:{port}/readyz")
-        async with client(f"ws://127.0.0.1:{port}/v1/stream") as one:
-            await one.send(pcm(synthesize("yes")), 1280)
-            await one.until("detection")
+        async with client(f"ws://127.0.0.1:{port}/v1/stream") as streaming:
+            await streaming.send(pcm(synthesize("yes")), 1280)
+            await streaming.until("detection")
             process.send_signal(signal.SIGTERM)
-            code, last = await one.closed()
+            code, last = await streaming.closed()
         assert (code, last["type"], last["detections"]) == (1012, "summary", 1)
         assert process.wait(10) == 0
         assert not re.search("Traceback|ERROR", process.stderr.read() if process.stderr else "")

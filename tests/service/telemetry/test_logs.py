@@ -57,10 +57,10 @@ def test_an_error_has_its_traceback_in_the_same_line_of_json(capsys: pytest.Capt
 
 async def test_a_stream_is_logged_with_its_session(models_dir: Path, capfd: pytest.CaptureFixture[str]) -> None:
     with serving(models_dir, log="json") as running:
-        async with client(running.ws(mode="utterance", speed="fast")) as one:
-            await one.send(pcm(synthesize("yes")), 1280)
-            await one.ask("close")
-            await one.closed()
+        async with client(running.ws(mode="utterance", speed="fast")) as finished:
+            await finished.send(pcm(synthesize("yes")), 1280)
+            await finished.ask("close")
+            await finished.closed()
         async with client(running.ws(speed="warp")) as wrong:
             await wrong.closed()
         async with client(running.ws()) as gone:
@@ -69,7 +69,7 @@ async def test_a_stream_is_logged_with_its_session(models_dir: Path, capfd: pyte
             gone.socket.transport.abort()
     lines = [json.loads(line) for line in capfd.readouterr().err.splitlines()]
     events = [line for line in lines if line["logger"] == "service"]
-    session = one.received[0]["session_id"]
+    session = finished.received[0]["session_id"]
     begun, ended = [line for line in events if line["session"] == session]
     assert {**begun, "time": 0} == {
         "time": 0,
