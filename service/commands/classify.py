@@ -17,7 +17,7 @@ from time import monotonic
 from typing import TextIO
 
 from service.bundled import bundled_model
-from service.commands.output import path_text, printable, run_command
+from service.commands.output import CommandParser, path_text, printable, run_command
 from service.commands.result_formats import csv_writer, json_writer, table_writer
 from service.commands.sound_folders import find_files
 from service.spotting.classify import BATCH, FileResult, classify, classify_encoded
@@ -125,7 +125,7 @@ def run_or_explain(args: argparse.Namespace) -> int:
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="rc-classify", description="Classify sound files in this process.")
+    parser = CommandParser(prog="rc-classify", description="Classify sound files in this process.")
     parser.add_argument("paths", nargs="+", type=Path, metavar="DIR|FILE", help="directories are searched recursively")
     parser.add_argument("--model", type=Path, default=bundled_model(), metavar="models/NAME", help="(%(default)s)")
     parser.add_argument("--speed", default=DEFAULT_SPEED, help="a speed of the model (default: %(default)s)")

@@ -44,8 +44,9 @@ def test_a_full_disk_is_one_line() -> None:
 
 
 def test_closed_output_is_not_an_error() -> None:
-    result = run(PRINT.format("lambda: print('text') or 0"), "{} >&-")
-    assert (result.returncode, result.stderr) == (0, "")
+    for redirected in ("{} >&-", "{} 2>&-"):
+        result = run(PRINT.format("lambda: print('text') or sys.stdout.isatty() or sys.stderr.isatty()"), redirected)
+        assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_characters_that_the_encoding_lacks_are_escaped() -> None:
