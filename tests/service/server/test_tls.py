@@ -76,6 +76,7 @@ def test_sighup_reads_the_certificate_again_and_refuses_a_broken_one(
         process = subprocess.Popen([*command, *files], stderr=log)
     try:
         wait_for_log(tmp_path / "log", "Application startup complete", int(workers))
+        wait_for_log(tmp_path / "log", "Uvicorn running on https", 1)
         assert subject(port) == "first"
         shutil.copy(other_cert, cert)  # without its key
         process.send_signal(signal.SIGHUP)
