@@ -14,6 +14,7 @@ from service.commands.classify import main as rc_classify
 from service.commands.serve import main as rc_serve
 from service.spotting.config import StreamConfig
 from service.spotting.metadata import Metadata
+from tests.support.code_map import MARKS, PAGE, code_map
 from tests.support.paths import ROOT
 from tests.support.server import Running
 from training.cli import main as rc_train
@@ -45,6 +46,13 @@ def test_the_readme_links_to_every_page_of_the_documentation() -> None:
     pages = {named(path) for path in (ROOT / "docs").glob("*.md")} - {"docs/index.md"}
     assert {page for page in pages if f"({page})" not in readme} == set()
     assert len(readme.splitlines()) <= 130
+
+
+def test_the_code_map_is_that_of_the_modules() -> None:
+    """`python -m tests.support.code_map` writes it."""
+    text = PAGE.read_text()
+    assert text.split(MARKS[0])[1].split(MARKS[1])[0].strip() == code_map()
+    assert "| |" not in code_map().replace("/ | |", "")
 
 
 def command_lines() -> list[str]:
