@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import asdict
 from functools import partial
 from http import HTTPStatus
+from time import monotonic
 from typing import Any
 
 from fastapi import APIRouter, FastAPI, Request
@@ -181,7 +182,7 @@ def _classify(served: ServedModel, upload: Upload, limits: Settings) -> tuple[li
         mode=options.mode,
         keywords=options.keywords,
         trace=options.trace,
-        limits=ClassifyLimits(limits.max_file_s, limits.max_request_audio_s, limits.classify_timeout_s),
+        limits=ClassifyLimits(limits.max_file_s, limits.max_request_audio_s, limits.classify_timeout_s, monotonic),
     )
     answer: dict[str, Any] = {"model": served.model.metadata.name, "results": [result.to_json() for result in results]}
     if upload.warnings:

@@ -110,7 +110,9 @@ class ModelRegistry:
         kept = {served.model: served for served in before.values()}
         self._models = models
         self._served = {
-            name: kept[model] if model in kept else ServedModel(model, Engine(model, loop, self._record_run))
+            name: kept[model]
+            if model in kept
+            else ServedModel(model, Engine(model, loop, self._record_run, perf_counter))
             for name, model in models.items()
         }
         described = self.describe()

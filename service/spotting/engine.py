@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from time import perf_counter
 
 import numpy as np
 
@@ -26,7 +25,7 @@ PACE_S = 0.004  # between two batches: small runs make every frame more expensiv
 
 @dataclass(frozen=True, slots=True)
 class InferenceTiming:
-    """One run of the model, in `time.perf_counter` seconds: since when its first stream waited, began, ended."""
+    """One run of the model, in seconds of the engine's clock: since when its first stream waited, began, ended."""
 
     waiting_since: float
     began: float
@@ -88,9 +87,14 @@ class Engine:
     """Runs `model` for all streams of one event loop; `on_run` is called after every run, on the loop."""
 
     def __init__(
-        self, model: Model, loop: asyncio.AbstractEventLoop, on_run: Callable[[InferenceTiming], None]
+        self,
+        model: Model,
+        loop: asyncio.AbstractEventLoop,
+        on_run: Callable[[InferenceTiming], None],
+        clock: Callable[[], float],
     ) -> None:
-        self._model, self._loop, self._on_run = model, loop, on_run
+        """`clock` gives the seconds of InferenceTiming; no decision depends on them."""
+        self._model, self._loop, self._on_run, self._clock = model, loop, on_run, clock
         self._hop = model.metadata.hop
         self._thread = ThreadPoolExecutor(1, f"engine-{model.metadata.name}")
         self._state = model.initial_state(FIRST_ROWS)
@@ -114,7 +118,7 @@ class Engine:
 
     def enqueue(self, slot: EngineSlot) -> None:
         """A stream has audio waiting."""
-        self._ready.setdefault(slot, perf_counter())
+        self._ready.setdefault(slot, self._clock())
         self._schedule()
 
     def release(self, slot: EngineSlot) -> None:
@@ -157,9 +161,9 @@ class Engine:
 
     def _run(self, rows: Samples, state: State, waiting_since: float) -> tuple[FrameScores, State, InferenceTiming]:
         """What the thread does."""
-        began = perf_counter()
+        began = self._clock()
         scores, after = self._model.run(rows, state)
-        return scores, after, InferenceTiming(waiting_since, began, perf_counter(), len(rows))
+        return scores, after, InferenceTiming(waiting_since, began, self._clock(), len(rows))
 
     def _finish(
         self, epochs: list[tuple[EngineSlot, int]], done: "asyncio.Future[tuple[FrameScores, State, InferenceTiming]]"

@@ -3,6 +3,7 @@
 import asyncio
 import threading
 from collections.abc import AsyncIterator, Callable
+from time import perf_counter
 from typing import Any
 
 import numpy as np
@@ -69,7 +70,7 @@ def blocking(model: Model) -> BlockingModel:
 
 @pytest_asyncio.fixture
 async def engine(blocking: BlockingModel) -> AsyncIterator[Engine]:
-    engine = Engine(blocking, asyncio.get_running_loop(), lambda run: None)  # type: ignore[arg-type]
+    engine = Engine(blocking, asyncio.get_running_loop(), lambda run: None, perf_counter)  # type: ignore[arg-type]
     yield engine
     blocking.open.set()
     engine.close()
@@ -222,7 +223,7 @@ async def test_a_stream_that_fails_on_its_scores_keeps_nothing_from_others(
 
 async def test_runs_tell_their_times_and_size(blocking: BlockingModel) -> None:
     runs: list[InferenceTiming] = []
-    engine = Engine(blocking, asyncio.get_running_loop(), runs.append)  # type: ignore[arg-type]
+    engine = Engine(blocking, asyncio.get_running_loop(), runs.append, perf_counter)  # type: ignore[arg-type]
     one = ScoreCollector(engine)
     one.stream.push(hops("yes"))
     await one.until(90)
