@@ -37,7 +37,7 @@ from service.server.rest.answers import (
     ReadinessAnswer,
 )
 from service.server.rest.head_requests import HeadMiddleware
-from service.server.rest.openapi import CLASSIFY_DOCUMENT, errors, openapi_document
+from service.server.rest.openapi import CLASSIFY_DOCUMENT, DESCRIPTION, errors, openapi_document
 from service.server.rest.uploads import Upload, receive_upload
 from service.server.state import ServerState
 from service.server.tls import Certificate
@@ -61,6 +61,8 @@ def create_app(settings: Settings | None = None, certificate: Certificate | None
     app = FastAPI(
         title="Keyword spotting",
         version="1",
+        description=DESCRIPTION,
+        servers=[{"url": settings.root_path}] if settings.root_path else None,
         lifespan=_lifespan,
         openapi_url=None,  # ours is made of the models that are served
         docs_url=None,
@@ -77,6 +79,7 @@ def create_app(settings: Settings | None = None, certificate: Certificate | None
     app.add_exception_handler(HTTPException, _answer_http_error)
     app.add_exception_handler(ClientDisconnect, _answer_disconnected)
     _add_middlewares(app, settings)
+    app.openapi()  # takes long, but only once: no request should have streams wait for it
     return app
 
 
@@ -193,7 +196,7 @@ def _classify(served: ServedModel, upload: Upload, limits: Settings) -> tuple[li
 @router.get("/openapi.json", include_in_schema=False)
 async def get_openapi_document(request: Request) -> Response:
     state = _server(request)
-    return JSONResponse(openapi_document(request.app, state.settings, state.models, bool(request.app.state.keys)))
+    return JSONResponse(openapi_document(request.app, state.models, bool(request.app.state.keys)))
 
 
 @router.get(STREAM_PATH, include_in_schema=False)

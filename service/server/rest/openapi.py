@@ -1,14 +1,13 @@
 """/openapi.json: the REST routes, with the models and speeds of this server as enumerations."""
 
 from collections.abc import Iterable, Iterator
+from copy import deepcopy
 from typing import Any
 
 from fastapi import FastAPI
-from fastapi.openapi.utils import get_openapi
 
 from service.server.model_registry import ModelRegistry
 from service.server.rest.answers import ErrorAnswer
-from service.settings import Settings
 from service.spotting.metadata import DEFAULT_SPEED
 
 Document = dict[str, Any]
@@ -70,15 +69,9 @@ CLASSIFY_DOCUMENT: Document = {
 }
 
 
-def openapi_document(app: FastAPI, settings: Settings, models: ModelRegistry, secured: bool) -> Document:
+def openapi_document(app: FastAPI, models: ModelRegistry, secured: bool) -> Document:
     """The document of a server with these models; `secured`: whether it wants API keys."""
-    document: Document = get_openapi(
-        title=app.title,
-        version=app.version,
-        description=DESCRIPTION,
-        routes=app.routes,
-        servers=[{"url": settings.root_path}] if settings.root_path else None,
-    )
+    document: Document = deepcopy(app.openapi())  # made once, as that takes long
     schemes = {SECURITY_SCHEME: {"type": "http", "scheme": "bearer", "description": "an API key of this server"}}
     document["components"]["securitySchemes"] = schemes
     document["components"]["schemas"]["ClassifyForm"] = CLASSIFY_FORM
