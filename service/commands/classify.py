@@ -20,8 +20,9 @@ from service.bundled import bundled_model
 from service.commands.output import CommandParser, path_text, printable, run_command
 from service.commands.result_formats import csv_writer, json_writer, table_writer
 from service.commands.sound_folders import find_files
-from service.spotting.classify import BATCH, FileResult, classify, classify_encoded
+from service.spotting.classify import BATCH, classify, classify_encoded
 from service.spotting.config import ProtocolError
+from service.spotting.file_result import FileResult
 from service.spotting.files import SUFFIXES
 from service.spotting.metadata import DEFAULT_SPEED, ModelError
 from service.spotting.model import Model

@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import TextIO
 
 from service.commands.output import printable
-from service.spotting.classify import FileResult
+from service.spotting.file_result import FileResult
 
 COLUMNS = ("file", "label", "score", "crossed", "frame", "decision_time_s", "duration_s", "error")
 FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")  # what a spreadsheet takes for the beginning of a formula

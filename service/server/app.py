@@ -43,8 +43,9 @@ from service.server.state import ServerState
 from service.server.tls import Certificate
 from service.server.websocket import serve_websocket
 from service.settings import Settings
-from service.spotting.classify import ClassifyLimits, FileResult, classify_encoded
+from service.spotting.classify import ClassifyLimits, classify_encoded
 from service.spotting.config import ProtocolError
+from service.spotting.file_result import FileResult
 
 STREAM_PATH = "/v1/stream"
 NO_WEBSOCKET = {"Upgrade": "websocket", "Connection": "Upgrade"}

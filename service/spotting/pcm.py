@@ -3,7 +3,7 @@
 import numpy as np
 
 from service.spotting.audio import FULL_SCALE, AudioError, Samples, check_amplitude, mono
-from service.spotting.file_header import file_format
+from service.spotting.files.header import file_format
 
 
 def _mulaw_table() -> Samples:

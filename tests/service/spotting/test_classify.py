@@ -8,9 +8,10 @@ import soundfile
 
 from service.spotting import classify as module
 from service.spotting.audio import AudioError
-from service.spotting.classify import ClassifyLimits, FileError, FileResult, classify, classify_encoded
+from service.spotting.classify import ClassifyLimits, classify, classify_encoded
 from service.spotting.config import ProtocolError
 from service.spotting.events import Detection
+from service.spotting.file_result import FileError, FileResult
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.events import detections

@@ -6,7 +6,7 @@ import pytest
 import soundfile
 
 from service.spotting.audio import AudioError
-from service.spotting.file_header import file_format
+from service.spotting.files.header import file_format
 from service.spotting.pcm import PcmDecoder
 from tests.support.speech import pcm, synthesize
 
