@@ -114,3 +114,15 @@ def test_keys_are_read_again(models_dir: Path, tmp_path: Path) -> None:
         file.write_text("")
         assert not reloaded(running)
         assert (status(ONE), status("")) == (200, 401)
+
+
+def test_a_broken_model_keeps_the_keys_too(tmp_path: Path) -> None:
+    file = tmp_path / "keys"
+    file.write_text(ONE)
+    folder = write_model(tmp_path / "models")
+    with serving(tmp_path / "models", api_keys_file=file) as running:
+        file.write_text(TWO)
+        (folder / "model.onnx").write_bytes(b"broken")
+        assert not reloaded(running)
+        answers = [httpx.get(f"{running.http}/v1/models", params={"token": key}) for key in (ONE, TWO)]
+    assert [answer.status_code for answer in answers] == [200, 401]
