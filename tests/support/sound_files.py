@@ -4,7 +4,6 @@ import io
 import shutil
 import subprocess
 import tempfile
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -47,9 +46,9 @@ def ffmpeg(samples: Audio, rate: int, *arguments: str, to: str = "-") -> bytes:
         return done if to == "-" else (Path(folder) / to).read_bytes()
 
 
-def run_ffmpeg(*arguments: str, folder: str | Path, content: bytes | None = None) -> bytes:
-    command = ["ffmpeg", "-v", "error", "-nostdin" if content is None else "-y", *arguments]
-    return subprocess.run(command, cwd=folder, input=content, stdout=subprocess.PIPE, check=True).stdout
+def run_ffmpeg(*arguments: str, folder: str | Path) -> bytes:
+    command = ["ffmpeg", "-v", "error", "-nostdin", *arguments]
+    return subprocess.run(command, cwd=folder, stdout=subprocess.PIPE, check=True).stdout
 
 
 def patched(content: bytes, *patches: tuple[int, bytes]) -> bytes:
@@ -58,7 +57,3 @@ def patched(content: bytes, *patches: tuple[int, bytes]) -> bytes:
     for at, piece in patches:
         data[at : at + len(piece)] = piece
     return bytes(data)
-
-
-def joined(parts: Sequence[Audio]) -> Audio:
-    return np.concatenate(parts)

@@ -97,8 +97,8 @@ def _true_size(content: bytes, chunk: Chunk, size: int) -> int:
 
 
 def _is_placeholder(size: int) -> bool:
-    """The largest number of 32 or 64 bits, signed or not, less what a header takes."""
-    return 0x7FFF0000 <= size <= 0x80000000 or 0xFFFF0000 <= size <= 0xFFFFFFFF or size >= 0x7FFFFFFFFFFF0000
+    """The largest number of 32 or 64 bits, signed or not, give or take what a header takes."""
+    return 0x7FFF0000 <= size <= 0x8000FFFF or 0xFFFF0000 <= size <= 0xFFFFFFFF or size >= 0x7FFFFFFFFFFF0000
 
 
 def _only_chunks(content: bytes, at: int) -> bool:

@@ -11,7 +11,17 @@ from tests.support.sound_files import encoded, patched, sweep, tone
 
 WAV = encoded(tone(16000))
 SAMPLES = read_audio(WAV)
-PLACEHOLDERS = [0, 0x7FFFFFFF, 0x7FFF_F000, 0x7FFF_F024, 0x8000_0000, 0xFFFF_FFFF, 0xFFFF_FFFF - 36, 0xFFFF_F000]
+PLACEHOLDERS = [
+    0,
+    0x7FFFFFFF,
+    0x7FFF_F000,
+    0x7FFF_F024,
+    0x8000_0000,
+    0x8000_0024,
+    0xFFFF_FFFF,
+    0xFFFF_FFFF - 36,
+    0xFFFF_F000,
+]
 
 
 def with_size(wav: bytes, size: int, riff_size: int | None = None) -> bytes:
