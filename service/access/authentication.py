@@ -5,7 +5,7 @@ behind it, logs neither, sees them. `AuthorizationMiddleware` refuses requests w
 """
 
 from collections.abc import Awaitable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
 from starlette.datastructures import Headers
@@ -24,7 +24,7 @@ SUBPROTOCOL = "bearer."
 class Identity:
     """Who sent a request: the valid API key in it, and whether it had any key at all."""
 
-    key: str | None
+    key: str | None = field(repr=False)
     offered: bool
 
 
