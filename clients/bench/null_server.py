@@ -11,7 +11,7 @@ import uvicorn
 from fastapi import FastAPI, Response, WebSocket
 from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
 
-from service.server.uvicorn_protocols import StreamProtocol
+from service.server.websocket.uvicorn_protocols import StreamProtocol
 
 READY = {"type": "ready", "config": {"encoding": "pcm_s16le"}, "limits": {"max_message_bytes": 65536}}
 NO_RUNS = b"kws_batch_streams_sum 0\nkws_batch_streams_count 0\n"

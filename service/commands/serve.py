@@ -21,9 +21,9 @@ from pydantic import ValidationError
 from service.access.api_keys import ApiKeyError
 from service.server.addresses import AddressError, check_address
 from service.server.app import create_app
-from service.server.draining_server import DrainingServer
 from service.server.tls import Certificate, CertificateError
-from service.server.uvicorn_protocols import RequestProtocol, StreamProtocol
+from service.server.websocket.draining_server import DrainingServer
+from service.server.websocket.uvicorn_protocols import RequestProtocol, StreamProtocol
 from service.server.workers import WorkerSupervisor
 from service.settings import SECRET, Settings, explain
 from service.spotting.metadata import ModelError

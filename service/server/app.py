@@ -41,7 +41,7 @@ from service.server.rest.openapi import CLASSIFY_DOCUMENT, DESCRIPTION, errors, 
 from service.server.rest.uploads import Upload, receive_upload
 from service.server.state import ServerState
 from service.server.tls import Certificate
-from service.server.websocket import serve_websocket
+from service.server.websocket.client_adapter import serve_websocket
 from service.settings import Settings
 from service.spotting.classify import ClassifyLimits, classify_encoded
 from service.spotting.config import ProtocolError
@@ -116,7 +116,7 @@ async def _wyoming(state: ServerState) -> AsyncIterator[None]:
     if state.settings.wyoming is None:
         yield
         return
-    from service.server.wyoming import serving  # its library comes with an extra
+    from service.server.wyoming.client_adapter import serving  # its library comes with an extra
 
     async with serving(state.settings.wyoming, state):
         yield

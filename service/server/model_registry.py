@@ -8,8 +8,8 @@ from time import perf_counter
 import numpy as np
 
 from service.bundled import BUNDLED_MODEL
-from service.server.messages import describe_model
 from service.server.rest.answers import ModelAnswer, ModelDetailAnswer
+from service.server.streams.messages import describe_model
 from service.settings import Settings
 from service.spotting.config import ProtocolError
 from service.spotting.engine import MAX_FRAMES_PER_RUN, MAX_FRAMES_PER_STREAM, Engine, EngineSlot, InferenceTiming

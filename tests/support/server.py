@@ -15,7 +15,7 @@ from fastapi import FastAPI
 
 from service.commands.serve import server_config
 from service.server.app import create_app
-from service.server.draining_server import DrainingServer
+from service.server.websocket.draining_server import DrainingServer
 from service.settings import Settings
 
 

@@ -19,7 +19,7 @@ from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed
 
 from service.commands.serve import main, parse, server_config
-from service.server import uvicorn_protocols as transport
+from service.server.websocket import uvicorn_protocols
 from service.settings import Settings
 from service.testing import free_port
 from tests.support.certificates import needs_openssl, write_certificate
@@ -111,7 +111,7 @@ async def test_the_command_serves_and_drains_on_sigterm(models_dir: Path, worker
 async def test_a_client_that_takes_nothing_does_not_keep_its_socket(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(transport, "ABORT_S", 0.3)
+    monkeypatch.setattr(uvicorn_protocols, "ABORT_S", 0.3)
     settings = {"scores_every_ms": 10, "encoding": "pcm_mulaw", "sample_rate": 8000}
     with serving(models_dir, close_timeout_s=0.1) as running, socket.socket() as small:
         small.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)

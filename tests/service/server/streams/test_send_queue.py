@@ -1,7 +1,7 @@
 import asyncio
 
-from service.server.messages import ErrorEvent, ServerEvent
-from service.server.send_queue import SendQueue
+from service.server.streams.messages import ErrorEvent, ServerEvent
+from service.server.streams.send_queue import SendQueue
 from service.spotting.config import ProtocolError
 
 

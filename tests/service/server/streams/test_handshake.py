@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 from websockets.frames import CloseCode
 
-from service.server.client import ClientGoneError
-from service.server.endings import Ending, ending_of
-from service.server.handshake import Handshake, shake_hands
-from service.server.limits import ActivityLimits
-from service.server.messages import Control, ServerEvent, parse_control
+from service.server.streams.client import ClientGoneError
+from service.server.streams.endings import Ending, ending_of
+from service.server.streams.handshake import Handshake, shake_hands
+from service.server.streams.limits import ActivityLimits
+from service.server.streams.messages import Control, ServerEvent, parse_control
 from service.spotting.audio import AudioError
 from service.spotting.config import ConfigWarning, ProtocolError, StreamConfig
 

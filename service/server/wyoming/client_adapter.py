@@ -17,12 +17,12 @@ from wyoming.event import Event
 from wyoming.server import AsyncEventHandler, AsyncServer
 from wyoming.wake import Detect, Detection, NotDetected
 
-from service.server.client import ClientGoneError
-from service.server.messages import Control, ErrorEvent, ServerEvent, TimedDetection, TimedSummary
 from service.server.state import ServerState
-from service.server.stream import serve
-from service.server.wyoming_connection import WyomingConnection
-from service.server.wyoming_events import AudioTimeline, audio_format, is_audio, timestamp_ms
+from service.server.streams.client import ClientGoneError
+from service.server.streams.messages import Control, ErrorEvent, ServerEvent, TimedDetection, TimedSummary
+from service.server.streams.stream import serve
+from service.server.wyoming.connection import WyomingConnection
+from service.server.wyoming.events import AudioTimeline, audio_format, is_audio, timestamp_ms
 from service.spotting.config import ProtocolError, parse_config
 from service.spotting.pcm import WIDTHS
 

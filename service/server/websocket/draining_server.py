@@ -9,7 +9,7 @@ from time import monotonic
 
 import uvicorn
 
-from service.server.uvicorn_protocols import StreamProtocol
+from service.server.websocket.uvicorn_protocols import StreamProtocol
 
 
 class DrainingServer(uvicorn.Server):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from service.server.messages import (
+from service.server.streams.messages import (
     VERSION,
     Control,
     ErrorEvent,

@@ -3,7 +3,7 @@ import asyncio
 import numpy as np
 import pytest
 
-from service.server.limits import ActivityLimits, BacklogLimit
+from service.server.streams.limits import ActivityLimits, BacklogLimit
 from service.spotting.config import ProtocolError, StreamConfig
 from service.spotting.session import Session
 from tests.support.speech import pcm, synthesize

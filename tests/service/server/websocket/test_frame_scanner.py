@@ -14,9 +14,9 @@ from websockets.frames import Frame, Opcode
 from websockets.protocol import State
 from websockets.server import ServerProtocol
 
-from service.server.uvicorn_protocols import StreamProtocol
-from service.server.websocket import AUDIO_TAP
-from service.server.websocket_frames import FrameScanner
+from service.server.websocket.client_adapter import AUDIO_TAP
+from service.server.websocket.frame_scanner import FrameScanner
+from service.server.websocket.uvicorn_protocols import StreamProtocol
 
 HEAD = (
     b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"

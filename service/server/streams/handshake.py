@@ -2,9 +2,9 @@
 
 from dataclasses import dataclass
 
-from service.server.client import StreamClient
-from service.server.limits import ActivityLimits
-from service.server.messages import Control
+from service.server.streams.client import StreamClient
+from service.server.streams.limits import ActivityLimits
+from service.server.streams.messages import Control
 from service.spotting.config import ConfigWarning, StreamConfig, parse_config
 
 

@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from service.server.messages import ServerEvent
+from service.server.streams.messages import ServerEvent
 from service.spotting.config import ProtocolError
 
 

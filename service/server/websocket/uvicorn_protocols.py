@@ -26,9 +26,9 @@ from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIO
 from websockets.frames import CloseCode
 from websockets.http11 import Request
 
-from service.server.client import AudioTap
-from service.server.websocket import AUDIO_TAP
-from service.server.websocket_frames import FrameScanner
+from service.server.streams.client import AudioTap
+from service.server.websocket.client_adapter import AUDIO_TAP
+from service.server.websocket.frame_scanner import FrameScanner
 
 MAX_QUEUED = 16  # messages taken from a client before the app has asked for them
 ABORT_S = 10.0  # after a stream, for its client to take what was sent and to close too

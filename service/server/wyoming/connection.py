@@ -10,9 +10,9 @@ from wyoming.info import Describe
 from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect
 
-from service.server.client import ClientGoneError
 from service.server.state import ServerState
-from service.server.wyoming_events import EventReader, describe_wake_words
+from service.server.streams.client import ClientGoneError
+from service.server.wyoming.events import EventReader, describe_wake_words
 from service.telemetry.logs import log_event
 
 LINGER_S = 1.0  # for a client to read an error before the connection ends

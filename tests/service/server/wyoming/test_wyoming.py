@@ -1,4 +1,4 @@
-"""service/server/wyoming.py, by the wyoming package's own client, in the order in which Home Assistant asks."""
+"""The Wyoming server, by the wyoming package's own client, in the order in which Home Assistant asks."""
 
 import asyncio
 import json
@@ -17,7 +17,7 @@ from wyoming.ping import Ping, Pong
 from wyoming.wake import Detect, Detection, NotDetected
 
 from service.commands.serve import main as rc_serve
-from service.server.wyoming_events import AudioTimeline, describe_wake_words
+from service.server.wyoming.events import AudioTimeline, describe_wake_words
 from service.settings import Settings
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter

@@ -20,8 +20,8 @@ from uvicorn.protocols.utils import ClientDisconnected
 from uvicorn.server import ServerState
 from websockets.frames import Frame, Opcode
 
-from service.server.uvicorn_protocols import MAX_EARLY, RequestProtocol, StreamProtocol
-from service.server.websocket import WebSocketClient
+from service.server.websocket.client_adapter import WebSocketClient
+from service.server.websocket.uvicorn_protocols import MAX_EARLY, RequestProtocol, StreamProtocol
 from tests.support.server import Running, serving
 from tests.support.server_process import command
 from tests.support.speech import pcm, synthesize

@@ -9,7 +9,7 @@ from wyoming.audio import AudioChunk, AudioStart
 from wyoming.event import Event
 from wyoming.info import Attribution, Info, WakeModel, WakeProgram
 
-from service.server.client import ClientGoneError
+from service.server.streams.client import ClientGoneError
 from service.spotting.config import NOT_JSON, ProtocolError
 from service.spotting.metadata import Metadata
 from service.spotting.pcm import WIDTHS

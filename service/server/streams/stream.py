@@ -1,6 +1,6 @@
 """One stream from its handshake to its close: messages in, events out, limits kept.
 
-Speaks types only: `websocket.py` and `wyoming.py` know how they travel.
+Speaks types only: the adapters of WebSocket and Wyoming know how they travel.
 """
 
 import asyncio
@@ -12,11 +12,12 @@ from typing import Any
 
 from websockets.frames import CloseCode
 
-from service.server.client import ClientGoneError, StreamClient
-from service.server.endings import SERVER_FAULT, Ending, ending_of, log_end
-from service.server.handshake import Handshake, shake_hands
-from service.server.limits import ActivityLimits, BacklogLimit
-from service.server.messages import (
+from service.server.state import ServerState
+from service.server.streams.client import ClientGoneError, StreamClient
+from service.server.streams.endings import SERVER_FAULT, Ending, ending_of, log_end
+from service.server.streams.handshake import Handshake, shake_hands
+from service.server.streams.limits import ActivityLimits, BacklogLimit
+from service.server.streams.messages import (
     VERSION,
     Control,
     ErrorEvent,
@@ -26,8 +27,7 @@ from service.server.messages import (
     TimedSummary,
     describe_model,
 )
-from service.server.send_queue import SendQueue
-from service.server.state import ServerState
+from service.server.streams.send_queue import SendQueue
 from service.spotting.audio import Samples
 from service.spotting.config import ConfigWarning, ProtocolError
 from service.spotting.engine import InferenceTiming

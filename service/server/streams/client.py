@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from websockets.frames import CloseCode
 
-from service.server.messages import Control, ServerEvent
+from service.server.streams.messages import Control, ServerEvent
 
 AudioCallback = Callable[[bytes], bool]  # takes one binary message at once, or returns False: it has to wait its turn
 

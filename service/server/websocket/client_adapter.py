@@ -6,10 +6,10 @@ from typing import Any
 from starlette.websockets import WebSocket, WebSocketDisconnect
 from websockets.frames import CloseCode
 
-from service.server.client import AudioTap, ClientGoneError
-from service.server.messages import Control, ServerEvent, encode, parse_control
 from service.server.state import ServerState
-from service.server.stream import serve
+from service.server.streams.client import AudioTap, ClientGoneError
+from service.server.streams.messages import Control, ServerEvent, encode, parse_control
+from service.server.streams.stream import serve
 from service.spotting.config import ProtocolError
 
 AUDIO_TAP = "rc.audio_tap"  # extension of the ASGI scope: this connection's AudioTap

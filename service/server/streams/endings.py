@@ -6,8 +6,8 @@ from typing import Any
 
 from websockets.frames import CloseCode
 
-from service.server.client import ClientGoneError
-from service.server.messages import close_code
+from service.server.streams.client import ClientGoneError
+from service.server.streams.messages import close_code
 from service.spotting.audio import AudioError
 from service.spotting.config import ProtocolError
 from service.telemetry.logs import log_event
