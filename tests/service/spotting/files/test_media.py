@@ -122,6 +122,20 @@ def test_a_file_that_takes_too_long_ends_alone(monkeypatch: pytest.MonkeyPatch, 
         read_audio(M4A, max_s=1.0)
 
 
+def test_a_crash_of_the_decoder_is_an_error_of_the_file(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    crash = tmp_path / "crash.py"
+    crash.write_text(
+        "import os, signal, sys\nsys.stdin.buffer.read()\n"
+        "sys.stdout.buffer.write(b'[16000, 2]\\n' + bytes(8 * 700 + 3))\nsys.stdout.flush()\n"
+        "os.kill(os.getpid(), signal.SIGSEGV)\n"
+    )
+    monkeypatch.setattr(media, "WORKER", crash)
+    blocks = AudioFile(M4A).blocks(500)
+    assert [len(next(blocks)), len(next(blocks))] == [500, 200]
+    with pytest.raises(AudioError, match=r"^expected audio to the end, got: status -11 of the decoder$"):
+        next(blocks)
+
+
 def test_a_bomb_is_stopped_by_its_memory() -> None:
     """A sample table of 80 million samples in a few bytes, for which a demuxer would reserve gigabytes."""
     at = M4A.index(b"stsz") + 4
