@@ -15,6 +15,7 @@ from training.cli import main
 from training.data.recordings import DatasetError
 from training.data.sources import DataSources
 from training.data.training_data import load_training_data
+from training.evaluation import calibration
 from training.learning.checkpoint import read_checkpoint
 from training.learning.loop import train
 from training.learning.settings import RunSettings
@@ -87,6 +88,24 @@ def test_streams_are_measured_and_on_the_card(
     for plot in ("det.png", "decision_time.png"):
         assert f"({plot})" in card
         assert (model / plot).read_bytes().startswith(b"\x89PNG")
+
+
+def test_streams_train_a_model_and_resume(run: tuple[Path, Path], tmp_path: Path) -> None:
+    speech, noise, out = write_speech(tmp_path / "speech"), tmp_path / "noise", tmp_path / "streams"
+    noise.mkdir()
+    for i in range(30):  # some of every split
+        shutil.copy(run[0] / "_background_noise_" / "hiss.wav", noise / f"1-{i}-A.wav")
+    sources = ["--data-dir", str(run[0]), "--noise", str(noise), "--speech", str(speech)]
+    command = ["speech", "--method", "streams", *sources, "--out", str(out)]
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(recipe, "STREAM_BATCHES", 2)
+        patch.setattr(recipe, "MIN_BATCHES", 1)
+        patch.setattr(calibration, "calibrate", lambda model, corpus: {})
+        assert main([*command, "--keywords", "up,down", "--epochs", "1"]) == 0
+        settings = RunSettings.from_dict(read_checkpoint(out / "last.pt")["settings"])
+        assert main([*command, "--keywords", "up,down", "--epochs", "1", "--resume"]) == 0
+    assert (settings.method, settings.min_batches, settings.front_end.pcen) == ("streams", 2, True)
+    assert Model(out).metadata.method == "streams"
 
 
 def test_custom_keywords_begin_with_the_weights_of_another_model(
