@@ -19,6 +19,7 @@ from clients.player import Player, PlayerOptions
 from clients.sound_file import Recording
 from service.commands.output import CommandParser, path_text, run_command
 from service.spotting.audio import AudioError
+from service.spotting.files.containers import KINDS
 
 OnFileEvent = Callable[[Path, Event], None]
 
@@ -60,7 +61,13 @@ def show_line(path: Path, event: Event) -> None:
 def parse(argv: list[str] | None) -> argparse.Namespace:
     """The command line."""
     parser = CommandParser(prog="rc-stream", description="Send sound files to a server and print its events.")
-    parser.add_argument("files", nargs="+", type=Path, metavar="FILE", help="WAV, FLAC, OGG or MP3, 8 to 48 kHz")
+    parser.add_argument(
+        "files",
+        nargs="+",
+        type=Path,
+        metavar="FILE",
+        help=f"{KINDS}; M4A, WebM and AAC with the extra media; 8 to 48 kHz",
+    )
     add_url(parser)
     parser.add_argument(
         "--mode",
