@@ -3,15 +3,12 @@
 Knows nothing of what is trained or measured.
 """
 
-import os
 import queue
-import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from dataclasses import dataclass
-from multiprocessing import get_context, parent_process
+from multiprocessing import get_context
 from multiprocessing.managers import SyncManager
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, ClassVar, Generic, NamedTuple, Protocol, TypeVar
 
@@ -20,6 +17,7 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from training.learning.checkpoint import plain_settings, read_checkpoint, write_checkpoint
+from training.paper.processes import exit_with_parent
 from training.records import Record
 
 MAX_RUNNING = 2  # processes at once
@@ -87,17 +85,6 @@ def run_all(train: Train, measure: Measure, runs: Sequence[PoolSettings], folder
 def start_worker() -> None:
     torch.set_num_threads(1)
     exit_with_parent()
-
-
-def exit_with_parent() -> None:
-    """End this process when its parent does: a killed parent cannot ask for it, and its runs will be started again."""
-    if (parent := parent_process()) is not None:
-        threading.Thread(target=exit_after, args=(parent,), daemon=True).start()
-
-
-def exit_after(process: BaseProcess) -> None:
-    process.join()
-    os._exit(1)
 
 
 def chains(runs: Sequence[PoolSettings]) -> list[list[PoolSettings]]:

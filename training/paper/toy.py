@@ -64,6 +64,7 @@ class ToySettings:
     hidden: int = 125
     learning_rate: float = 3e-4
     clip_norm: float = math.inf  # of gradients; the paper does not clip
+    forget_bias: float = 0.0  # more of it in the forget gates at the start: 1 keeps what came many steps before
 
     @property
     def key(self) -> str:
@@ -71,15 +72,17 @@ class ToySettings:
         return f"{self.name} seed {self.seed}"
 
     def build(self) -> "SequenceNetwork":
-        return SequenceNetwork(self.hidden)
+        return SequenceNetwork(self.hidden, self.forget_bias)
 
 
 class SequenceNetwork(nn.Module):
     """An LSTM and one sigmoid, written as two logits (0, z) so that both classes spike by the same rule."""
 
-    def __init__(self, hidden: int) -> None:
+    def __init__(self, hidden: int, forget_bias: float = 0.0) -> None:
         super().__init__()
         self.lstm = nn.LSTM(1, hidden, batch_first=True)
+        with torch.no_grad():
+            self.lstm.get_parameter("bias_ih_l0")[hidden : 2 * hidden] += forget_bias
         self.output = nn.Linear(hidden, 1)
 
     def initial_state(self, batch: int) -> State:

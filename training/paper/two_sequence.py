@@ -16,6 +16,7 @@ from training.learning.settings import TrainingMethod
 from training.paper.run_pool import RunResult, by_name, run_all
 from training.paper.sequences import Floats, Integers, falling_thresholds, two_sequence, two_sequence_posterior
 from training.paper.toy import (
+    THETA,
     SequenceNetwork,
     ToyAnswers,
     ToyRow,
@@ -31,7 +32,8 @@ from training.reports.provenance import Provenance, provenance
 
 SEQUENCES, QUICK_SEQUENCES = 100_000, 4000  # to test on
 FULL = {"examples": 2_000_000}
-QUICK = {"examples": 40_000, "hidden": 24, "learning_rate": 0.01, "clip_norm": 0.1}
+QUICK = {"examples": 30_000, "hidden": 24, "learning_rate": 0.01, "clip_norm": 0.1, "forget_bias": 1.0}
+QUICK_THETA_LOW = 0.6  # trained at 0.95 alone, some runs answer at the last step until they are nearly over
 MORE, QUICK_MORE = 125_000, 8_000  # examples of a run that continues from another
 THETAS = [round(1 - gap, 5) for gap in np.geomspace(0.4, 0.0005, 32)]  # at inference
 COSTS = np.geomspace(0.05, 0.00001, 30)  # of a step, in accuracy, for the falling thresholds
@@ -102,7 +104,8 @@ def run(quick: bool, seeds: int, out: Path, command: str) -> TwoSequenceResult:
 def runs_of(seed: int, quick: bool) -> list[ToySettings]:
     """The runs of one seed: the paper's two, then those that continue from its rank-coded one."""
     size: dict[str, Any] = QUICK if quick else FULL
-    rc = ToySettings("rc", TrainingMethod.RC, seed=seed, retain=True, **size)
+    theta_low = QUICK_THETA_LOW if quick else THETA
+    rc = ToySettings("rc", TrainingMethod.RC, seed=seed, theta_low=theta_low, retain=True, **size)
     more = {**size, "examples": QUICK_MORE if quick else MORE, "initial_run": rc, "method": rc.method, "seed": seed}
     return [
         rc,

@@ -25,6 +25,15 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> TrainingData:
     return load_training_data(DataSources(write_words(tmp_path_factory.mktemp("words"))), LABELS)
 
 
+@pytest.fixture(scope="module")
+def one_epoch(data: TrainingData, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a run of one epoch, only to be read."""
+    folder = tmp_path_factory.mktemp("one-epoch")
+    train(replace(SETTINGS, epochs=1), data, folder, CPU)
+    return folder
+
+
+@pytest.mark.learns
 def test_rank_coding_learns_and_answers_earlier_than_the_last_step(data: TrainingData, tmp_path: Path) -> None:
     rc = train(SETTINGS, data, tmp_path / "rc", CPU).history[-1]
     eos = train(replace(SETTINGS, method=TrainingMethod.EOS), data, tmp_path / "eos", CPU).history[-1]
@@ -55,16 +64,16 @@ def test_without_carried_state_every_sequence_begins_with_zeros() -> None:
         assert set(state["h"].unique().tolist()) == begins
 
 
-def test_a_run_of_other_settings_does_not_resume(data: TrainingData, tmp_path: Path) -> None:
-    train(replace(SETTINGS, epochs=1), data, tmp_path, CPU)
+def test_a_run_of_other_settings_does_not_resume(data: TrainingData, one_epoch: Path) -> None:
     with pytest.raises(CheckpointError, match="expected a run with the same settings, got other beta"):
-        train(replace(SETTINGS, epochs=1, beta=0.5), data, tmp_path, CPU, resume=True)
+        train(replace(SETTINGS, epochs=1, beta=0.5), data, one_epoch, CPU, resume=True)
 
 
 @pytest.mark.parametrize("setting", ["min_batches", "carry_share"])
-def test_a_run_from_before_a_setting_existed_resumes(data: TrainingData, tmp_path: Path, setting: str) -> None:
-    train(replace(SETTINGS, epochs=1), data, tmp_path, CPU)
-    saved = torch.load(tmp_path / "last.pt", weights_only=True)
+def test_a_run_from_before_a_setting_existed_resumes(
+    data: TrainingData, one_epoch: Path, tmp_path: Path, setting: str
+) -> None:
+    saved = torch.load(one_epoch / "last.pt", weights_only=True)
     del saved["settings"][setting]
     torch.save(saved, tmp_path / "last.pt")
     assert train(replace(SETTINGS, epochs=1), data, tmp_path, CPU, resume=True).epoch == 1

@@ -77,7 +77,7 @@ def test_a_failure_in_a_process_is_raised(tmp_path: Path) -> None:
 ORPHAN = """
 from multiprocessing import get_context
 from time import sleep
-from training.paper.run_pool import exit_with_parent
+from training.paper.processes import exit_with_parent
 with get_context("spawn").Pool(1, exit_with_parent) as pool:
     pool.apply(print, ("begun",), {"flush": True})
     pool.apply(sleep, (600,))

@@ -24,6 +24,7 @@ def result(out: Path) -> SpottingResult:
     return SpottingResult.read(out / "data.json")
 
 
+@pytest.mark.learns
 def test_rank_coding_answers_positives_at_the_earliest_step(result: SpottingResult) -> None:
     rc = result.runs["rc more"][0].figures.at_theta["0.98"]
     assert rc.accuracy > 0.95
@@ -37,6 +38,7 @@ def test_an_untrained_network_does_not() -> None:
     assert untrained.positives_at_earliest == 0
 
 
+@pytest.mark.learns
 def test_training_from_the_end_answers_fewer_positives_in_time(result: SpottingResult) -> None:
     eos, rc = (result.runs[name][0].figures for name in ("eos", "rc more"))
     assert eos.first_spike.positives_at_earliest < rc.at_theta["0.98"].positives_at_earliest - 0.2

@@ -37,17 +37,25 @@ def test_the_spotting_observer_spikes_only_when_certain() -> None:
     assert unsure.max() <= 15 / 16
 
 
-@pytest.mark.parametrize(("theta", "accuracy", "mean_step"), [(0.95, 95.0, 15.1), (1.1, 97.0, 40.0)])
-def test_the_limit_of_two_sequence_is_the_known_one(theta: float, accuracy: float, mean_step: float) -> None:
+@pytest.fixture(scope="module")
+def two() -> tuple[sq.Floats, sq.Integers]:
+    """Posteriors and labels of many sequences."""
     sequences, labels = sq.two_sequence(20_000, np.random.default_rng(2))
-    stopped = answers(sq.two_sequence_posterior(sequences), theta)
+    return sq.two_sequence_posterior(sequences), labels
+
+
+@pytest.mark.parametrize(("theta", "accuracy", "mean_step"), [(0.95, 95.0, 15.1), (1.1, 97.0, 40.0)])
+def test_the_limit_of_two_sequence_is_the_known_one(
+    two: tuple[sq.Floats, sq.Integers], theta: float, accuracy: float, mean_step: float
+) -> None:
+    posterior, labels = two
+    stopped = answers(posterior, theta)
     assert 100 * (stopped.label == labels).mean() == pytest.approx(accuracy, abs=0.6)
     assert (stopped.step + 1).mean() == pytest.approx(mean_step, abs=0.4)
 
 
-def test_two_sequence_posterior_is_the_share_of_positive_sequences() -> None:
-    sequences, labels = sq.two_sequence(20_000, np.random.default_rng(4))
-    posterior = sq.two_sequence_posterior(sequences)[:, 9]
+def test_two_sequence_posterior_is_the_share_of_positive_sequences(two: tuple[sq.Floats, sq.Integers]) -> None:
+    posterior, labels = two[0][:, 9], two[1]
     for low in (0.1, 0.3, 0.5, 0.7):
         near = (posterior >= low) & (posterior < low + 0.2)
         assert labels[near].mean() == pytest.approx(posterior[near].mean(), abs=0.04)

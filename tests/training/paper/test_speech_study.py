@@ -51,6 +51,7 @@ def last_epoch(result: StudyResult, name: str) -> EpochMetrics:
     return result.runs[name][0].history[-1]
 
 
+@pytest.mark.learns
 def test_rank_coding_learns_to_answer_early_and_training_from_the_end_does_not(result: StudyResult) -> None:
     rc, eos = (last_epoch(result, name) for name in ("rc beta 0.0", "eos"))
     assert rc.validation_accuracy > 0.9
@@ -59,17 +60,20 @@ def test_rank_coding_learns_to_answer_early_and_training_from_the_end_does_not(r
     assert eos.validation_accuracy < 0.8  # it spikes too early, on the wrong word
 
 
+@pytest.mark.learns
 def test_the_entropy_term_delays_the_spike(result: StudyResult) -> None:
     early, late = (last_epoch(result, f"rc beta {beta}").validation_spike_s for beta in speech_study.QUICK_BETAS)
     assert late > early + 0.1
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize("name", ["all-steps", "max-pool"])
 def test_each_control_learns_the_words(result: StudyResult, name: str) -> None:
     share_of_others = 0.5
     assert max(p.accuracy for p in result.runs[name][0].figures.test.curve) > share_of_others + 0.2
 
 
+@pytest.mark.learns
 def test_max_pooling_runs_other_words_to_their_end(result: StudyResult) -> None:
     """Half of the clips, so at every threshold that they do not reach."""
     assert result.runs["max-pool"][0].figures.test.spike.decision_time_s > 0.5
@@ -87,6 +91,7 @@ def gain(point: TimedAccuracy, cost: float) -> float:
     return point.accuracy - cost * point.decision_time_s
 
 
+@pytest.mark.learns
 def test_work_shrinks_with_the_spike_time(result: StudyResult) -> None:
     sequences = 30 * 9  # batches of eight clips and a silence
     steps = {name: [row.steps_run for row in runs[0].history] for name, runs in result.runs.items()}

@@ -34,6 +34,7 @@ def last(result: TemporalMnistResult, name: str) -> DigitFigures:
     return result.runs[name][0].figures
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize("network", ["LSTM 64", "ConvLSTM 2"])
 def test_rank_coding_answers_earlier_than_training_from_the_end(result: TemporalMnistResult, network: str) -> None:
     fast, eos = (last(result, f"{network} {kind}") for kind in ("switched", "eos"))
@@ -41,6 +42,7 @@ def test_rank_coding_answers_earlier_than_training_from_the_end(result: Temporal
     assert fast.accuracy > 0.8
 
 
+@pytest.mark.learns
 @pytest.mark.parametrize("network", ["LSTM 64", "ConvLSTM 2"])
 def test_beta_decides_the_regime(result: TemporalMnistResult, network: str) -> None:
     """More of it delays the answer; less of it, later in training, brings the answer forward."""

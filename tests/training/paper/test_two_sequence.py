@@ -30,6 +30,7 @@ def spike(result: TwoSequenceResult, name: str) -> ToyScore:
     return result.runs[name][0].figures.spike
 
 
+@pytest.mark.learns
 def test_rank_coding_answers_earlier_than_training_from_the_end(result: TwoSequenceResult) -> None:
     """Through training, as figure 2B has it: a single checkpoint of so short a run says little."""
     rc, eos = (np.mean([row.mean_step for row in result.runs[name][0].history]) for name in ("rc", "eos"))
@@ -44,20 +45,23 @@ def test_an_untrained_network_does_not() -> None:
     assert untrained.mean_step == 40
 
 
+@pytest.mark.learns
 def test_the_entropy_term_delays_the_spike(result: TwoSequenceResult) -> None:
     times = [spike(result, f"rc beta {beta}").mean_step for beta in two_sequence.BETAS]
     assert times == sorted(times)
     assert times[-1] > times[0] + 1
 
 
+@pytest.mark.learns
 def test_no_network_beats_the_optimal_test(result: TwoSequenceResult) -> None:
     """At any mean step; the slack is that of 4000 sequences, on which all are measured alike."""
     compared = result.compared
     for name, seeds in compared.accuracy.items():
         for bound, values in zip(compared.limit["falling thresholds"], seeds[0], strict=True):
-            assert bound is None or values is None or values <= bound + 0.01, name
+            assert bound is None or values is None or values <= bound + 0.015, name
 
 
+@pytest.mark.learns
 def test_cut_at_the_paper_s_step_is_worse_than_rank_coding(result: TwoSequenceResult) -> None:
     cut = result.runs["eos"][0].figures.cut
     rc = spike(result, "rc beta 0.0")
