@@ -5,6 +5,8 @@ from typing import TextIO
 import numpy as np
 import numpy.typing as npt
 
+from service.spotting.audio import FULL_SCALE
+
 EVERY_S = 0.1  # seconds of audio between two drawings
 QUIET_DB = -60.0  # the bar is empty here, and full at 0, the loudest sample possible
 WIDTH = 30
@@ -38,7 +40,7 @@ class LevelMeter:
 
 def level(samples: npt.NDArray[np.int16]) -> float:
     """The peak, 0 to 1."""
-    return float(np.abs(samples.astype(np.float32)).max(initial=0.0)) / 32768
+    return float(np.abs(samples.astype(np.float32)).max(initial=0.0)) / FULL_SCALE
 
 
 def line(peak: float) -> str:

@@ -6,7 +6,7 @@ Voices come from the running speech of a corpus and never say a keyword. Compose
 import numpy as np
 from numpy.random import Generator
 
-from service.spotting.audio import Samples
+from service.spotting.audio import FULL_SCALE, Samples
 from training.data.corpus import LOUDNESS, Corpus, Utterance
 from training.data.synthetic_streams import background as recorded_noise
 from training.model.frontend import SAMPLE_RATE
@@ -58,7 +58,7 @@ def voice(samples: int, corpus: Corpus, rng: Generator) -> Samples:
     result, at = np.zeros(samples, np.float32), 0
     while at < samples:
         piece = spoken[: samples - at]
-        result[at : at + len(piece)] = piece / np.float32(32768)
+        result[at : at + len(piece)] = piece / np.float32(FULL_SCALE)
         at += len(piece) + round(rng.uniform(*PAUSE_S) * SAMPLE_RATE)
         spoken = recording.samples
     return result

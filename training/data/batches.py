@@ -6,6 +6,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from service.spotting.audio import FULL_SCALE
 from training.data.augment import Augmenter, Masks
 from training.data.training_data import ClipSet
 from training.model.frontend import LogMel
@@ -79,7 +80,7 @@ def batch_features(
 ) -> tuple[LazyFeatures, Tensor]:
     """Augmented features and targets [batch] of the clips in `rows` and of generated silence."""
     device = augmenter.noise.device
-    samples = clips.samples[rows].to(device).float() / 32768
+    samples = clips.samples[rows].to(device).float() / FULL_SCALE
     silence = augmenter.silence(round(len(rows) * SILENCE_SHARE), samples.shape[1])
     quiet = torch.full((len(silence),), silence_label)
     targets = torch.cat([clips.targets[rows], quiet]).to(device)

@@ -14,7 +14,7 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from service.spotting.audio import Samples
+from service.spotting.audio import FULL_SCALE, Samples
 from service.spotting.files import read_audio
 from training.data.endpoints import endpoints
 from training.data.labels import Labels
@@ -183,7 +183,7 @@ def gain_to_loudness(samples: Samples) -> float:
 
 
 def as_int16(samples: Samples) -> Int16s:
-    return (samples.clip(-1, 1) * 32767).astype(np.int16)
+    return (samples.clip(-1, 1) * (FULL_SCALE - 1)).astype(np.int16)
 
 
 def faded(samples: Int16s) -> Int16s:

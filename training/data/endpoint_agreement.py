@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.spotting.audio import Samples
+from service.spotting.audio import FULL_SCALE, Samples
 from training.data.corpus import Utterance, WordSpan
 from training.data.endpoints import endpoints
 from training.model.frontend import SAMPLE_RATE
@@ -48,7 +48,7 @@ def agreement(
     ways = [*(f"laid in noise, {snr} dB" for snr in SNRS_DB), "beside a pause"]
     errors: dict[str, list[EndpointError]] = {way: [] for way in ways}
     for recording in recordings:
-        samples = (recording.samples / 32768).astype(np.float32)
+        samples = (recording.samples / FULL_SCALE).astype(np.float32)
         for word in recording.words[1:]:
             if MIN_WORD_S <= word.end_s - word.start_s <= MAX_WORD_S:
                 cut = samples[int(word.start_s * SAMPLE_RATE) : int(word.end_s * SAMPLE_RATE)]

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from service.spotting.audio import Samples
+from service.spotting.audio import FULL_SCALE, Samples
 from training.data.corpus import LOUDNESS, Corpus, Utterance, WordSpan, as_int16, faded
 from training.model.frontend import SAMPLE_RATE
 
@@ -136,7 +136,7 @@ def compose(parts: Iterator[StreamPart], seconds: float) -> Scene:
     samples = np.zeros(max((at + len(part.utterance.samples) for at, part in placed), default=0), np.float32)
     for at, (_, gain, utterance) in placed:
         before = max(0, -at)  # samples of the first clip that lie before the scene
-        samples[at + before : at + len(utterance.samples)] += utterance.samples[before:] * np.float32(gain / 32768)
+        samples[at + before : at + len(utterance.samples)] += utterance.samples[before:] * np.float32(gain / FULL_SCALE)
     return Scene(samples, tuple(words))
 
 

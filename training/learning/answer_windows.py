@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from service.spotting.audio import FULL_SCALE
 from training.data.augment import resample
 from training.data.corpus import Corpus, WordSpan
 from training.data.labels import Labels
@@ -47,7 +48,7 @@ class Streams:
         rows, windows = np.zeros((count, length), np.float32), []
         for i, rate in enumerate(rates):
             if wordless := rng.random() < WORDLESS:
-                rows[i] = sample_utterance("noise", self.corpus, MIX, rng).samples / 32768
+                rows[i] = sample_utterance("noise", self.corpus, MIX, rng).samples / FULL_SCALE
             parts = iter(()) if wordless else mixed_utterances(self.corpus, MIX, rng)
             scene = compose(parts, STREAM_S).cut(length)
             rows[i, : len(scene.samples)] += scene.samples

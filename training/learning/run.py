@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.optim.lr_scheduler import LambdaLR
 from torch.optim.swa_utils import AveragedModel
 
+from service.spotting.audio import FULL_SCALE
 from training.data.training_data import TrainingData
 from training.learning.checkpoint import (
     Checkpoint,
@@ -73,7 +74,7 @@ def start_run(settings: RunSettings, data: TrainingData, batches: int, device: t
     torch.manual_seed(settings.seed)
     generator = torch.Generator(device).manual_seed(settings.seed)
     front_end = front_end_of(settings.front_end).to(device)
-    sample = data.train.samples[:: max(1, len(data.train.samples) // 1000)].to(device).float() / 32768
+    sample = data.train.samples[:: max(1, len(data.train.samples) // 1000)].to(device).float() / FULL_SCALE
     front_end.normalise(front_end(sample, front_end.initial_state(len(sample)))[0])
     network = Network(settings.network).to(device)
     average = AveragedModel(network, multi_avg_fn=moving_average)

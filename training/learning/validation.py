@@ -5,6 +5,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from service.spotting.audio import FULL_SCALE
 from training.data.training_data import ClipSet
 from training.learning.rank_coding import first_crossing
 from training.learning.settings import RunSettings
@@ -43,7 +44,7 @@ def posteriors(front_end: LogMel, network: Any, samples: Tensor, batch: int = 50
     network.eval()
     device, parts = front_end.mel.device, []
     for clips in samples.split(batch):
-        audio = clips.to(device).float() / 32768
+        audio = clips.to(device).float() / FULL_SCALE
         features, _ = front_end(audio, front_end.initial_state(len(audio)))
         parts.append(network(features, network.initial_state(len(audio)))[0].softmax(dim=2))
     return torch.cat(parts)
