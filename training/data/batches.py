@@ -56,7 +56,9 @@ class LazyFeatures:
         """`samples` [batch, hop * frames]."""
         self.hop, self.masks, self.front_end = front_end.settings.hop, masks, front_end
         self.tail = front_end.settings.window - self.hop
-        self.samples = torch.nn.functional.pad(samples, (self.tail, 0))
+        self.audio = samples
+        centred, _ = front_end.without_offset(samples, front_end.initial_state(len(samples))["offset"])
+        self.samples = torch.nn.functional.pad(centred, (self.tail, 0))
         self.shape = torch.Size((len(samples), samples.shape[1] // self.hop, front_end.settings.bands))
         self.whole = self._all() if front_end.settings.pcen else None  # its floor depends on all that was before
 
@@ -67,12 +69,13 @@ class LazyFeatures:
         if self.whole is not None:
             return self.masks(self.whole[rows, start:stop], rows, slice(start, stop))
         audio = self.samples[rows, start * self.hop : stop * self.hop + self.tail]
-        features, _ = self.front_end(audio[:, self.tail :], {"audio": audio[:, : self.tail]})
+        energies, _ = self.front_end.energies(audio[:, self.tail :], audio[:, : self.tail])
+        features = self.front_end.standardised(self.front_end.compressed(energies, {})[0])
         return self.masks(features, rows, slice(start, stop))
 
     @torch.no_grad()
     def _all(self) -> Tensor:
-        return self.front_end(self.samples[:, self.tail :], self.front_end.initial_state(len(self.samples)))[0]
+        return self.front_end(self.audio, self.front_end.initial_state(len(self.audio)))[0]
 
 
 def batch_features(

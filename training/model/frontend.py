@@ -1,7 +1,7 @@
 """Mel features as a torch module: the one front-end, trained with and exported inside every model.
 
-Owns framing, window, DFT, mel bands, and their logarithm or per-channel energy normalisation. Knows nothing of files,
-batches or networks.
+Owns the removal of a constant offset, framing, window, DFT, mel bands, and their logarithm or per-channel energy
+normalisation. Knows nothing of files, batches or networks.
 """
 
 import math
@@ -13,6 +13,7 @@ from torch import Tensor, nn
 State = dict[str, Tensor]
 SAMPLE_RATE = 16_000
 ENERGY_FLOOR = 1e-6  # added to every energy; full-scale samples are 1.0
+OFFSET_SHARE = 0.05  # of a new hop in the running offset, a time constant of 0.2 s
 NO_OFFSET_HZ = 50.0  # lowest edge of the bands with PCEN: a constant offset reaches only the bins at 0 and 40 Hz
 SMOOTHING = 0.04  # share of a new frame in the running floor of its band, a time constant of 0.25 s
 GAIN, BIAS = 0.9, 2.0  # Wang et al. 2017: alpha and delta; the root is a square root
@@ -65,8 +66,10 @@ class LogMel(nn.Module):
 
         Returns:
             `audio`: zeros [batch, window - hop], the samples that the first window needs from before the start.
+            `offset`: zeros [batch, 2], the constant offset of the samples, and 1 once there is one.
         """
-        return {"audio": self.mel.new_zeros(batch, self.settings.window - self.settings.hop)}
+        tail = self.mel.new_zeros(batch, self.settings.window - self.settings.hop)
+        return {"audio": tail, "offset": self.mel.new_zeros(batch, 2)}
 
     def forward(self, audio: Tensor, state: State) -> tuple[Tensor, State]:
         """Features of any number of frames.
@@ -81,8 +84,30 @@ class LogMel(nn.Module):
         Raises:
             RuntimeError: the samples are not whole frames.
         """
-        energies, tail = self.energies(audio, state["audio"])
-        return self.standardised(energies.log()), {"audio": tail}
+        samples, offset = self.without_offset(audio, state["offset"])
+        energies, tail = self.energies(samples, state["audio"])
+        features, more = self.compressed(energies, state)
+        return self.standardised(features), {"audio": tail, "offset": offset, **more}
+
+    def without_offset(self, audio: Tensor, offset: Tensor) -> tuple[Tensor, Tensor]:
+        """Samples [batch, hop * frames] less their running mean, and the `offset` after them.
+
+        The mean of the first hop is the first offset, so that audio with a constant offset does not begin with a step.
+        Samples that are exactly 0 are no audio (silence put behind the end of a file), and stay 0.
+        """
+        hops = audio.reshape(audio.shape[0], -1, self.settings.hop)
+        is_audio = hops != 0
+        means = hops.sum(2, keepdim=True) / is_audio.sum(2, keepdim=True).clamp_min(1)
+        before = torch.where(offset[:, 1:] > 0, offset[:, :1], means[:, 0])
+        after = exponential_average(means, before, OFFSET_SHARE)
+        earlier = torch.cat([before[:, None], after[:, :-1]], dim=1)
+        ramp = torch.arange(self.settings.hop, device=audio.device) / self.settings.hop
+        samples = torch.where(is_audio, hops - (earlier + (after - earlier) * ramp), hops)
+        return samples.reshape(audio.shape), torch.cat([after[:, -1], torch.ones_like(after[:, -1])], dim=1)
+
+    def compressed(self, energies: Tensor, state: State) -> tuple[Tensor, State]:
+        """Energies [batch, frames, bands] → features of the same shape, and what they add to the state."""
+        return energies.log(), {}
 
     def energies(self, audio: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
         """Samples and the tail before them → positive energies [batch, frames, bands] and the new tail."""
@@ -128,19 +153,17 @@ class Pcen(LogMel):
 
     The floor M_t = (1 - s) M_{t-1} + s E_t is computed for all frames of a call, as a product with a triangular matrix,
     so any chunking of the audio gives the same features. It begins with the first frame's energies. Level changes the
-    features little, and a constant offset not at all once it has filled a window.
+    features little.
     """
 
     def initial_state(self, batch: int) -> State:
         """Of the floor [batch, bands] zeros, which no floor has: the first frame sets it."""
         return {**super().initial_state(batch), "floor": self.mel.new_zeros(batch, self.settings.bands)}
 
-    def forward(self, audio: Tensor, state: State) -> tuple[Tensor, State]:
-        """Samples [batch, hop * frames] and a state → features [batch, frames, bands] and the state after them."""
-        energies, tail = self.energies(audio, state["audio"])
+    def compressed(self, energies: Tensor, state: State) -> tuple[Tensor, State]:
+        """Energies [batch, frames, bands] → their root above the floor, and the floor after them."""
         floors = running_floor(energies, state["floor"])
-        compressed = torch.sqrt(energies * torch.exp(-GAIN * floors.log()) + BIAS)
-        return self.standardised(compressed), {"audio": tail, "floor": floors[:, -1]}
+        return torch.sqrt(energies * torch.exp(-GAIN * floors.log()) + BIAS), {"floor": floors[:, -1]}
 
 
 def front_end_of(settings: FrontEndSettings) -> LogMel:
@@ -150,10 +173,17 @@ def front_end_of(settings: FrontEndSettings) -> LogMel:
 
 def running_floor(energies: Tensor, floor: Tensor) -> Tensor:
     """The exponential average [batch, frames, bands] of energies; `floor` [batch, bands] before them, 0 for none."""
-    frames = torch.arange(energies.shape[1] + 1, device=energies.device)
-    fading = torch.exp((frames[1:, None] - frames) * math.log(1 - SMOOTHING)).tril(1)  # column 0: what was before
-    before = torch.where(floor > 0, floor, energies[:, 0])
-    return fading[:, 1:] @ (SMOOTHING * energies) + fading[:, :1] * before[:, None]
+    return exponential_average(energies, torch.where(floor > 0, floor, energies[:, 0]), SMOOTHING)
+
+
+def exponential_average(values: Tensor, before: Tensor, share: float) -> Tensor:
+    """A_t = (1 - share) A_{t-1} + share V_t of values V [batch, frames, n]; `before` [batch, n] is the average before.
+
+    For all frames at once, as a product with a triangular matrix.
+    """
+    frames = torch.arange(values.shape[1] + 1, device=values.device)
+    fading = torch.exp((frames[1:, None] - frames) * math.log(1 - share)).tril(1)  # column 0: what was before
+    return fading[:, 1:] @ (share * values) + fading[:, :1] * before[:, None]
 
 
 def folded_dft(window: int) -> tuple[Tensor, Tensor]:

@@ -33,9 +33,10 @@ def test_equals_librosa(settings: FrontEndSettings) -> None:
     audio = sweep()
     front_end = LogMel(settings)
     features, _ = front_end(audio, front_end.initial_state(1))
+    centred, _ = front_end.without_offset(audio, front_end.initial_state(1)["offset"])
     before = np.zeros(settings.window - settings.hop, np.float32)
     reference = librosa.feature.melspectrogram(
-        y=np.concatenate([before, audio[0].numpy()]), sr=SAMPLE_RATE, n_fft=settings.window, hop_length=settings.hop,
+        y=np.concatenate([before, centred[0].numpy()]), sr=SAMPLE_RATE, n_fft=settings.window, hop_length=settings.hop,
         win_length=settings.window, window="hamming", center=False, power=2.0, n_mels=settings.bands,
         fmin=settings.low_hz, fmax=settings.high_hz, htk=True, norm=None,
     )  # fmt: skip
@@ -83,11 +84,15 @@ def test_the_floor_of_pcen_equals_its_recurrence() -> None:
         torch.testing.assert_close(floors[:, frame], floor)
 
 
-def test_pcen_ignores_a_constant_offset() -> None:
-    audio, front_end = sweep(), front_end_of(PCEN)
-    features, _ = front_end(audio, front_end.initial_state(1))
-    moved, _ = front_end(audio + 0.05, front_end.initial_state(1))
-    torch.testing.assert_close(moved[:, 60:], features[:, 60:], atol=0.02, rtol=0)
+@BOTH
+@pytest.mark.parametrize("offset", [0.02, -0.05])
+def test_a_constant_offset_changes_nothing(settings: FrontEndSettings, offset: float) -> None:
+    """From the first frame on, and when silence follows the end of the audio."""
+    audio, front_end = sweep(), front_end_of(settings)
+    end = torch.zeros(1, 10 * HOP + 40)
+    features, _ = front_end(torch.cat([audio[:, :-40], end], dim=1), front_end.initial_state(1))
+    moved, _ = front_end(torch.cat([audio[:, :-40] + offset, end], dim=1), front_end.initial_state(1))
+    torch.testing.assert_close(moved, features, atol=0.05, rtol=0)
 
 
 def change_at_minus_35_db(settings: FrontEndSettings) -> float:
