@@ -1,6 +1,8 @@
 """Fixtures of the whole suite."""
 
+import logging
 import os
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +15,16 @@ from tests.support.tone_model import write_model
 for variable in [name for name in os.environ if name.lower().endswith("_proxy")]:
     del os.environ[variable]  # every server of the tests is on this machine
 os.environ.setdefault("OMP_NUM_THREADS", "1")  # read when torch is imported: its threads would wait on each other
+
+
+@pytest.fixture(autouse=True)
+def _logs_outlive_the_test() -> Iterator[None]:
+    """A server that a test starts logs to the stderr of that test; later lines of other servers must not go there."""
+    yield
+    for name in ("", "uvicorn", "service"):
+        for handler in logging.getLogger(name).handlers:
+            if type(handler) is logging.StreamHandler:
+                handler.stream = sys.__stderr__
 
 
 @pytest.fixture(scope="session")

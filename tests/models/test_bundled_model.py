@@ -97,3 +97,21 @@ async def test_stream_upload_and_evaluation_agree_on_every_clip(bundled: Model) 
     assert [(result["label"], result["decision_time_s"]) for result in results] == [
         (answer.label, answer.decision_time_s) for answer in evaluated
     ]
+
+
+@pytest.mark.parametrize("offset", [0.02, -0.05])
+def test_a_constant_offset_loses_no_accuracy(
+    bundled: Model, clips: tuple[list[np.ndarray], list[str]], offset: float
+) -> None:
+    samples, words = clips
+    shifted = [clip + np.float32(offset) for clip in samples]
+    right = [
+        sum(
+            result.answer is not None and result.answer.label == word
+            for result, word in zip(results, words, strict=True)
+        )
+        for results in (
+            classify(bundled, [(str(i), clip) for i, clip in enumerate(audio)]) for audio in (samples, shifted)
+        )
+    ]
+    assert abs(right[0] - right[1]) <= 0.01 * len(samples)
