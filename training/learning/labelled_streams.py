@@ -32,7 +32,8 @@ QUIET_WEIGHT, BEFORE_WEIGHT = 0.5, 0.3  # of a step between words, and before th
 CUT_MARGIN_S = 0.04  # after a word is cut off, until its steps count as no keyword
 EMBEDDED_MARGIN_S = 0.4  # after a keyword inside running speech, until its steps count again
 NO_KEYWORD = -1  # target of a step where any label but the keywords is right
-MIX = MixSettings(0.42, 0.2, 0.13, 0.25, prefix_share=(0.35, 0.75), gap_s=(0.05, 1.0), gain_db=(-5.0, 5.0))
+# few and short prefixes: nothing distinguishes most of "up" from all of it, so they bound the scores of the word
+MIX = MixSettings(0.42, 0.2, 0.03, 0.35, prefix_share=(0.35, 0.6), gap_s=(0.05, 1.0), gain_db=(-5.0, 5.0))
 SPEECH_ALONE = replace(MIX, keyword=0.0, other=0.0, prefix=0.0, speech=1.0, gap_s=(0.05, 0.6))
 SPEECH_ALONE_SHARE, WORDLESS_SHARE = 0.12, 0.06  # of streams
 RATES = np.linspace(0.86, 1.16, 11)  # of playback: pitch, formants and tempo together
