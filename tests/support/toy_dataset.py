@@ -11,7 +11,7 @@ import soxr
 from training.data.recordings import split_of
 
 RATE = 16_000
-WORDS = {"up": (400, 900), "down": (900, 400), "cat": (650, 650), "dog": (400, 400)}  # Hz, first and second half
+WORDS = {"up": (400, 2000), "down": (2000, 400), "cat": (900, 900), "dog": (400, 400)}  # Hz, first and second half
 SPEECH_SPEAKERS = ("train/1088", "train/19", "train/27", "train/8629", "dev/118")
 
 

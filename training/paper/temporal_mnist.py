@@ -28,7 +28,7 @@ FAST, SLOW, LOWERED = 0.165, 0.25, 0.05  # β
 MAX_SWITCHED = 10  # epochs after a change of β, at most as many as the regime has
 # (network, units, epochs of fast runs, epochs of slow and EOS runs): 50 is the paper's, fewer are what two cores can do
 FULL = (("lstm", 340, 50, 10), ("convlstm", 10, 30, 6), ("convlstm", 20, 30, 4))
-QUICK = (("lstm", 64, 20, 8), ("convlstm", 2, 15, 6))
+QUICK = (("lstm", 64, 10, 8), ("convlstm", 2, 15, 6))
 QUICK_SIZE: dict[str, Any] = {"images": 500, "tested": 500, "batch": 10, "learning_rate": 0.01}
 TITLES = {"lstm": "LSTM", "convlstm": "ConvLSTM"}
 

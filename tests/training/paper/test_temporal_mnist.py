@@ -34,7 +34,6 @@ def last(result: TemporalMnistResult, name: str) -> DigitFigures:
     return result.runs[name][0].figures
 
 
-@pytest.mark.learns
 @pytest.mark.parametrize("network", ["LSTM 64", "ConvLSTM 2"])
 def test_rank_coding_answers_earlier_than_training_from_the_end(result: TemporalMnistResult, network: str) -> None:
     fast, eos = (last(result, f"{network} {kind}") for kind in ("switched", "eos"))
@@ -42,7 +41,6 @@ def test_rank_coding_answers_earlier_than_training_from_the_end(result: Temporal
     assert fast.accuracy > 0.8
 
 
-@pytest.mark.learns
 @pytest.mark.parametrize("network", ["LSTM 64", "ConvLSTM 2"])
 def test_beta_decides_the_regime(result: TemporalMnistResult, network: str) -> None:
     """More of it delays the answer; less of it, later in training, brings the answer forward."""
@@ -66,7 +64,7 @@ def test_the_critical_beta_is_where_a_certain_network_stays_at_the_threshold() -
 def test_the_report_shows_the_paper_beside_ours(out: Path, result: TemporalMnistResult) -> None:
     page = (out / "README.md").read_text()
     accuracy = 100 * result.runs["LSTM 64 fast"][0].history[-1].accuracy
-    assert f"| fast | LSTM 64 | RC, β 0.165 | 20 |  | {accuracy:.2f} % |" in page
+    assert f"| fast | LSTM 64 | RC, β 0.165 | 10 |  | {accuracy:.2f} % |" in page
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
 
 
