@@ -6,14 +6,14 @@ from collections.abc import Iterator
 
 from service.spotting.audio import AudioError
 from service.spotting.files import mpeg, ogg, riff
-from service.spotting.files.media import EBML, MP4_BOXES, media_kind
+from service.spotting.files.header import EBML, FLAC, OGG, is_aiff, is_wav
+from service.spotting.files.media import MP4_BOXES, media_kind
 from service.spotting.files.part import Part
 
 KINDS = "WAV, AIFF, FLAC, OGG or MP3"
 SUFFIXES = frozenset(  # of what is taken from a directory
     (".wav", ".aif", ".aiff", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".webm", ".aac")
 )
-FLAC = b"fLaC"
 BOX = struct.Struct(">I4s")  # size and name in an MP4
 MAX_BOXES = 100_000  # at the top of an MP4: bounds the time
 MATROSKA_TYPE = re.compile(rb"\x42\x82[\x84\x88](webm|matroska)")  # an element of an EBML header
@@ -28,12 +28,12 @@ def parts(content: bytes) -> Iterator[Part]:
     anything else.
     """
     start = mpeg.after_tags(content)
-    if content[:4] in (b"RIFF", b"RF64") and content[8:12] == b"WAVE":
+    if is_wav(content):
         yield from riff.wav_parts(content)
-    elif content[:4] == b"FORM" and content[8:12] in (b"AIFF", b"AIFC"):
+    elif is_aiff(content):
         riff.check_aiff(content)
         yield Part(content)
-    elif content[:4] == ogg.MAGIC:
+    elif content[:4] == OGG:
         yield from ogg.parts(content)
     elif content[start : start + 4] == FLAC:
         yield from _flacs(content, start)

@@ -19,6 +19,7 @@ from typing import IO, NamedTuple
 import numpy as np
 
 from service.spotting.audio import AudioError, Samples
+from service.spotting.files.header import EBML, OGG
 from service.spotting.files.mpeg import after_tags
 
 WORKER = Path(__file__).with_name("media_worker.py")
@@ -26,8 +27,7 @@ SECONDS_PER_CPU_S = 30.0  # of audio, decoded at least; a core decodes some hund
 MIN_CPU_S = 10
 BYTES_PER_SAMPLE = 4
 INSTALL = "pip install 'rank-coding-kws[media]'"
-OGG_MAGIC, OGG_HEADER = b"OggS", 28  # bytes of a first page before its only packet
-EBML = b"\x1a\x45\xdf\xa3"  # the header of Matroska and WebM
+OGG_HEADER = 28  # bytes of a first page before its only packet
 MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")  # what an MP4 or QuickTime file begins with
 
 
@@ -45,7 +45,7 @@ def media_kind(content: bytes) -> MediaKind | None:
         return MediaKind("WebM or Matroska", "matroska")
     if content[start : start + 1] == b"\xff" and content[start + 1 : start + 2] in (b"\xf0", b"\xf1", b"\xf8", b"\xf9"):
         return MediaKind("AAC", "aac")
-    if content.startswith(OGG_MAGIC) and content[OGG_HEADER : OGG_HEADER + 5] in (b"\x7fFLAC", b"Speex"):
+    if content.startswith(OGG) and content[OGG_HEADER : OGG_HEADER + 5] in (b"\x7fFLAC", b"Speex"):
         return MediaKind("Ogg FLAC or Speex", "ogg")
     return None
 

@@ -3,9 +3,9 @@
 import struct
 from collections.abc import Iterator
 
+from service.spotting.files.header import OGG
 from service.spotting.files.part import Part
 
-MAGIC = b"OggS"
 HEADER = struct.Struct("<4sBBqIIIB")  # magic, version, flags, position, serial, number, checksum, lacing values
 FIRST_PAGE = 2  # flag of the first page of a logical stream
 
@@ -24,7 +24,7 @@ def parts(content: bytes) -> Iterator[Part]:
 def pages(content: bytes) -> Iterator[tuple[int, bool]]:
     """Where each page starts, and whether it begins a logical stream; damage between pages is passed over."""
     at = 0
-    while (at := content.find(MAGIC, at)) >= 0 and at + HEADER.size <= len(content):
+    while (at := content.find(OGG, at)) >= 0 and at + HEADER.size <= len(content):
         _, _, flags, *_, count = HEADER.unpack_from(content, at)
         yield at, bool(flags & FIRST_PAGE)
         body = at + HEADER.size
