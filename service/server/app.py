@@ -37,6 +37,7 @@ from service.server.rest.answers import (
     ReadinessAnswer,
 )
 from service.server.rest.head_requests import HeadMiddleware
+from service.server.rest.model_answers import detail_answer, list_answers
 from service.server.rest.openapi import CLASSIFY_DOCUMENT, DESCRIPTION, errors, openapi_document
 from service.server.rest.uploads import Upload, receive_upload
 from service.server.state import ServerState
@@ -144,13 +145,13 @@ async def get_metrics(request: Request) -> Response:
 @router.get("/v1/models", response_model=ModelListAnswer, responses=errors())
 async def list_models(request: Request) -> ModelListAnswer:
     """The models of this server."""
-    return ModelListAnswer(models=_server(request).models.describe())
+    return ModelListAnswer(models=list_answers(_server(request).models))
 
 
 @router.get("/v1/models/{name}", response_model=ModelDetailAnswer, responses=errors(404))
 async def get_model(request: Request, name: str) -> ModelDetailAnswer:
     """One model with its evaluation and its curve of accuracy against decision time."""
-    return _server(request).models.describe_one(name)
+    return detail_answer(_server(request).models, name)
 
 
 @router.post(

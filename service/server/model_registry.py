@@ -1,15 +1,12 @@
 """The models that a server has, each with the engine that runs it for streams. Knows no client and no limit."""
 
 import asyncio
-from collections.abc import Callable, Iterable
-from dataclasses import asdict
+from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 
 import numpy as np
 
 from service.bundled import BUNDLED_MODEL
-from service.server.rest.answers import ModelAnswer, ModelDetailAnswer
-from service.server.streams.messages import describe_model
 from service.settings import Settings
 from service.spotting.config import ProtocolError
 from service.spotting.engine import MAX_FRAMES_PER_RUN, MAX_FRAMES_PER_STREAM, Engine, EngineSlot, InferenceTiming
@@ -89,20 +86,9 @@ class ModelRegistry:
             raise ProtocolError("unknown_model", f"model: expected among {', '.join(self._served)}, got {name!r}")
         return served
 
-    def describe(self) -> list[ModelAnswer]:
-        """Every model, as /v1/models lists it."""
-        return [self._describe(name, model) for name, model in self._models.items()]
-
-    def describe_one(self, name: str) -> ModelDetailAnswer:
-        """One model with its evaluation and its curve of accuracy against time. Raises ProtocolError."""
-        model = self.get(name).model
-        described = self._describe(name, model)
-        return ModelDetailAnswer(**dict(described), evaluation=model.report, curve=model.metadata.curve)
-
-    def _describe(self, name: str, model: Model) -> ModelAnswer:
-        keywords, speeds = list(model.metadata.keywords), model.metadata.speeds
-        description = asdict(describe_model(model.metadata, model.sha256))
-        return ModelAnswer(**description, keywords=keywords, speeds=speeds, default=name == self.default)
+    def __iter__(self) -> Iterator[Model]:
+        """Every model, by its name."""
+        return iter(self._models.values())
 
     def _publish(self, models: dict[str, Model]) -> None:
         """Serve these models from now on; a model that was served before keeps its engine."""
@@ -115,8 +101,9 @@ class ModelRegistry:
             else ServedModel(model, Engine(model, loop, self._record_run, perf_counter))
             for name, model in models.items()
         }
-        described = self.describe()
-        self._metrics.record_models((model.name, model.version, model.sha256, model.default) for model in described)
+        self._metrics.record_models(
+            (name, model.metadata.version, model.sha256, name == self.default) for name, model in models.items()
+        )
         for served in before.values():
             if served not in self._served.values():
                 served.retire()

@@ -29,7 +29,7 @@ async def reload(state: ServerState, keys: ApiKeys, certificate: Certificate | N
         state.metrics.reloads.labels("refused").inc()
         return False
     keys.replace(new_keys)
-    log_event("reloaded", models={model.name: model.sha256 for model in state.models.describe()})
+    log_event("reloaded", models={model.metadata.name: model.sha256 for model in state.models})
     state.metrics.reloads.labels("done").inc()
     return True
 

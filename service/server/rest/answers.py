@@ -52,7 +52,7 @@ class ModelListAnswer(Answer):
 
 
 class FileAnswer(Answer):
-    """The result for one file: `label` to `decision_time_s` in mode utterance, `detections` in mode continuous."""
+    """What every result has."""
 
     file: str = Field(examples=["yes.wav"])
 

@@ -93,11 +93,10 @@ def _operations(document: Document) -> Iterator[tuple[str, Document]]:
 
 def _choices(name: str, path: str, models: ModelRegistry) -> Document:
     """What this server has for a parameter."""
-    described = models.describe()
     if name == "model" or path == "/v1/models/{name}":
-        return {"enum": [model.name for model in described], "default": models.default}
+        return {"enum": [model.metadata.name for model in models], "default": models.default}
     if name == "speed":
-        return {"enum": list(dict.fromkeys(speed for model in described for speed in model.speeds))}
+        return {"enum": list(dict.fromkeys(speed for model in models for speed in model.metadata.speeds))}
     return {}
 
 
