@@ -118,7 +118,8 @@ class Engine:
 
     def enqueue(self, slot: EngineSlot) -> None:
         """A stream has audio waiting."""
-        self._ready.setdefault(slot, self._clock())
+        if slot not in self._ready:
+            self._ready[slot] = self._clock()
         self._schedule()
 
     def release(self, slot: EngineSlot) -> None:

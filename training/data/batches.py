@@ -56,11 +56,14 @@ class LazyFeatures:
         """`samples` [batch, hop * frames]."""
         self.hop, self.masks, self.front_end = front_end.settings.hop, masks, front_end
         self.tail = front_end.settings.window - self.hop
-        self.audio = samples
-        centred, _ = front_end.without_offset(samples, front_end.initial_state(len(samples))["offset"])
-        self.samples = torch.nn.functional.pad(centred, (self.tail, 0))
         self.shape = torch.Size((len(samples), samples.shape[1] // self.hop, front_end.settings.bands))
-        self.whole = self._all() if front_end.settings.pcen else None  # its floor depends on all that was before
+        state, self.whole = front_end.initial_state(len(samples)), None
+        if front_end.settings.pcen:  # its floor depends on all that was before
+            with torch.no_grad():
+                self.whole = front_end(samples, state)[0]
+            return
+        centred, _ = front_end.without_offset(samples, state["offset"])
+        self.samples = torch.nn.functional.pad(centred, (self.tail, 0))
 
     @torch.no_grad()
     def __getitem__(self, where: tuple[Tensor | slice, slice]) -> Tensor:
@@ -72,10 +75,6 @@ class LazyFeatures:
         energies, _ = self.front_end.energies(audio[:, self.tail :], audio[:, : self.tail])
         features = self.front_end.standardised(self.front_end.compressed(energies, {})[0])
         return self.masks(features, rows, slice(start, stop))
-
-    @torch.no_grad()
-    def _all(self) -> Tensor:
-        return self.front_end(self.audio, self.front_end.initial_state(len(self.audio)))[0]
 
 
 def batch_features(
