@@ -4,10 +4,9 @@ Voices come from the running speech of a corpus and never say a keyword. Compose
 """
 
 import numpy as np
-from numpy.random import Generator
 
 from service.spotting.audio import FULL_SCALE, Samples
-from training.data.corpus import LOUDNESS, Corpus, Utterance
+from training.data.corpus import Corpus, Utterance, gain_to_loudness
 from training.data.synthetic_streams import background as recorded_noise
 from training.model.frontend import SAMPLE_RATE
 
@@ -19,7 +18,7 @@ TRIES = 10  # to find a recording without a keyword
 EASIER_DB = 12.0  # added to the SNR where a run begins
 
 
-def draw_background(samples: int, corpus: Corpus, strength: float, rng: Generator) -> Samples:
+def draw_background(samples: int, corpus: Corpus, strength: float, rng: np.random.Generator) -> Samples:
     """Something behind words of LOUDNESS, at its level; less often and quieter with a `strength` below 1."""
     kind = str(rng.choice(list(SHARES), p=list(SHARES.values())))
     if kind == "none" or rng.random() > strength or (not corpus.speech and kind in ("talker", "babble")):
@@ -28,7 +27,7 @@ def draw_background(samples: int, corpus: Corpus, strength: float, rng: Generato
     return at_loudness(background(kind, samples, corpus, rng)) * np.float32(10 ** (-snr_db / 20))
 
 
-def background(kind: str, samples: int, corpus: Corpus, rng: Generator) -> Samples:
+def background(kind: str, samples: int, corpus: Corpus, rng: np.random.Generator) -> Samples:
     """Samples of a kind, at any level."""
     match kind:
         case "talker":
@@ -44,14 +43,14 @@ def background(kind: str, samples: int, corpus: Corpus, rng: Generator) -> Sampl
             return recorded_noise(samples, corpus, rng)
 
 
-def babble(samples: int, corpus: Corpus, rng: Generator) -> Samples:
+def babble(samples: int, corpus: Corpus, rng: np.random.Generator) -> Samples:
     """Several voices at once, nearly equally loud."""
     count = rng.integers(VOICES[0], VOICES[1], endpoint=True)
     gains = 10 ** (rng.uniform(-4, 4, count) / 20)
     return np.sum([gain * voice(samples, corpus, rng) for gain in gains], axis=0, dtype=np.float32)
 
 
-def voice(samples: int, corpus: Corpus, rng: Generator) -> Samples:
+def voice(samples: int, corpus: Corpus, rng: np.random.Generator) -> Samples:
     """One person's running speech without keywords, sentence after sentence, from anywhere in a recording on."""
     recording = without_keyword(corpus, rng)
     spoken = recording.samples[rng.integers(max(1, len(recording.samples) - samples // 2)) :]
@@ -64,7 +63,7 @@ def voice(samples: int, corpus: Corpus, rng: Generator) -> Samples:
     return result
 
 
-def without_keyword(corpus: Corpus, rng: Generator) -> Utterance:
+def without_keyword(corpus: Corpus, rng: np.random.Generator) -> Utterance:
     for _ in range(TRIES):
         recording = corpus.speech[rng.integers(len(corpus.speech))]
         if all(word.kind == "speech" for word in recording.words):
@@ -72,11 +71,11 @@ def without_keyword(corpus: Corpus, rng: Generator) -> Utterance:
     return recording
 
 
-def hiss(samples: int, rng: Generator) -> Samples:
+def hiss(samples: int, rng: np.random.Generator) -> Samples:
     """Noise whose spectrum falls by a random slope, from white to a little more than pink."""
     spectrum = np.fft.rfft(rng.standard_normal(samples))
     return np.fft.irfft(spectrum * np.arange(1, len(spectrum) + 1) ** -rng.uniform(0, 0.6), samples).astype(np.float32)
 
 
 def at_loudness(samples: Samples) -> Samples:
-    return samples * np.float32(LOUDNESS / max(1e-4, float(np.sqrt(np.mean(np.square(samples))))))
+    return samples * np.float32(gain_to_loudness(samples, quietest=1e-4))

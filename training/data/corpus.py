@@ -170,6 +170,11 @@ def read_table(path: Path) -> list[dict[str, str]]:
         return list(csv.DictReader(file, delimiter="\t", quoting=csv.QUOTE_NONE))
 
 
+def speaker_of_speech(file: str) -> str:
+    """Who speaks in a recording PART/SPEAKER/NAME."""
+    return Path(file).parent.name
+
+
 def split_of_speech(file: str) -> str:
     """The split of a recording PART/SPEAKER/NAME, by speaker."""
     part, speaker, *_ = Path(file).parts
@@ -178,8 +183,9 @@ def split_of_speech(file: str) -> str:
     return "validation" if percent_of(speaker) < VALIDATION_SPEAKERS else "train"
 
 
-def gain_to_loudness(samples: Samples) -> float:
-    return LOUDNESS / max(1e-5, float(np.sqrt(np.square(samples).mean())))
+def gain_to_loudness(samples: Samples, quietest: float = 1e-5) -> float:
+    """The gain that gives samples an RMS of LOUDNESS; what is below `quietest` is not raised as far."""
+    return LOUDNESS / max(quietest, float(np.sqrt(np.square(samples).mean())))
 
 
 def as_int16(samples: Samples) -> Int16s:

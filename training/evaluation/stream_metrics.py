@@ -8,7 +8,7 @@ from typing import Annotated
 import numpy as np
 from pydantic import AliasChoices, Field
 
-from training.data.corpus import WordSpan
+from training.data.corpus import WordSpan, speaker_of_speech
 from training.evaluation.matching import DetectionMatch
 from training.records import Record
 
@@ -129,8 +129,8 @@ def recording_spread(words: Sequence[WordSpan], matches: Sequence[DetectionMatch
 
 
 def speaker_spread(words: Sequence[WordSpan], matches: Sequence[DetectionMatch], seconds: float) -> SpeakerSpread:
-    """The spread over the speakers of running speech, who have a folder each."""
-    return SpeakerSpread(*spread_over(lambda word: word.word.rpartition("/")[0], words, matches, seconds))
+    """The spread over the speakers of running speech."""
+    return SpeakerSpread(*spread_over(lambda word: speaker_of_speech(word.word), words, matches, seconds))
 
 
 def spread_over(

@@ -8,7 +8,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from itertools import chain, islice
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,7 +15,7 @@ import numpy as np
 from service.spotting.audio import Samples
 from service.spotting.model import Model
 from training.data.background_talk import at_loudness, background
-from training.data.corpus import Corpus, Utterance, read_all_speech, read_corpus
+from training.data.corpus import Corpus, read_all_speech, read_corpus, speaker_of_speech
 from training.data.endpoint_agreement import agreement
 from training.data.labels import Labels
 from training.data.recordings import percent_of, read_split
@@ -69,7 +68,7 @@ TALK = {
 LEVELS = {f"{level} dBFS": replace(CLEAN, level_db=(float(level), float(level))) for level in (-50, -40, -30, -20, -10)}
 ALONE = "alone"
 ONE_LEVEL = MixSettings(gain_db=(0, 0))
-SAID_ALONE = replace(ONE_LEVEL, other=0.0, prefix=0.0, speech=0.0, gap_s=(ALONE_S, ALONE_S))
+ISOLATED = replace(ONE_LEVEL, other=0.0, prefix=0.0, speech=0.0, gap_s=(ALONE_S, ALONE_S))
 TALKER_SPEAKERS = 25.0  # percent of the speakers of running speech who talk in the background, and in no other stream
 SPEECH, NOISE = "speech", "noise"  # the streams in which every detection is a false alarm
 SWEPT = ("mixed", "clean", "10 dB", SPEECH, NOISE)
@@ -84,7 +83,7 @@ def streams_of(corpus: Corpus, hours: float, seed: int) -> dict[str, Iterator[Sc
     others, talkers = talkers_apart(corpus)
     streams = {name: words_in(others, mix_of(name), where, hours, seed) for name, where in CONDITIONS.items()}
     streams |= {name: words_in(others, ONE_LEVEL, where, hours, seed) for name, where in LEVELS.items()}
-    streams[ALONE] = words_in(others, SAID_ALONE, CLEAN, hours, seed)
+    streams[ALONE] = words_in(others, ISOLATED, CLEAN, hours, seed)
     if talkers.speech:
         for name, (kind, where) in TALK.items():
             streams[name] = words_in(others, ONE_LEVEL, where, hours, seed, partial(talk_of, talkers, kind))
@@ -116,17 +115,15 @@ def words_in(
 
 def talkers_apart(corpus: Corpus) -> tuple[Corpus, Corpus]:
     """The corpus without some speakers of running speech, and one of these speakers alone; of few speakers of none."""
-    talks = [percent_of("talker " + speaker_of(recording)) < TALKER_SPEAKERS for recording in corpus.speech]
+    talks = [
+        percent_of("talker " + speaker_of_speech(recording.words[0].word)) < TALKER_SPEAKERS
+        for recording in corpus.speech
+    ]
     others = [recording for recording, talker in zip(corpus.speech, talks, strict=True) if not talker]
     talkers = [recording for recording, talker in zip(corpus.speech, talks, strict=True) if talker]
     if not others or not talkers:
         return corpus, replace(corpus, speech=[])
     return replace(corpus, speech=others), replace(corpus, speech=talkers)
-
-
-def speaker_of(recording: Utterance) -> str:
-    """Running speech has a folder per speaker."""
-    return Path(recording.words[0].word).parent.name
 
 
 def talk_of(talkers: Corpus, kind: str, samples: int, _: Corpus, rng: np.random.Generator) -> Samples:
@@ -255,7 +252,7 @@ def evaluate_sources(model: Model, sources: DataSources, split: str, hours: floa
             keyword_clips=sum(map(len, corpus.keywords.values())),
             other_clips=sum(map(len, corpus.others.values())),
             speech_minutes=round(corpus.speech_s / 60, 1),
-            speech_speakers=len({Path(recording.words[0].word).parent for recording in corpus.speech}),
+            speech_speakers=len({speaker_of_speech(recording.words[0].word) for recording in corpus.speech}),
             noise_minutes=round(len(corpus.noise) / SAMPLE_RATE / 60, 1),
             rooms=len(corpus.rooms),
         ),

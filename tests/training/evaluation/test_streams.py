@@ -8,7 +8,7 @@ import pytest
 
 from service.spotting.model import Model
 from tests.support.tone_model import TONES
-from training.data.corpus import LOUDNESS, Corpus, Kind, Utterance, WordSpan
+from training.data.corpus import LOUDNESS, Corpus, Kind, Utterance, WordSpan, speaker_of_speech
 from training.evaluation import streams as stream_evaluation
 from training.evaluation.stream_report import SweepPoint, SweptStream
 from training.evaluation.stream_scores import score_streams
@@ -17,7 +17,6 @@ from training.evaluation.streams import (
     measure,
     operating_point,
     scaled,
-    speaker_of,
     streams_of,
     talkers_apart,
 )
@@ -99,7 +98,7 @@ def test_talkers_speak_in_the_background_alone(corpus: Corpus) -> None:
         for j in range(2)
     ]
     others, talkers = talkers_apart(replace(corpus, speech=speech))
-    speakers = [{speaker_of(recording) for recording in part.speech} for part in (others, talkers)]
+    speakers = [{speaker_of_speech(recording.words[0].word) for recording in part.speech} for part in (others, talkers)]
     assert not speakers[0] & speakers[1]
     assert len(speakers[0] | speakers[1]) == 40
     assert 4 <= len(speakers[1]) <= 16
