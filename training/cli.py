@@ -215,7 +215,7 @@ def add_evaluate(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--streams", action="store_true", help="measure continuous audio too; all of it needs --speech"
     )
-    command.add_argument("--hours", type=positive, default=2.0, help="length of each of the eight test streams")
+    command.add_argument("--hours", type=positive, default=2.0, help="length of each test stream")
     command.add_argument("--json", action="store_true", help="print the whole report as JSON")
     command.add_argument("--card", action="store_true", help="write report.json, README.md and plots beside the model")
     command.set_defaults(run=run_evaluate)

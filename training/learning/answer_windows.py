@@ -7,7 +7,6 @@ composing of batches of streams. Knows nothing of losses or networks.
 import math
 from collections.abc import Iterator
 from dataclasses import replace
-from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -19,7 +18,7 @@ from training.data.augment import resample
 from training.data.corpus import Corpus, WordSpan
 from training.data.labels import Labels
 from training.data.synthetic_streams import MixSettings, compose, mixed_utterances, sample_utterance
-from training.learning.hard_negatives import Score, max_wrong_score, mine_hard_negatives
+from training.learning.hard_negatives import Score, with_hard_negatives
 from training.learning.rank_coding import NO_KEYWORD, Windows
 from training.model.frontend import SAMPLE_RATE
 
@@ -59,11 +58,8 @@ class Streams:
 
     def mine_hard_negatives(self, count: int, score: Score, rng: np.random.Generator) -> None:
         """From now on draw hard negatives more often: of `count` utterances per kind those with the worst scores."""
-        untouched = replace(self.corpus, hard={})
-        wrong = partial(
-            max_wrong_score, keywords=len(self.labels.keywords), step_s=self.step_s, grace_s=GRACE_S, score=score
-        )
-        self.corpus = replace(untouched, hard=mine_hard_negatives(untouched, MIX, count, wrong, rng))
+        keywords = len(self.labels.keywords)
+        self.corpus = with_hard_negatives(self.corpus, MIX, count, keywords, self.step_s, GRACE_S, score, rng)
 
     def windows(self, words: list[WordSpan]) -> Iterator[tuple[int, int, int]]:
         """Start and stop step and label of each window of a stream with these words."""

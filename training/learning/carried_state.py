@@ -1,6 +1,7 @@
 """States that are carried from the sequences of one batch to those of the next: a stream never restarts."""
 
 import torch
+from torch import Tensor
 
 from training.data.batches import LazyFeatures
 from training.model.frontend import State
@@ -30,7 +31,12 @@ def starting_state(
     device = carried["h"].device
     take = torch.rand(batch, generator=generator, device=device) < share
     rows = torch.randint(len(carried["h"]), (batch,), generator=generator, device=device)
+    return carry({name: carried[name][rows] for name in zeros}, zeros, ~take)
+
+
+def carry(carried: State, initial: State, is_new: Tensor) -> State:
+    """The state in which a stream's row ended, or the initial one where a stream `is_new` [batch]."""
     return {
-        name: torch.where(take.view(-1, *[1] * (zero.dim() - 1)), carried[name][rows], zero)
-        for name, zero in zeros.items()
+        name: torch.where(is_new.view(-1, *[1] * (value.dim() - 1)), value, carried[name])
+        for name, value in initial.items()
     }

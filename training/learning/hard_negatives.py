@@ -4,6 +4,8 @@ Knows nothing of networks: the caller passes a scoring function.
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -20,6 +22,16 @@ BATCH = 250  # utterances scored in one run
 
 Score = Callable[[Tensor], Tensor]  # int16 samples [clips, samples] -> probabilities [clips, steps, labels]
 WrongScore = Callable[[Sequence[Utterance]], Tensor]
+
+
+def with_hard_negatives(
+    corpus: Corpus, mix: MixSettings, count: int, keywords: int, step_s: float, grace_s: float, score: Score,
+    rng: np.random.Generator,
+) -> Corpus:  # fmt: skip
+    """The corpus that draws hard negatives more often: of `count` utterances per kind those with the worst scores."""
+    untouched = replace(corpus, hard={})
+    wrong = partial(max_wrong_score, keywords=keywords, step_s=step_s, grace_s=grace_s, score=score)
+    return replace(untouched, hard=mine_hard_negatives(untouched, mix, count, wrong, rng))
 
 
 def mine_hard_negatives(

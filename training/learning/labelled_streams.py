@@ -7,12 +7,10 @@ with little weight, so that no label is certain too early. Knows nothing of netw
 
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.random import Generator
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -21,7 +19,8 @@ from training.data.background_talk import draw_background
 from training.data.corpus import Corpus, Utterance, WordSpan
 from training.data.labels import Labels
 from training.data.synthetic_streams import MixSettings, StreamPart, compose, mixed_utterances
-from training.learning.hard_negatives import Score, max_wrong_score, mine_hard_negatives
+from training.learning.hard_negatives import Score, with_hard_negatives
+from training.learning.rank_coding import NO_KEYWORD
 from training.model.frontend import SAMPLE_RATE
 
 STREAM_S = 3.0
@@ -31,7 +30,6 @@ FIRST_WEIGHT = 0.2  # of the step in the middle of a word; 1 from its end on
 QUIET_WEIGHT, BEFORE_WEIGHT = 0.5, 0.3  # of a step between words, and before the first word of an utterance
 CUT_MARGIN_S = 0.04  # after a word is cut off, until its steps count as no keyword
 EMBEDDED_MARGIN_S = 0.4  # after a keyword inside running speech, until its steps count again
-NO_KEYWORD = -1  # target of a step where any label but the keywords is right
 # few and short prefixes: nothing distinguishes most of "up" from all of it, so they bound the scores of the word
 MIX = MixSettings(0.42, 0.2, 0.03, 0.35, prefix_share=(0.35, 0.6), gap_s=(0.05, 1.0), gain_db=(-5.0, 5.0))
 SPEECH_ALONE = replace(MIX, keyword=0.0, other=0.0, prefix=0.0, speech=1.0, gap_s=(0.05, 0.6))
@@ -52,28 +50,28 @@ class LabelledStreams:
     def __init__(self, corpus: Corpus, labels: Labels, step_s: float) -> None:
         self.corpus, self.labels, self.step_s = corpus, labels, step_s
 
-    def batch(self, count: int, new_share: float, strength: float, rng: Generator) -> StreamBatch:
+    def batch(self, count: int, new_share: float, strength: float, rng: np.random.Generator) -> StreamBatch:
         """`new_share` of the streams begin; `strength` of the background, from 0 for none to 1."""
         is_new = rng.random(count) < new_share
         rows = [self._row(bool(new), strength, rng) for new in is_new]
         samples, targets, weights = (torch.from_numpy(np.stack(column)) for column in zip(*rows, strict=True))
         return StreamBatch(samples, targets, weights, torch.from_numpy(is_new))
 
-    def mine_hard_negatives(self, count: int, score: Score, rng: Generator) -> None:
+    def mine_hard_negatives(self, count: int, score: Score, rng: np.random.Generator) -> None:
         """From now on draw hard negatives more often: of `count` utterances per kind those with the worst scores."""
-        untouched = replace(self.corpus, hard={})
         keywords = len(self.labels.keywords)
-        wrong = partial(max_wrong_score, keywords=keywords, step_s=self.step_s, grace_s=EMBEDDED_MARGIN_S, score=score)
-        self.corpus = replace(untouched, hard=mine_hard_negatives(untouched, MIX, count, wrong, rng))
+        self.corpus = with_hard_negatives(self.corpus, MIX, count, keywords, self.step_s, EMBEDDED_MARGIN_S, score, rng)
 
-    def _row(self, is_new: bool, strength: float, rng: Generator) -> tuple[Samples, NDArray[np.int64], Samples]:
+    def _row(
+        self, is_new: bool, strength: float, rng: np.random.Generator
+    ) -> tuple[Samples, NDArray[np.int64], Samples]:
         samples = round(STREAM_S * SAMPLE_RATE)
         row = draw_background(samples, self.corpus, strength, rng)
         scene = compose(self._parts(rng), STREAM_S).cut(samples)
         row[: len(scene.samples)] += scene.samples
         return row, *step_targets(scene.words, self.labels, self.step_s, is_new)
 
-    def _parts(self, rng: Generator) -> Iterator[StreamPart]:
+    def _parts(self, rng: np.random.Generator) -> Iterator[StreamPart]:
         kind = rng.random()
         if kind < WORDLESS_SHARE:
             return iter(())

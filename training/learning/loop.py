@@ -3,7 +3,6 @@
 Owns the metrics file of a run. Knows nothing of where clips come from or how models are exported.
 """
 
-import json
 import time
 from functools import partial
 from pathlib import Path
@@ -20,7 +19,7 @@ from training.learning.answer_windows import Streams
 from training.learning.carried_state import starting_state, state_at_end
 from training.learning.losses import every_step_loss, max_pool_loss, rank_coding_loss, windows_loss
 from training.learning.rank_coding import Answers, Windows, answer_at_first_spike, answer_in_windows, at_last_step
-from training.learning.run import EpochMetrics, TrainingRun, initialise_from, resume_run, save_run, start_run
+from training.learning.run import EpochMetrics, TrainingRun, open_run, record_epoch, save_run
 from training.learning.settings import RunSettings, TrainingMethod
 from training.learning.thresholds import draw_confirmation, draw_thresholds
 from training.learning.validation import posteriors, seconds_until, validate
@@ -39,13 +38,8 @@ def train(
 
     `resume`: continue from the last.pt in `out`.
     """
-    out.mkdir(parents=True, exist_ok=True)
     sampler = sampler_of(settings, data)
-    run = start_run(settings, data, sampler.batches, device)
-    if resume:
-        resume_run(run, settings, out / "last.pt")
-    elif settings.initial_checkpoint:
-        initialise_from(run, settings)
+    run = open_run(settings, data, sampler.batches, out, device, resume)
     augmenter = Augmenter(settings.augment, data.noise.to(device), data.rooms.to(device), run.generator)
     streams = streams_of(settings, data)
     with Progress(transient=True) as progress:
@@ -157,9 +151,7 @@ def finish_epoch(
     metrics = EpochMetrics(
         run.epoch, seconds, cpu_s, means.loss, means.accuracy, means.spike_s(settings), means.steps_run, *validation
     )
-    run.history.append(metrics)
-    with (out / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps(metrics.to_json()) + "\n")
+    record_epoch(run, metrics, out)
     easy = augmentation_strength(settings, run.epoch) < 1  # after little noise, accuracy on clean clips is optimistic
     if easy or metrics.validation_accuracy > run.best:
         run.best, run.best_epoch = metrics.validation_accuracy, run.epoch

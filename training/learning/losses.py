@@ -78,3 +78,22 @@ def max_pool_loss(logits: Tensor, targets: Tensor, keywords: int) -> Tensor:
     log_p = logits.log_softmax(dim=2)
     wrong = -log_p.gather(2, targets[:, None, None].expand(-1, logits.shape[1], 1)).squeeze(2)
     return torch.where(targets < keywords, wrong.amin(dim=1), wrong.mean(dim=1)).mean()
+
+
+def labelled_steps_loss(logits: Tensor, targets: Tensor, weights: Tensor, keywords: int) -> Tensor:
+    """Cross-entropy at every step; where the target is NO_KEYWORD, that of all labels but the keywords together.
+
+    Args:
+        logits: [batch, steps, labels], of which the first `keywords` labels are keywords.
+        targets: right labels, or NO_KEYWORD [batch, steps], int64.
+        weights: of the steps [batch, steps].
+        keywords: number of keywords.
+
+    Returns:
+        The weighted mean, a scalar in nats.
+    """
+    log_p = logits.log_softmax(dim=2)
+    no_keyword = log_p[:, :, keywords:].logsumexp(dim=2)
+    right = log_p.gather(2, targets.clamp(min=0)[:, :, None]).squeeze(2)
+    right = torch.where(targets == NO_KEYWORD, no_keyword, right)
+    return -(right * weights).sum() / weights.sum()

@@ -40,8 +40,8 @@ class EpochMetrics(Record):
     cpu_s: float
     loss: float
     accuracy: float
-    spike_s: float
-    steps_run: int
+    spike_s: float | None  # of the answers; a run on labelled streams has none
+    steps_run: int | None
     validation_accuracy: float
     validation_spike_s: float
     validation_end_accuracy: float
@@ -69,6 +69,19 @@ class TrainingRun:
         return {name: getattr(self, name) for name in names}
 
 
+def open_run(
+    settings: RunSettings, data: TrainingData, batches: int, out: Path, device: torch.device, resume: bool
+) -> TrainingRun:
+    """A run in the folder `out`: from its last.pt, from the initial checkpoint of the settings, or from nothing."""
+    out.mkdir(parents=True, exist_ok=True)
+    run = start_run(settings, data, batches, device)
+    if resume:
+        resume_run(run, settings, out / "last.pt")
+    elif settings.initial_checkpoint:
+        initialise_from(run, settings)
+    return run
+
+
 def start_run(settings: RunSettings, data: TrainingData, batches: int, device: torch.device) -> TrainingRun:
     """A run before its first step: seeded weights, features normalised on training clips, `batches` per epoch."""
     torch.manual_seed(settings.seed)
@@ -93,6 +106,13 @@ def moving_average(average: Sequence[Tensor], new: Sequence[Tensor], count: Tens
     decay = min(EMA_DECAY, (1 + int(count)) / (10 + int(count)))
     for averaged, weights in zip(average, new, strict=True):
         averaged.lerp_(weights, 1 - decay)
+
+
+def record_epoch(run: TrainingRun, metrics: EpochMetrics, out: Path) -> None:
+    """Add an epoch to the history and to metrics.jsonl."""
+    run.history.append(metrics)
+    with (out / "metrics.jsonl").open("a") as file:
+        file.write(json.dumps(metrics.to_json()) + "\n")
 
 
 def save_run(run: TrainingRun, settings: RunSettings, path: Path) -> None:

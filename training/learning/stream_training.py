@@ -3,7 +3,6 @@
 States are carried from batch to batch, as in a stream. Knows nothing of where recordings come from.
 """
 
-import json
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -17,9 +16,12 @@ from torch import Tensor
 
 from training.data.augment import Augmenter, between
 from training.data.training_data import TrainingData
-from training.learning.labelled_streams import NO_KEYWORD, LabelledStreams, StreamBatch
+from training.learning.carried_state import carry
+from training.learning.labelled_streams import LabelledStreams, StreamBatch
 from training.learning.loop import augmentation_strength, optimiser_step
-from training.learning.run import EpochMetrics, TrainingRun, initialise_from, resume_run, save_run, start_run
+from training.learning.losses import labelled_steps_loss
+from training.learning.rank_coding import NO_KEYWORD
+from training.learning.run import EpochMetrics, TrainingRun, open_run, record_epoch, save_run
 from training.learning.settings import RunSettings
 from training.learning.validation import posteriors, validate
 from training.model.frontend import State
@@ -40,12 +42,7 @@ def train_on_streams(
     settings: RunSettings, data: TrainingData, out: Path, device: torch.device, resume: bool = False
 ) -> TrainingRun:
     """Train for all epochs of `min_batches`; `out` gets last.pt, its facts and metrics.jsonl."""
-    out.mkdir(parents=True, exist_ok=True)
-    run = start_run(settings, data, settings.min_batches, device)
-    if resume:
-        resume_run(run, settings, out / "last.pt")
-    elif settings.initial_checkpoint:
-        initialise_from(run, settings)
+    run = open_run(settings, data, settings.min_batches, out, device, resume)
     augmenter = Augmenter(settings.augment, data.noise.to(device), data.rooms.to(device), run.generator)
     streams = LabelledStreams(data.corpus, settings.labels, settings.step_s)
     with Progress(transient=True) as progress:
@@ -114,18 +111,6 @@ def train_step(
     }
 
 
-def labelled_steps_loss(logits: Tensor, targets: Tensor, weights: Tensor, keywords: int) -> Tensor:
-    """Weighted mean of the cross-entropy at the steps [batch, steps] of logits [batch, steps, labels].
-
-    Where the target is NO_KEYWORD, that of all labels but the `keywords`, which come first, together.
-    """
-    log_p = logits.log_softmax(dim=2)
-    no_keyword = log_p[:, :, keywords:].logsumexp(dim=2)
-    right = log_p.gather(2, targets.clamp(min=0)[:, :, None]).squeeze(2)
-    right = torch.where(targets == NO_KEYWORD, no_keyword, right)
-    return -(right * weights).sum() / weights.sum()
-
-
 def through_microphone(samples: Tensor, augmenter: Augmenter) -> Tensor:
     """Streams [batch, samples] in rooms, through microphones, at a random level, with offset and faint hiss."""
     uniform, count = augmenter.uniform, len(samples)
@@ -137,14 +122,6 @@ def through_microphone(samples: Tensor, augmenter: Augmenter) -> Tensor:
     return (samples * gain[:, None] + offset[:, None] + noise * hiss[:, None]).clamp(-1, 1)
 
 
-def carry(carried: State, initial: State, is_new: Tensor) -> State:
-    """The state in which a stream's row ended, or the initial one where a stream `is_new` [batch]."""
-    return {
-        name: torch.where(is_new.view(-1, *[1] * (value.dim() - 1)), value, carried[name])
-        for name, value in initial.items()
-    }
-
-
 def finish_epoch(
     settings: RunSettings, run: TrainingRun, data: TrainingData, out: Path, results: list[StepResult],
     seconds: float, cpu_s: float,
@@ -153,13 +130,11 @@ def finish_epoch(
     validation = validate(settings, run.front_end, run.average.module, data.validation)
     losses, recalls = (np.array(column) for column in zip(*results, strict=True))
     metrics = EpochMetrics(
-        run.epoch, seconds, cpu_s, float(losses.mean()), float(np.nanmean(recalls)), spike_s=0.0, steps_run=0,
+        run.epoch, seconds, cpu_s, float(losses.mean()), float(np.nanmean(recalls)), spike_s=None, steps_run=None,
         validation_accuracy=validation.accuracy, validation_spike_s=validation.spike_s,
         validation_end_accuracy=validation.end_accuracy,
     )  # fmt: skip
-    run.history.append(metrics)
-    with (out / "metrics.jsonl").open("a") as file:
-        file.write(json.dumps(metrics.to_json()) + "\n")
+    record_epoch(run, metrics, out)
     save_run(run, settings, out / "last.pt")
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from training.paper.speech_study import BEST, BLOCK, ONE, StudyResult
-from training.paper.speech_study_plots import cost_share, plot_blocks, plot_curves, plot_saving, plot_training
+from training.paper.speech_study_plots import cost_share, epochs, plot_blocks, plot_curves, plot_saving, plot_training
 from training.reports.markdown import markdown_table, mean_and_spread
 
 PAPER = {"rc beta 0.0": "below 500", "rc beta 0.2": "about 600", "rc beta 0.4": "1000, the end"}  # spike times in ms
@@ -157,9 +157,8 @@ def saving(result: StudyResult) -> list[str]:
 
     def rows() -> Iterator[Sequence[str]]:
         for name, group in result.runs.items():
-            last = [run.history[-1] for run in group]
-            work = mean_and_spread([row.steps_run * result.flop_per_step for row in last], 1e9)
-            cpu = mean_and_spread([row.cpu_s for row in last])
+            work = mean_and_spread((epochs(group, "steps_run")[:, -1] * result.flop_per_step).tolist(), 1e9)
+            cpu = mean_and_spread(epochs(group, "cpu_s")[:, -1].tolist())
             shares = (
                 mean_and_spread(cost_share(result, name, key).mean(axis=1).tolist()) for key in ("steps_run", "cpu_s")
             )

@@ -10,13 +10,13 @@ from training.learning.labelled_streams import (
     BEFORE_WEIGHT,
     FIRST_WEIGHT,
     HOLD_S,
-    NO_KEYWORD,
     QUIET_WEIGHT,
     STREAM_S,
     LabelledStreams,
     at_rate,
     step_targets,
 )
+from training.learning.rank_coding import NO_KEYWORD
 
 LABELS = Labels(("up", "down"))
 RATE, STEP_S = 16_000, 0.02

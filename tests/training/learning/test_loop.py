@@ -39,6 +39,7 @@ def test_rank_coding_learns_and_answers_earlier_than_the_last_step(data: Trainin
     eos = train(replace(SETTINGS, method=TrainingMethod.EOS), data, tmp_path / "eos", CPU).history[-1]
     assert rc.validation_accuracy > 0.9
     assert eos.validation_end_accuracy > 0.9
+    assert rc.spike_s is not None
     assert rc.spike_s < 0.85
     assert eos.spike_s == 1.0
 

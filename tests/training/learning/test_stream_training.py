@@ -12,9 +12,11 @@ from training.data.augment import Augmenter, AugmentSettings
 from training.data.corpus import LOUDNESS
 from training.data.sources import DataSources
 from training.data.training_data import TrainingData, load_training_data
-from training.learning.labelled_streams import NO_KEYWORD
+from training.learning.carried_state import carry
+from training.learning.losses import labelled_steps_loss
+from training.learning.rank_coding import NO_KEYWORD
 from training.learning.settings import TrainingMethod
-from training.learning.stream_training import carry, labelled_steps_loss, through_microphone, train_on_streams
+from training.learning.stream_training import through_microphone, train_on_streams
 
 STREAMS = replace(
     SETTINGS, method=TrainingMethod.STREAMS, front_end=replace(SETTINGS.front_end, pcen=True), min_batches=12, epochs=25
