@@ -16,6 +16,7 @@ from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 from clients.errors import ConnectionLostError, ServerError, ServerUnreachableError, StreamError
 from clients.handshake import open_socket
+from service.spotting.audio import FULL_SCALE
 
 __all__ = [
     "Connection",
@@ -29,7 +30,6 @@ __all__ = [
 ]
 
 Event = dict[str, Any]  # a message of the server as it is on the wire
-FULL_SCALE = 32768  # of int16, as the server decodes it
 
 
 class Connection:

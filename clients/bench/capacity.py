@@ -19,14 +19,14 @@ import numpy as np
 from uvicorn.loops.auto import auto_loop_factory
 
 from clients.bench.files import measure_files
-from clients.bench.load import SAMPLE_RATE, ExpectedDetection, Load, LoadTally, connect_all, play_all
+from clients.bench.load import ExpectedDetection, Load, LoadTally, connect_all, play_all
 from clients.bench.results import MARKS, BenchReport, LoadResult, write_into
 from clients.commands.options import positive, positive_count
 from clients.demo.__main__ import RECORDING
 from service.bundled import BUNDLED_MODEL, models_directory
 from service.commands.output import CommandParser, run_command
 from service.machine import this_machine
-from service.spotting.audio import Samples
+from service.spotting.audio import SAMPLE_RATE, Samples
 from service.spotting.events import Detection
 from service.spotting.files import read_audio
 from service.spotting.spotter import Spotter

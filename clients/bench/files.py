@@ -6,9 +6,8 @@ from time import process_time
 
 import soundfile
 
-from clients.bench.load import SAMPLE_RATE
 from clients.bench.results import FilesResult
-from service.spotting.audio import Samples
+from service.spotting.audio import SAMPLE_RATE, Samples
 from service.spotting.classify import classify_encoded
 from service.spotting.model import Model
 

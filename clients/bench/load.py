@@ -14,7 +14,6 @@ import numpy.typing as npt
 from clients.connection import Connection, Event, connect, encode
 from clients.pace import Pace
 
-SAMPLE_RATE = 16000
 SPREAD_S = 2.0  # streams start over this time: microphones do not record the same word at the same moment
 ExpectedDetection = tuple[str, int]  # label and frame
 

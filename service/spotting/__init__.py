@@ -1,7 +1,7 @@
 """Keyword spotting without a server: audio in, labels out.
 
-`Spotter` and `Model` are loaded on first use, so that who needs only the sound file reader need not wait for
-onnxruntime.
+`Spotter` and `Model` are loaded on first use, so that a caller that needs only the sound file reader does not
+wait for onnxruntime.
 """
 
 from typing import TYPE_CHECKING, Any

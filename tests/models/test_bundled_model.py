@@ -34,7 +34,7 @@ def bundled() -> Model:
 
 @pytest.fixture(scope="module")
 def clips() -> tuple[list[np.ndarray], list[str]]:
-    """Every so many clips of the validation split, and their words."""
+    """Clips at equal distances in the validation split, and their words."""
     validation = find_clips(RECORDINGS, "validation")
     loaded = read_clips(validation[:: len(validation) // CLIPS])
     labels = Labels(Model(MODEL).metadata.keywords)

@@ -22,10 +22,10 @@ from typing import Any
 import numpy as np
 
 from clients.bench.capacity import expected_of, measure
-from clients.bench.load import SAMPLE_RATE, Load
+from clients.bench.load import Load
 from clients.demo.__main__ import RECORDING
 from service.machine import Machine, this_machine
-from service.spotting.audio import Samples
+from service.spotting.audio import SAMPLE_RATE, Samples
 from service.spotting.files import read_audio
 from service.testing import HOST, free_port, rc_serve, serving
 from tests.peers.engines import CHUNK_MS, MODEL

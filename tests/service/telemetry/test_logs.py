@@ -116,15 +116,15 @@ def test_lines_of_c_libraries_are_lines_of_json_too(models_dir: Path, tmp_path: 
 def test_lines_of_other_libraries_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
     logging.config.dictConfig(log_config("json"))
     try:
-        logging.getLogger("some.library").warning("attention")
-        logging.getLogger("some.library").info("nothing")
+        logging.getLogger("another").warning("attention")
+        logging.getLogger("another").info("nothing")
     finally:
         logging.getLogger().handlers.clear()
     (line,) = capsys.readouterr().err.splitlines()
     assert json.loads(line) | {"time": 0} == {
         "time": 0,
         "level": "warning",
-        "logger": "some.library",
+        "logger": "another",
         "message": "attention",
     }
 
