@@ -114,7 +114,7 @@ class Settings(BaseSettings):
         description="HTTP requests per key or address, in bursts of up to one second; further ones get 429",
     )
 
-    max_connections: Count = Field(default=1000, description="streams open at once; further ones get 503")
+    max_streams: Count = Field(default=1000, description="streams open at once; further ones get 503")
     retry_after_s: Count = Field(default=5, description="the Retry-After of a 503")
     handshake_timeout_s: Seconds = Field(default=10.0, description="for the head of a request to arrive")
     max_message_bytes: Count = Field(default=65536, description="bytes in one WebSocket message")
@@ -122,7 +122,10 @@ class Settings(BaseSettings):
     # one run of the engine makes up to 16
     max_outgoing: Count = Field(default=1024, description="messages waiting for a client that does not read")
     idle_timeout_s: Seconds = Field(default=30.0, description="without any message from the client")
-    max_stream_s: Seconds | None = Field(default=None, description="length of a stream; unlimited if unset")
+    max_stream_s: Seconds | None = Field(
+        default=None,
+        description="for a stream to be open; its client then opens another, at a server with room; unlimited if unset",
+    )
     close_timeout_s: Seconds = Field(default=2.0, description="to flush the last messages to a client")
     drain_timeout_s: Count = Field(default=10, description="for all streams to end on shutdown")
 

@@ -15,6 +15,7 @@ class ServerState:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics()
+        self.metrics.streams_limit.set(settings.max_streams)
         self.models = ModelRegistry(settings, self.metrics)
         self.captures = open_captures(settings, self.metrics)
         self.stream_count = 0
@@ -45,7 +46,7 @@ class ServerState:
 
     def refusal(self) -> str | None:
         """The reason why no other stream can be opened now, counted; None when one can."""
-        full = self.stream_count >= self.settings.max_connections
+        full = self.stream_count >= self.settings.max_streams
         if not full and self.ready:
             return None
         reason = "too_many_streams" if full else "not_ready"

@@ -24,6 +24,8 @@ class Metrics:
         registry = self._registry = CollectorRegistry()
         ProcessCollector(registry=registry)  # CPU time, memory, file descriptors
         self.streams = Gauge("kws_streams", "Streams open now", registry=registry, multiprocess_mode="livesum")
+        limit = "Streams that may be open at once"
+        self.streams_limit = Gauge("kws_streams_limit", limit, registry=registry, multiprocess_mode="livesum")
         self.rejected = Counter("kws_rejected", "Requests and streams refused", ["reason"], registry=registry)
         self.errors = Counter("kws_errors", "Errors sent to clients, files and streams", ["code"], registry=registry)
         self.audio = Counter("kws_audio_seconds", "Audio received on streams", registry=registry)

@@ -161,7 +161,7 @@ async def test_wrong_settings_are_raised(server: Running) -> None:
 
 
 async def test_a_full_server_is_tried_again_when_it_says(models_dir: Path) -> None:
-    with serving(models_dir, max_connections=1, retry_after_s=1) as server:
+    with serving(models_dir, max_streams=1, retry_after_s=1) as server:
         first = RunningListener(FakeMicrophone(), server.ws())
         await first.until(lambda event: event["type"] == "ready")
         second = RunningListener(FakeMicrophone(YES), server.ws(), Backoff(first_s=0.05, jitter=0))

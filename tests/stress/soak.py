@@ -163,8 +163,8 @@ def main(argv: list[str] | None = None) -> int:
     args = parser.parse_args(argv)
     _, files = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    max_connections = args.streams if args.twice else 100_000
-    with command(args.models, "--max-connections", str(max_connections), model=args.model) as (process, address):
+    max_streams = args.streams if args.twice else 100_000
+    with command(args.models, "--max-streams", str(max_streams), model=args.model) as (process, address):
         loads = make_loads(Model(args.models / args.model), f"ws://{address}/v1/stream", seed=0)
         httpx.get(f"http://{address}/v1/models", trust_env=False)  # past any proxy
         time.sleep(1)

@@ -7,6 +7,7 @@ from typing import Any
 from websockets.frames import CloseCode
 
 from service.server.streams.client import ClientGoneError
+from service.server.streams.limits import StreamTimeOverError
 from service.server.streams.messages import close_code
 from service.spotting.audio import AudioError
 from service.spotting.config import ProtocolError
@@ -27,6 +28,8 @@ def ending_of(error: BaseException | None, session_id: str) -> Ending:
     """How a stream ends that raised this; None is the end that its client asked for."""
     if error is None:
         return Ending(CloseCode.NORMAL_CLOSURE)
+    if isinstance(error, StreamTimeOverError):
+        return Ending(CloseCode.SERVICE_RESTART)
     if isinstance(error, ClientGoneError):
         return Ending(CloseCode.SERVICE_RESTART if error.code == CloseCode.SERVICE_RESTART else None)
     if isinstance(error, AudioError):

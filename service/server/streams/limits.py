@@ -1,7 +1,8 @@
-"""Limits of one stream: silence on the line, its length, audio that waits for its scores."""
+"""Limits of one stream: silence on the line, how long it is open, audio that waits for its scores."""
 
 import asyncio
 import math
+import random
 from collections.abc import Coroutine
 from time import perf_counter
 from typing import Any, NoReturn, TypeVar
@@ -9,14 +10,27 @@ from typing import Any, NoReturn, TypeVar
 from service.spotting.config import ProtocolError
 from service.spotting.session import Session
 
+STREAM_S_JITTER = 0.25  # share of the longest time by which streams are shorter, so that they do not end together
+
 T = TypeVar("T")
 
 
-class ActivityLimits:
-    """How long a stream may be without a message from its client, and how long it may last."""
+class StreamTimeOverError(Exception):
+    """A stream was open for as long as it may be."""
 
-    def __init__(self, idle_timeout_s: float, max_stream_s: float | None) -> None:
-        self._idle_timeout_s, self._max_stream_s = idle_timeout_s, max_stream_s
+
+def draw_stream_s(max_stream_s: float | None) -> float:
+    """How long one stream may be open, in seconds of the connection: by chance up to STREAM_S_JITTER less."""
+    if max_stream_s is None:
+        return math.inf
+    return max_stream_s * random.uniform(1 - STREAM_S_JITTER, 1)  # noqa: S311 (spreads load, guards nothing)
+
+
+class ActivityLimits:
+    """How long a stream may be without a message from its client, and how long it may be open."""
+
+    def __init__(self, idle_timeout_s: float, stream_s: float = math.inf) -> None:
+        self._idle_timeout_s, self._stream_s = idle_timeout_s, stream_s
         self._opened_at = self.received_at = perf_counter()  # received_at: when the latest message came
 
     def mark_received(self) -> None:
@@ -24,21 +38,20 @@ class ActivityLimits:
         self.received_at = perf_counter()
 
     async def watch(self) -> NoReturn:
-        """Raises ProtocolError as soon as a limit is passed."""
-        most_s = math.inf if self._max_stream_s is None else self._max_stream_s
+        """Raises ProtocolError after too long a silence, StreamTimeOverError at the end of the stream's time."""
         while True:
             now = perf_counter()
             idle_left_s = self.received_at + self._idle_timeout_s - now
-            left_s = self._opened_at + most_s - now
+            left_s = self._opened_at + self._stream_s - now
             if left_s <= 0:
-                raise ProtocolError("time_limit", f"expected a stream of at most {most_s:g} s, it lasts longer")
+                raise StreamTimeOverError
             if idle_left_s <= 0:
                 expected = f"expected a message within {self._idle_timeout_s:g} s, got none"
                 raise ProtocolError("idle_timeout", expected)
             await asyncio.sleep(min(idle_left_s, left_s))
 
     async def within(self, work: Coroutine[Any, Any, T]) -> T:
-        """The result of `work`. Raises ProtocolError when a limit is passed before it is there."""
+        """The result of `work`. Raises what `watch` raises when a limit is passed before it is there."""
         working, watching = asyncio.ensure_future(work), asyncio.ensure_future(self.watch())
         try:
             await asyncio.wait((working, watching), return_when=asyncio.FIRST_COMPLETED)

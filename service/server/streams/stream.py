@@ -16,7 +16,7 @@ from service.server.state import ServerState
 from service.server.streams.client import ClientGoneError, StreamClient
 from service.server.streams.endings import SERVER_FAULT, Ending, ending_of, log_end
 from service.server.streams.handshake import Handshake, shake_hands
-from service.server.streams.limits import ActivityLimits, BacklogLimit
+from service.server.streams.limits import ActivityLimits, BacklogLimit, draw_stream_s
 from service.server.streams.messages import (
     VERSION,
     Control,
@@ -47,7 +47,7 @@ async def serve(client: StreamClient, server: ServerState) -> None:
     """Serve one client from its handshake to its close."""
     session_id = secrets.token_hex(8)
     settings = server.settings
-    activity = ActivityLimits(settings.idle_timeout_s, settings.max_stream_s)
+    activity = ActivityLimits(settings.idle_timeout_s, draw_stream_s(settings.max_stream_s))
     try:
         handshake = await activity.within(shake_hands(client, activity))
         stream = Stream(session_id, client, server, handshake, activity)
@@ -99,21 +99,35 @@ class Stream:
     async def run(self) -> None:
         """Serve to the end."""
         ending = Ending()
+        receiving = asyncio.create_task(self._receive_loop())
         sending = asyncio.create_task(self._queue.send_all(self._client.send))
-        ends: list[asyncio.Future[Any]] = [asyncio.create_task(self._receive_loop()), sending, self._failed]
-        ends.append(asyncio.create_task(self._activity.watch()))
+        watching = asyncio.create_task(self._activity.watch())
+        ends: list[asyncio.Future[Any]] = [receiving, sending, watching, self._failed]
         if self._client.tap:
             self._client.tap.attach(self._receive_directly)
         try:
             done, _ = await asyncio.wait(ends, return_when=asyncio.FIRST_COMPLETED)
             self._detach()
             ending = ending_of(done.pop().exception(), self._id)
+            if ending.code == CloseCode.SERVICE_RESTART:
+                receiving.cancel()
+                ending = await self._decide_on_received(ending)
             await self._say_goodbye(ending, sending)
         finally:
             self._release(ending)
             for end in ends:
                 end.cancel()
             await asyncio.gather(*ends, return_exceptions=True)
+
+    async def _decide_on_received(self, ending: Ending) -> Ending:
+        """Send the events of the audio that was received, and a summary; another ending where that fails."""
+        deciding = asyncio.create_task(self._backlog.wait_until_empty())
+        done, _ = await asyncio.wait((deciding, self._failed), return_when=asyncio.FIRST_COMPLETED)
+        deciding.cancel()
+        if error := done.pop().exception():
+            return ending_of(error, self._id)
+        self._send_summary()
+        return ending
 
     async def _say_goodbye(self, ending: Ending, sending: "asyncio.Task[None]") -> None:
         """Send what is queued, then why the stream ends, and close."""
@@ -143,16 +157,9 @@ class Stream:
 
     async def _receive_loop(self) -> None:
         """Returns when the client asked to close. Raises ClientGoneError."""
-        try:
-            message = await self._receive() if self._message is None else self._message
-            while await self._act_on(message):
-                message = await self._receive()
-        except ClientGoneError as gone:
-            if gone.code != CloseCode.SERVICE_RESTART:
-                raise
-            await self._backlog.wait_until_empty()
-            self._send_summary()
-            raise
+        message = await self._receive() if self._message is None else self._message
+        while await self._act_on(message):
+            message = await self._receive()
 
     async def _receive(self) -> bytes | Control:
         self._is_waiting = True

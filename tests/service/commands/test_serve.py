@@ -31,10 +31,10 @@ from tests.support.ws_client import client
 def test_flags_come_before_the_environment_and_that_before_the_defaults(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("RC_PORT", "9000")
     monkeypatch.setenv("RC_HOST", "127.0.0.2")
-    monkeypatch.setenv("RC_MAX_CONNECTIONS", "5")
+    monkeypatch.setenv("RC_MAX_STREAMS", "5")
     settings = parse(["--port", "9001", "--models", "here", "--model", "tones", "--workers", "2"])
     assert settings == Settings(
-        host="127.0.0.2", port=9001, models_dir=Path("here"), default_model="tones", workers=2, max_connections=5
+        host="127.0.0.2", port=9001, models_dir=Path("here"), default_model="tones", workers=2, max_streams=5
     )
 
 

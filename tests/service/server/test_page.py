@@ -527,7 +527,7 @@ def test_an_unreachable_server_is_reported(opened: Open, models_dir: Path) -> No
 
 
 def test_a_full_server_is_reported(opened: Open, models_dir: Path) -> None:
-    with serving(models_dir, max_connections=1) as server:
+    with serving(models_dir, max_streams=1) as server:
         first, second = (opened(server.http, network_fails=True) for _ in range(2))
         listen(first)
         expect(status(first)).to_contain_text("Listening")

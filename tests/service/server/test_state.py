@@ -7,7 +7,8 @@ from service.settings import Settings
 
 
 def test_streams_are_counted(models_dir: Path) -> None:
-    state = ServerState(Settings(models_dir=models_dir, default_model="tones"))
+    state = ServerState(Settings(models_dir=models_dir, default_model="tones", max_streams=7))
+    assert "kws_streams_limit 7.0" in state.metrics.text().decode()
     with state.stream():
         with state.stream():
             assert state.stream_count == 2
@@ -18,7 +19,7 @@ def test_streams_are_counted(models_dir: Path) -> None:
 
 
 async def test_streams_are_refused_before_the_start_at_the_limit_and_when_draining(models_dir: Path) -> None:
-    state = ServerState(Settings(models_dir=models_dir, default_model="tones", max_connections=1))
+    state = ServerState(Settings(models_dir=models_dir, default_model="tones", max_streams=1))
     assert (state.ready, state.refusal()) == (False, "not_ready")
     state.models.start()
     assert (state.ready, state.refusal()) == (True, None)

@@ -10,7 +10,7 @@ from websockets.frames import CloseCode
 from service.server.streams.client import ClientGoneError
 from service.server.streams.endings import Ending, ending_of
 from service.server.streams.handshake import Handshake, shake_hands
-from service.server.streams.limits import ActivityLimits
+from service.server.streams.limits import ActivityLimits, StreamTimeOverError
 from service.server.streams.messages import Control, ServerEvent, parse_control
 from service.spotting.audio import AudioError
 from service.spotting.config import ConfigWarning, ProtocolError, StreamConfig
@@ -51,13 +51,13 @@ CASES = [
 async def test_settings_come_from_the_query_or_the_first_message(
     settings: Mapping[str, Any], messages: list[bytes | Control], expected: Handshake
 ) -> None:
-    assert await shake_hands(FakeClient(settings, *messages), ActivityLimits(30, None)) == expected
+    assert await shake_hands(FakeClient(settings, *messages), ActivityLimits(30)) == expected
 
 
 async def test_wrong_settings_are_an_error() -> None:
     for client in (FakeClient({"channels": "8"}), FakeClient({}, control("configure", channels=8))):
         with pytest.raises(ProtocolError, match="channels: expected 1 or 2"):
-            await shake_hands(client, ActivityLimits(30, None))
+            await shake_hands(client, ActivityLimits(30))
 
 
 @pytest.mark.parametrize(
@@ -66,6 +66,7 @@ async def test_wrong_settings_are_an_error() -> None:
         (None, 1000, None),
         (ClientGoneError(1001), None, None),
         (ClientGoneError(CloseCode.SERVICE_RESTART), 1012, None),
+        (StreamTimeOverError(), 1012, None),
         (AudioError("expected audio"), 1003, "bad_audio"),
         (ProtocolError("bad_value", "expected another"), 1008, "bad_value"),
         (RuntimeError("secret"), 1011, "server_fault"),

@@ -1,9 +1,10 @@
 import asyncio
+import math
 
 import numpy as np
 import pytest
 
-from service.server.streams.limits import ActivityLimits, BacklogLimit
+from service.server.streams.limits import ActivityLimits, BacklogLimit, StreamTimeOverError, draw_stream_s
 from service.spotting.config import ProtocolError, StreamConfig
 from service.spotting.session import Session
 from tests.support.speech import pcm, synthesize
@@ -13,7 +14,7 @@ YES = pcm(synthesize("yes"))  # 90 frames
 
 
 async def test_silence_on_the_line_is_counted_from_the_latest_message() -> None:
-    activity = ActivityLimits(0.1, None)
+    activity = ActivityLimits(0.1)
     watching = asyncio.create_task(activity.watch())
     for _ in range(3):
         await asyncio.sleep(0.06)
@@ -24,10 +25,21 @@ async def test_silence_on_the_line_is_counted_from_the_latest_message() -> None:
     assert refused.value.code == "idle_timeout"
 
 
-async def test_a_stream_has_a_longest_time() -> None:
-    with pytest.raises(ProtocolError, match=r"expected a stream of at most 0.05 s, it lasts longer") as refused:
-        await ActivityLimits(30, 0.05).watch()
-    assert refused.value.code == "time_limit"
+async def test_the_time_of_a_stream_runs_whatever_comes() -> None:
+    activity = ActivityLimits(0.1, 0.15)
+    watching = asyncio.create_task(activity.watch())
+    for _ in range(2):
+        await asyncio.sleep(0.05)
+        activity.mark_received()
+    assert not watching.done()
+    with pytest.raises(StreamTimeOverError):
+        await watching
+
+
+def test_streams_that_begin_together_do_not_end_together() -> None:
+    times = [draw_stream_s(100.0) for _ in range(1000)]
+    assert 75 <= min(times) < 80 < 95 < max(times) <= 100
+    assert draw_stream_s(None) == math.inf
 
 
 async def test_work_within_the_limits_gives_its_result_or_its_error() -> None:
@@ -36,11 +48,11 @@ async def test_work_within_the_limits_gives_its_result_or_its_error() -> None:
             raise error
         return "done"
 
-    assert await ActivityLimits(30, None).within(work()) == "done"
+    assert await ActivityLimits(30).within(work()) == "done"
     with pytest.raises(KeyError):
-        await ActivityLimits(30, None).within(work(KeyError()))
+        await ActivityLimits(30).within(work(KeyError()))
     with pytest.raises(ProtocolError, match="expected a message within"):
-        await ActivityLimits(0.01, None).within(asyncio.sleep(30))
+        await ActivityLimits(0.01).within(asyncio.sleep(30))
 
 
 async def test_a_backlog_is_full_beyond_its_limit_and_waits_until_there_is_room() -> None:

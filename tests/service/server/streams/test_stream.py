@@ -340,19 +340,37 @@ async def test_silence_on_the_line_ends_a_stream_unless_it_sends_keepalive(serve
     )
 
 
-async def test_a_stream_may_be_limited_in_all(models_dir: Path) -> None:
-    with serving(models_dir, max_stream_s=0.3) as running:
-        async with client(running.ws()) as one:
+async def test_a_stream_that_was_open_for_its_time_ends_like_one_of_a_server_that_stops(models_dir: Path) -> None:
+    with serving(models_dir, max_stream_s=0.4) as running:
+        async with client(running.ws()) as one, client(running.ws()) as unset:
+            await one.send(YES, 1280)
             for _ in range(2):
                 await one.ask("keepalive")
                 await asyncio.sleep(0.1)
-            code, error = await one.closed()
-    assert (code, error["code"]) == (1008, "time_limit")
-    assert error["message"] == "expected a stream of at most 0.3 s, it lasts longer"
+            code, last = await one.closed()
+            assert (await unset.closed())[0] == 1012
+        assert (code, last["type"], last["audio_s"], last["detections"]) == (1012, "summary", 0.9, 1)
+        await stream(running.ws(), YES)  # the server goes on
+
+
+async def test_no_event_is_lost_when_the_time_ends_with_audio_not_decided_on(
+    models_dir: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fast, slow = Model.run, threading.Event()
+    with serving(models_dir, max_stream_s=0.4) as running:
+        monkeypatch.setattr(Model, "run", lambda *args: [slow.wait(5), fast(*args)][1])
+        async with client(running.ws()) as one:
+            await one.send(YES, 65536)
+            await one.until("ready")
+            await asyncio.sleep(0.5)
+            slow.set()
+            code, last = await one.closed()
+    assert (code, last["type"], last["frames"], last["detections"]) == (1012, "summary", 90, 1)
+    assert [event["label"] for event in one.detections] == ["yes"]
 
 
 async def test_503_at_the_connection_limit(models_dir: Path) -> None:
-    with serving(models_dir, max_connections=1, retry_after_s=7) as running:
+    with serving(models_dir, max_streams=1, retry_after_s=7) as running:
         async with client(running.ws()) as one:
             await one.socket.ping()
             with pytest.raises(InvalidStatus) as refused:

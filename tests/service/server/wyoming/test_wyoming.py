@@ -303,7 +303,7 @@ async def test_what_is_no_event_ends_the_connection(server: Wyoming, line: str) 
 
 
 async def test_the_limit_of_streams_is_for_both_protocols(models_dir: Path) -> None:
-    with serving_wyoming(models_dir, max_connections=1) as server:
+    with serving_wyoming(models_dir, max_streams=1) as server:
         async with client(server) as one, client(server) as other:
             await one.send(AudioStart(**FORMAT), Ping())
             await one.next()
