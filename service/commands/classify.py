@@ -12,11 +12,13 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from time import monotonic
 from typing import TextIO
 
 from service.bundled import bundled_model
+from service.commands.archive import Archive, ArchiveError, Job
 from service.commands.output import CommandParser, path_text, printable, run_command
 from service.commands.result_formats import csv_writer, json_writer, table_writer
 from service.commands.sound_folders import find_files
@@ -77,10 +79,11 @@ class Progress:
         self._total, self._to, self._shown = total, to, to.isatty()
         self._done, self._began = 0, monotonic()
 
-    def step(self) -> None:
-        """One more file is done."""
-        self._done += 1
-        if self._shown and (self._done % BATCH == 0 or self._done == self._total):
+    def step(self, files: int = 1) -> None:
+        """So many more files are done."""
+        batches = self._done // BATCH
+        self._done += files
+        if self._shown and (self._done // BATCH > batches or self._done == self._total):
             rate = self._done / max(1e-9, monotonic() - self._began)
             bar = "#" * (BAR * self._done // self._total)
             self._to.write(f"\r[{bar:<{BAR}}] {self._done}/{self._total} files, {rate:.0f} per second")
@@ -116,11 +119,31 @@ def run(args: argparse.Namespace) -> int:
     return int(failed)
 
 
+def run_on_ray(args: argparse.Namespace) -> int:
+    """The same as Parquet in a folder, by a Ray cluster. Raises ArchiveError too."""
+    from service.commands import ray_classify  # comes with an extra, and takes its time to import
+
+    model = Model(args.model)
+    classify(model, [], args.threshold, speed=args.speed)
+    archive = Archive(Path(os.path.abspath(args.out)))
+    paths = tuple(os.path.abspath(path) for path in args.paths)
+    job = Job(paths, model.sha256, args.speed, args.threshold)
+    archive.open(job)
+    if remaining := archive.remaining():
+        with ray_classify.cluster(args.ray):
+            progress = Progress(sum(len(archive.files(name)) for name in remaining), sys.stderr)
+            ray_classify.classify_partitions(archive, remaining, job, args.model, progress.step)
+            progress.clear()
+    failed = ray_classify.count_failed(archive)
+    print(f"{archive.folder / 'results'}: {failed} bad files", file=sys.stderr)
+    return int(failed > 0)
+
+
 def run_or_explain(args: argparse.Namespace) -> int:
     """The same, and 2 with one line where nothing can be done."""
     try:
-        return run(args)
-    except (ModelError, ProtocolError, FileNotFoundError) as error:
+        return run_on_ray(args) if args.ray else run(args)
+    except (ModelError, ProtocolError, FileNotFoundError, ArchiveError) as error:
         print(f"rc-classify: {printable(str(error))}", file=sys.stderr)
         return 2
 
@@ -134,7 +157,18 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     output = parser.add_mutually_exclusive_group()
     output.add_argument("--json", action="store_true", help="one JSON object per line")
     output.add_argument("--csv", action="store_true", help="CSV with a header; text that looks like a formula gets a '")
-    return parser.parse_args(argv)
+    output.add_argument("--out", type=Path, metavar="DIR", help="Parquet in there, with --ray; rerun it to resume")
+    parser.add_argument(
+        "--ray",
+        metavar="ADDRESS",
+        help="classify on a Ray cluster, HOST:PORT or `local`; a path that ends in .txt is then a list of files",
+    )
+    args = parser.parse_args(argv)
+    if (args.ray is None) != (args.out is None):
+        parser.error("expected --ray ADDRESS and --out DIR together, got one of them")
+    if args.ray and not find_spec("ray"):
+        parser.error("--ray expects the package ray, got none: pip install '.[ray]'")
+    return args
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,15 +17,20 @@ from tests.support.server import Running
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 
-SERVE = "import service.server.app, service.commands.serve, service.spotting.spotter"
+SERVE = "import service.server.app, service.commands.serve, service.commands.classify, service.spotting.spotter"
 STREAM = "import clients.commands.stream, clients.commands.listen, clients.demo.__main__, clients.demo.synthesize"
+
+
+TRAIN = "import service.spotting.audio, training.cli"
+RAY = {"ray", "pyarrow", "pandas"}
 
 
 @pytest.mark.parametrize(
     ("imports", "strangers"),
     [
-        (SERVE, {"torch", "onnx", "librosa", "matplotlib", "rich", "wyoming", "training", "clients"}),
-        (STREAM, {"torch", "training", "sounddevice"}),
+        (SERVE, {"torch", "onnx", "librosa", "matplotlib", "rich", "wyoming", "training", "clients", *RAY}),
+        (STREAM, {"torch", "training", "sounddevice", *RAY}),
+        (TRAIN, RAY),
     ],
 )
 def test_the_base_install_needs_no_extra(imports: str, strangers: set[str]) -> None:
