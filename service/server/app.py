@@ -43,12 +43,14 @@ from service.server.rest.uploads import Upload, receive_upload
 from service.server.state import ServerState
 from service.server.tls import Certificate
 from service.server.websocket.client_adapter import serve_websocket
+from service.server.websocket.shared_socket import serve_shared_socket
 from service.settings import Settings
 from service.spotting.classify import ClassifyLimits, classify_encoded
 from service.spotting.config import ProtocolError
 from service.spotting.file_result import FileResult
 
 STREAM_PATH = "/v1/stream"
+STREAMS_PATH = "/v1/streams"  # many on one socket
 NO_WEBSOCKET = {"Upgrade": "websocket", "Connection": "Upgrade"}
 
 router = APIRouter()
@@ -76,6 +78,7 @@ def create_app(settings: Settings | None = None, certificate: Certificate | None
     app.include_router(router)
     app.include_router(pages.router)
     app.router.routes.append(WebSocketRoute(STREAM_PATH, stream_audio))  # FastAPI's keep a tenth more memory each
+    app.router.routes.append(WebSocketRoute(STREAMS_PATH, stream_much_audio))
     app.router.routes.append(WebSocketRoute("/{path:path}", refuse_unknown_stream))
     app.add_exception_handler(ProtocolError, _answer_wrong_value)
     app.add_exception_handler(HTTPException, _answer_http_error)
@@ -202,8 +205,10 @@ async def get_openapi_document(request: Request) -> Response:
 
 
 @router.get(STREAM_PATH, include_in_schema=False)
-async def refuse_plain_stream() -> Response:
-    message = f"expected a WebSocket handshake, got a plain request; audio goes to ws://HOST{STREAM_PATH}"
+@router.get(STREAMS_PATH, include_in_schema=False)
+async def refuse_plain_stream(request: Request) -> Response:
+    path = request.scope["route"].path
+    message = f"expected a WebSocket handshake, got a plain request; audio goes to ws://HOST{path}"
     return error_response(426, "upgrade_required", message, NO_WEBSOCKET)
 
 
@@ -217,9 +222,19 @@ async def stream_audio(socket: WebSocket) -> None:
         await serve_websocket(socket, state)
 
 
+async def stream_much_audio(socket: WebSocket) -> None:
+    """Many streams on one socket, or 503 before the handshake as for one stream."""
+    state: ServerState = socket.app.state.server
+    if reason := state.shared_socket_refusal():
+        await socket.send_denial_response(PlainTextResponse(reason, 503, _retry_after(state)))
+        return
+    with state.shared_socket():
+        await serve_shared_socket(socket, state)
+
+
 async def refuse_unknown_stream(socket: WebSocket) -> None:
     """404 before the handshake on any other path."""
-    message = f"not_found: expected the WebSocket {STREAM_PATH}, got {socket.url.path}"
+    message = f"not_found: expected the WebSocket {STREAM_PATH} or {STREAMS_PATH}, got {socket.url.path}"
     await socket.send_denial_response(PlainTextResponse(message, 404))
 
 

@@ -18,7 +18,7 @@ class ServerState:
         self.metrics.streams_limit.set(settings.max_streams)
         self.models = ModelRegistry(settings, self.metrics)
         self.captures = open_captures(settings, self.metrics)
-        self.stream_count = 0
+        self.stream_count = self.shared_socket_count = 0
         self.draining = False
 
     def close(self) -> None:
@@ -40,13 +40,29 @@ class ServerState:
         finally:
             self._count(-1)
 
+    @contextmanager
+    def shared_socket(self) -> Iterator[None]:
+        """Count one more socket of many streams while the block lasts."""
+        self.shared_socket_count += 1
+        try:
+            yield
+        finally:
+            self.shared_socket_count -= 1
+
     @property
     def ready(self) -> bool:
         return not self.draining and self.models.started
 
     def refusal(self) -> str | None:
         """The reason why no other stream can be opened now, counted; None when one can."""
-        full = self.stream_count >= self.settings.max_streams
+        return self._refusal(self.stream_count)
+
+    def shared_socket_refusal(self) -> str | None:
+        """The same for a socket of many streams: there may be as many of them as streams."""
+        return self._refusal(max(self.stream_count, self.shared_socket_count))
+
+    def _refusal(self, count: int) -> str | None:
+        full = count >= self.settings.max_streams
         if not full and self.ready:
             return None
         reason = "too_many_streams" if full else "not_ready"

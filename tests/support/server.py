@@ -37,6 +37,10 @@ class Running:
         )
         return f"ws://{self.address}/v1/stream" + (f"?{query}" if query else "")
 
+    @property
+    def ws_shared(self) -> str:
+        return f"ws://{self.address}/v1/streams"
+
 
 @contextmanager
 def serving(models_dir: Path, default_model: str = "tones", **settings: Any) -> Iterator[Running]:

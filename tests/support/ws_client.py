@@ -1,7 +1,9 @@
-"""A WebSocket client that keeps everything it receives."""
+"""WebSocket clients that keep everything they receive."""
 
 import asyncio
 import json
+import struct
+from collections import defaultdict
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import asdict
@@ -43,6 +45,47 @@ class Client:
     @property
     def detections(self) -> list[dict[str, Any]]:
         return [message for message in self.received if message["type"] == "detection"]
+
+
+class SharedClient(Client):
+    """The same for many streams on one socket; `of` has the events of each stream."""
+
+    def __init__(self, socket: ClientConnection) -> None:
+        super().__init__(socket)
+        self.of: defaultdict[int | None, list[dict[str, Any]]] = defaultdict(list)
+
+    async def send_audio(self, *blocks: tuple[int, bytes]) -> None:
+        """One message."""
+        await self.socket.send(b"".join(block(stream, audio) for stream, audio in blocks))
+
+    async def stream_until(self, stream: int | None, kind: str) -> dict[str, Any]:
+        """Receive up to an event of this type of this stream; None stands for those without a stream."""
+        seen = 0
+        while True:
+            for event in self.of[stream][seen:]:
+                seen += 1
+                if event["type"] == kind:
+                    return event
+            message: dict[str, Any] = json.loads(await asyncio.wait_for(self.socket.recv(), 10))
+            self.of[message.get("stream")].append(message)
+
+    async def until_closed(self) -> int | None:
+        """Receive to the end: the close code."""
+        code, _ = await self.closed()
+        for message in self.received:
+            self.of[message.get("stream")].append(message)
+        return code
+
+
+def block(stream: int, audio: bytes) -> bytes:
+    """Audio of a stream as it is in a binary message."""
+    return struct.pack("<II", stream, len(audio)) + audio
+
+
+@asynccontextmanager
+async def shared_client(url: str) -> AsyncIterator[SharedClient]:
+    async with connect(url, compression=None) as socket:
+        yield SharedClient(socket)
 
 
 @asynccontextmanager

@@ -46,6 +46,11 @@ class Control:
 
 def parse_control(text: str) -> Control:
     """A text message of the client. Raises ProtocolError."""
+    return control_of(parse_object(text))
+
+
+def parse_object(text: str) -> dict[str, Any]:
+    """The JSON object that a text message is. Raises ProtocolError."""
     try:
         message = json.loads(text)
     except NOT_JSON as error:
@@ -53,6 +58,11 @@ def parse_control(text: str) -> Control:
         raise WrongDataError("bad_message", f"{expected}, got {text[:SHOWN]!r}") from error
     if not isinstance(message, dict):
         raise WrongDataError("bad_message", f"expected a JSON object, got {text[:SHOWN]!r}")
+    return message
+
+
+def control_of(message: dict[str, Any]) -> Control:
+    """The control that a JSON object is, which is used up. Raises ProtocolError."""
     kind = message.pop("type", None)
     if kind not in CONTROLS:
         raise ProtocolError("bad_message", f"type: expected {', '.join(CONTROLS)}, got {kind!r}")
@@ -123,12 +133,24 @@ class ErrorEvent:
     fatal: bool
 
 
+@dataclass(frozen=True)
+class Ended:
+    """The last event of a stream of a shared socket, in place of a Close frame."""
+
+    type: ClassVar[str] = "ended"
+
+    code: int
+    reason: str
+    retry_after_s: int | None = None
+
+
 ServerEvent = Ready | TimedDetection | Scores | TimedSummary | ErrorEvent
 
 
-def encode(event: ServerEvent) -> str:
-    """The text message of an event."""
-    return json.dumps({"type": event.type, **asdict(event)}, separators=(",", ":"), default=_config)
+def encode(event: ServerEvent | Ended, stream: int | None = None) -> str:
+    """The text message of an event; `stream` is the id of its stream on a shared socket."""
+    address = {} if stream is None else {"stream": stream}
+    return json.dumps({"type": event.type, **address, **asdict(event)}, separators=(",", ":"), default=_config)
 
 
 def _config(value: object) -> dict[str, Any]:

@@ -265,7 +265,10 @@ async def test_a_wrong_websocket_path_is_answered_404(server: Running, path: str
     with pytest.raises(InvalidStatus) as refused:
         await connect(f"ws://{server.address}{path}", compression=None)
     assert refused.value.response.status_code == 404
-    assert refused.value.response.body == f"not_found: expected the WebSocket /v1/stream, got {path}".encode()
+    assert (
+        refused.value.response.body
+        == f"not_found: expected the WebSocket /v1/stream or /v1/streams, got {path}".encode()
+    )
 
 
 @pytest.mark.parametrize("stripped", [True, False])
