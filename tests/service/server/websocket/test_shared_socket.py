@@ -303,6 +303,18 @@ async def test_each_stream_has_its_own_time_limits_and_an_empty_socket_too(model
             assert "stream" not in socket.received[-1]
 
 
+async def test_a_stream_whose_time_is_over_ends_with_its_summary_and_may_be_opened_again(models_dir: Path) -> None:
+    with serving(models_dir, max_stream_s=0.4) as running:
+        async with shared_client(running.ws_shared) as socket:
+            for _ in range(2):
+                await open_streams(socket, 1)
+                await socket.send_audio((1, YES))
+                ended = await socket.stream_until(1, "ended")
+                assert (ended["code"], ended["reason"]) == (1012, "")
+                assert [event["type"] for event in socket.of[1]] == ["ready", "detection", "summary", "ended"]
+                socket.of.clear()
+
+
 async def test_a_stream_far_ahead_of_the_server_fails_alone(
     models_dir: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
