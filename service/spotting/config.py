@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from service.spotting.audio import MAX_RATE, MIN_RATE, SAMPLE_RATE
-from service.spotting.metadata import DEFAULT_SPEED, Metadata
+from service.spotting.metadata import DEFAULT_SPEED, EARLY_SPEED, Metadata
 
 UPDATABLE = ("keywords", "threshold", "speed", "refractory_s", "scores_every_ms")
 NOT_JSON = (ValueError, RecursionError)  # of json.loads: bad text, numbers of thousands of digits, endless nesting
@@ -68,12 +68,14 @@ class StreamConfig(BaseModel):
     )
     refractory_s: float | None = Field(None, ge=0, le=60, description="0 to 60")
     scores_every_ms: float = Field(0, ge=0, le=60000, description="0 to 60000")
+    early: bool = Field(False, description="true or false")
 
     def resolved(self, model: Metadata) -> "ResolvedConfig":
         """The same with every None filled in for `model`. Raises ProtocolError for what that model does not have."""
         keywords = model.keywords if self.keywords is None else self.keywords
         _expect_among("keywords", keywords, model.keywords)
         _expect_among("speed", [self.speed], model.speeds)
+        self._check_early(model)
         asked = self.threshold if isinstance(self.threshold, dict) else {}
         _expect_among("threshold", asked, model.labels)
         thresholds = {**model.speeds[self.speed][self.mode], **asked}
@@ -82,6 +84,13 @@ class StreamConfig(BaseModel):
         refractory_s = model.refractory_s if self.refractory_s is None else self.refractory_s
         filled = {"model": model.name, "keywords": keywords, "threshold": thresholds, "refractory_s": refractory_s}
         return ResolvedConfig.model_construct(**{**dict(self), **filled})
+
+    def _check_early(self, model: Metadata) -> None:
+        if self.early and self.mode != "continuous":
+            raise ProtocolError("bad_value", f"early: expected the mode continuous, got {self.mode}")
+        if self.early and EARLY_SPEED not in model.speeds:
+            expected = f"expected a model with the speed {EARLY_SPEED!r}"
+            raise ProtocolError("bad_value", f"early: {expected}, got one with {', '.join(model.speeds)}")
 
     def updated(self, changes: Mapping[str, Any]) -> tuple["StreamConfig", list[ConfigWarning]]:
         """Apply an `update`; a `speed` without a `threshold` puts an earlier threshold out of force."""

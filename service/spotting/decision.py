@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import cached_property
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +21,8 @@ class DecisionSettings:
     other_label: int | None = None  # utterance: the label that stands for all that are not allowed ("_unknown_")
     refractory: int = 0  # continuous: frames after a hit without another
     confirm: int = 0  # continuous: frames that a score must have been at its threshold or above
+    early_thresholds: NDArray[np.float32] | None = None  # continuous: of early detections; None where there are none
+    decide_within: int = 1  # continuous: frames in which an early detection is settled, at least 1
 
     @cached_property
     def reachable(self) -> NDArray[np.float32]:
@@ -27,9 +30,19 @@ class DecisionSettings:
         return np.where(self.allowed, self.thresholds, np.float32(np.inf))
 
     @cached_property
+    def early_reachable(self) -> NDArray[np.float32]:
+        """The same of early detections, at most those of `reachable`."""
+        if self.early_thresholds is None:
+            return self.reachable
+        return np.where(self.allowed, np.minimum(self.early_thresholds, self.thresholds), np.float32(np.inf))
+
+    @cached_property
     def active_thresholds(self) -> list[tuple[int, float]]:
         """The number and the threshold of each label that may be an answer."""
         return [(label, float(self.thresholds[label])) for label in self.allowed.nonzero()[0].tolist()]
+
+
+Status = Literal["final", "early", "confirmed", "fell", "timeout"]  # the last two: why it is retracted
 
 
 @dataclass(frozen=True)
@@ -40,6 +53,7 @@ class Hit:
     label: int
     score: float
     crossed: bool
+    status: Status = "final"
 
 
 class UtteranceDecider:
@@ -103,41 +117,42 @@ class ContinuousDecider:
         self.reset()
 
     def reset(self) -> None:
-        self._frames = 0
-        self._quiet_until = 0
-        self._latched: set[int] = set()  # labels whose scores have not fallen far enough since their detection
+        self.frames = 0  # decided on since the last reset
+        self.quiet_until = 0  # the first frame after the refractory time
+        self.latched: set[int] = set()  # labels whose scores have not fallen far enough since their detection
         self._since: dict[int, int] = {}  # label -> first frame of those in which it has been at its threshold or above
 
     def push(self, scores: FrameScores) -> list[Hit]:
         """Decide on `scores` [frames, labels]; one frame makes at most one hit, that of the highest score."""
-        if not self._latched and not self._since and not np.count_nonzero(scores >= self.settings.reachable):
-            self._frames += len(scores)  # nothing can happen: nearly always
+        if self.is_idle and not np.count_nonzero(scores >= self.settings.reachable):
+            self.frames += len(scores)  # nothing can happen: nearly always
             return []
-        return [hit for row in scores.tolist() if (hit := self._step(row))]  # an array is slower for so few
+        return [hit for row in scores.tolist() if (hit := self.step(row))]  # an array is slower for so few
 
     def finish(self) -> list[Hit]:
         return []
 
-    def _step(self, scores: list[float]) -> Hit | None:
-        frame = self._frames
-        self._frames += 1
-        if self._latched:
-            self._latched = {
-                label for label in self._latched if scores[label] >= REARM * self.settings.thresholds[label]
-            }
+    @property
+    def is_idle(self) -> bool:
+        """Whether scores below the thresholds change nothing but the count of frames."""
+        return not self.latched and not self._since
+
+    def step(self, scores: list[float]) -> Hit | None:
+        """Decide on the scores of one frame."""
+        frame = self.frames
+        self.frames += 1
+        if self.latched:
+            self.latched = {label for label in self.latched if scores[label] >= REARM * self.settings.thresholds[label]}
         self._since = {
             label: self._since.get(label, frame)
             for label, threshold in self.settings.active_thresholds
             if scores[label] >= threshold
         }
         latest = frame - self.settings.confirm
-        ready = [label for label, since in self._since.items() if since <= latest and label not in self._latched]
-        if not ready or frame < self._quiet_until:
+        ready = [label for label, since in self._since.items() if since <= latest and label not in self.latched]
+        if not ready or frame < self.quiet_until:
             return None
         label = max(ready, key=scores.__getitem__)
-        self._latched.add(label)
-        self._quiet_until = frame + 1 + self.settings.refractory
+        self.latched.add(label)
+        self.quiet_until = frame + 1 + self.settings.refractory
         return Hit(frame, label, scores[label], True)
-
-
-Decider = UtteranceDecider | ContinuousDecider

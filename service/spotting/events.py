@@ -1,7 +1,7 @@
-"""What a stream reports: detections, scores and a summary."""
+"""What a stream reports: detections, what becomes of early ones, scores and a summary."""
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Literal
 
 
 @dataclass(frozen=True)
@@ -15,6 +15,51 @@ class Detection:
     score: float
     threshold: float
     crossed: bool  # False: no output reached its threshold, this is the best one at the end
+    frame: int
+    audio_time_s: float
+
+
+@dataclass(frozen=True)
+class EarlyDetection:
+    """A label that may turn out to be detected: one Confirmed or Retracted of the same id follows."""
+
+    type: ClassVar[str] = "detection"
+
+    id: int
+    label: str
+    score: float
+    threshold: float
+    crossed: bool
+    frame: int
+    audio_time_s: float
+    status: Literal["early"]
+
+
+@dataclass(frozen=True)
+class Confirmed:
+    """An early detection is final from `frame` on."""
+
+    type: ClassVar[str] = "confirmed"
+    crossed: ClassVar[bool] = True
+
+    id: int
+    label: str
+    score: float
+    threshold: float
+    frame: int
+    audio_time_s: float
+
+
+@dataclass(frozen=True)
+class Retracted:
+    """An early detection was none, as shown at `frame`; `score` is that of this frame."""
+
+    type: ClassVar[str] = "retracted"
+
+    id: int
+    label: str
+    score: float
+    reason: Literal["fell", "timeout"]
     frame: int
     audio_time_s: float
 
@@ -38,7 +83,8 @@ class Summary:
 
     audio_s: float
     frames: int
-    detections: int
+    detections: int  # without early ones
 
 
-Event = Detection | Scores
+Decision = Detection | EarlyDetection | Confirmed | Retracted
+Event = Decision | Scores

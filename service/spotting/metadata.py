@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 FORMAT_VERSION = 1
 MODES = ("utterance", "continuous")
 DEFAULT_SPEED = "balanced"  # the operating point of a stream that names none
+MAX_DECIDE_WITHIN_MS = 5000
+EARLY_SPEED = "fast"  # the operating point of early detections
 FrameScores = NDArray[np.float32]  # [frames, labels], probabilities; labels in the order of the metadata
 
 
@@ -40,6 +42,7 @@ class Metadata:
     seed: int
     commit: str
     confirm_ms: dict[str, float] = field(default_factory=dict)  # speed -> how long a continuous score must stand
+    decide_within_ms: float = 600.0  # audio from an early detection to what becomes of it
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
@@ -54,6 +57,9 @@ class Metadata:
             self._check_thresholds(speed, modes)
         if not (set(self.confirm_ms) <= set(self.speeds) and all(0 <= ms <= 1000 for ms in self.confirm_ms.values())):
             raise ModelError(f"confirm_ms: expected 0 to 1000 for some of {sorted(self.speeds)}, got {self.confirm_ms}")
+        within = self.decide_within_ms
+        if not (isinstance(within, int | float) and self.frame_ms <= within <= MAX_DECIDE_WITHIN_MS):
+            raise ModelError(f"decide_within_ms: expected {self.frame_ms:g} to {MAX_DECIDE_WITHIN_MS}, got {within!r}")
 
     def _check_thresholds(self, speed: str, modes: dict[str, dict[str, float]]) -> None:
         if set(modes) != set(MODES):
@@ -84,7 +90,7 @@ class Metadata:
         values: dict[str, Any] = {}
         for key in fields(cls):
             if key.name not in props:
-                if key.default_factory is not MISSING:  # models older than the field
+                if key.default is not MISSING or key.default_factory is not MISSING:  # models older than the field
                     continue
                 raise ModelError(f"metadata: expected key {key.name!r}, got {sorted(props)}")
             try:

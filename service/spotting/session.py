@@ -9,12 +9,23 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from service.spotting.audio import Resampler, Samples, check_amplitude
 from service.spotting.config import ConfigWarning, ResolvedConfig, StreamConfig
-from service.spotting.decision import ContinuousDecider, Decider, DecisionSettings, Hit, UtteranceDecider
-from service.spotting.events import Detection, Event, Scores, Summary
-from service.spotting.metadata import FrameScores, Metadata
+from service.spotting.decision import ContinuousDecider, DecisionSettings, Hit, UtteranceDecider
+from service.spotting.early import Decider, EarlyDecider
+from service.spotting.events import (
+    Confirmed,
+    Decision,
+    Detection,
+    EarlyDetection,
+    Event,
+    Retracted,
+    Scores,
+    Summary,
+)
+from service.spotting.metadata import EARLY_SPEED, FrameScores, Metadata
 from service.spotting.pcm import PcmDecoder
 
 UNKNOWN = "_unknown_"  # in utterance mode, the answer for the keywords that were not asked for
@@ -43,12 +54,12 @@ class Session:
         self._configure(config)
         self._decoder = PcmDecoder(config.encoding, config.channels)
         self._resampler = Resampler(config.sample_rate, model.sample_rate)
-        decider = UtteranceDecider if config.mode == "utterance" else ContinuousDecider
-        self._decider: Decider = decider(self._decision_settings)
+        self._decider: Decider = _decider_class(config)(self._decision_settings)
         self._last_id = 0  # of a detection; a reset does not change it
         self._begin()
 
     def _begin(self) -> None:
+        self._open_ids: dict[int, int] = {}  # label -> id of its early detection, until that is settled
         self._partial_hop = NO_SAMPLES
         self._clock = StreamClock()
 
@@ -82,15 +93,21 @@ class Session:
             stop = hits[0].frame + 1 if self._decider.answered else clock.frames_scored
             frames = range(first + -(first + 1) % self._scores_every, stop, self._scores_every)
             events = [self._scores(frame, scores[frame - first]) for frame in frames]
-            return sorted([*events, *map(self._detection, hits)], key=lambda event: event.frame)
-        return [self._detection(hit) for hit in hits]
+            return sorted([*events, *map(self._decision, hits)], key=lambda event: event.frame)
+        return [self._decision(hit) for hit in hits]
 
     def finish(self) -> list[Event]:
-        """After a flush: in utterance mode the answer, if there was none yet."""
-        events: list[Event] = [self._detection(hit) for hit in self._decider.finish()]
+        """After a flush: in utterance mode the answer, if there was none yet; what settles open early detections."""
+        events: list[Event] = [self._decision(hit) for hit in self._decider.finish()]
         self._clock.silence += self._clock.flush_silence
         self._clock.flush_silence = 0
         return events
+
+    def settle(self) -> list[Event]:
+        """Retract the early detections that are open; call before `update` and `reset`, and when the stream ends."""
+        if not isinstance(self._decider, EarlyDecider):
+            return []
+        return [self._decision(hit) for hit in self._decider.settle()]
 
     def reset(self) -> None:
         """Forget the audio so far: the next sample is the first, and scores still on their way are not wanted."""
@@ -162,23 +179,39 @@ class Session:
         needed = (frame + 1) * self._model.hop - self._clock.silence
         return min(needed / self._model.sample_rate, self._clock.received / self.config.sample_rate)
 
-    def _detection(self, hit: Hit) -> Detection:
-        self._last_id += 1
-        self._clock.detections += 1
-        label = self._model.labels[hit.label]
-        return Detection(
-            id=self._last_id,
-            label=label,
-            score=round(hit.score, DIGITS),
-            threshold=self.config.threshold[label],
-            crossed=hit.crossed,
-            frame=hit.frame,
-            audio_time_s=self._audio_time(hit.frame),
-        )
+    def _decision(self, hit: Hit) -> Decision:
+        facts = self._facts(hit)
+        if hit.status == "early":
+            self._open_ids[hit.label] = self._last_id = self._last_id + 1
+            threshold = min(self._threshold(hit), self._model.speeds[EARLY_SPEED]["continuous"][facts["label"]])
+            return EarlyDetection(id=self._last_id, threshold=threshold, crossed=True, status="early", **facts)
+        if hit.status == "final":
+            self._last_id += 1
+            self._clock.detections += 1
+            return Detection(id=self._last_id, threshold=self._threshold(hit), crossed=hit.crossed, **facts)
+        early_id = self._open_ids.pop(hit.label)
+        if hit.status == "confirmed":
+            self._clock.detections += 1
+            return Confirmed(id=early_id, threshold=self._threshold(hit), **facts)
+        return Retracted(id=early_id, reason=hit.status, **facts)
+
+    def _facts(self, hit: Hit) -> dict[str, Any]:
+        """What every decision says of itself."""
+        label, score = self._model.labels[hit.label], round(hit.score, DIGITS)
+        return {"label": label, "score": score, "frame": hit.frame, "audio_time_s": self._audio_time(hit.frame)}
+
+    def _threshold(self, hit: Hit) -> float:
+        return self.config.threshold[self._model.labels[hit.label]]
 
     def _scores(self, frame: int, scores: FrameScores) -> Scores:
         values = (round(score, DIGITS) for score in scores.tolist())
         return Scores(frame, self._audio_time(frame), dict(zip(self._model.labels, values, strict=True)))
+
+
+def _decider_class(config: StreamConfig) -> type[UtteranceDecider] | type[ContinuousDecider] | type[EarlyDecider]:
+    if config.mode == "utterance":
+        return UtteranceDecider
+    return EarlyDecider if config.early else ContinuousDecider
 
 
 def _decision_settings(model: Metadata, config: ResolvedConfig) -> DecisionSettings:
@@ -186,9 +219,15 @@ def _decision_settings(model: Metadata, config: ResolvedConfig) -> DecisionSetti
     if config.mode == "utterance":
         allowed |= set(model.labels) - set(model.keywords)
     return DecisionSettings(
-        thresholds=np.array([config.threshold[label] for label in model.labels], np.float32),
+        thresholds=_by_label(model, config.threshold),
         allowed=np.array([label in allowed for label in model.labels]),
         other_label=model.labels.index(UNKNOWN) if UNKNOWN in model.labels else None,
         refractory=round(config.refractory_s * model.sample_rate / model.hop),
         confirm=round(model.confirm_ms.get(config.speed, 0) / model.frame_ms),
+        early_thresholds=_by_label(model, model.speeds[EARLY_SPEED]["continuous"]) if config.early else None,
+        decide_within=int(model.decide_within_ms // model.frame_ms),
     )
+
+
+def _by_label(model: Metadata, values: Mapping[str, float]) -> NDArray[np.float32]:
+    return np.array([values[label] for label in model.labels], np.float32)

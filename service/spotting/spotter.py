@@ -23,7 +23,7 @@ class Spotter:
     Args:
         model: a loaded model, or the path of one.
         **settings: those of the protocol: `mode`, `speed`, `sample_rate` (Hz, 16000), `keywords`, `threshold`,
-            `refractory_s`, `scores_every_ms`.
+            `refractory_s`, `scores_every_ms`, `early`.
 
     Raises:
         ModelError: there is no such model.
@@ -46,7 +46,8 @@ class Spotter:
             samples: [samples], mono, full scale 1, at the rate of the stream; any number of them.
 
         Returns:
-            What they decided: detections, and scores where the stream asked for them, in the order of frames.
+            What they decided: detections, what becomes of early ones, and scores where the stream asked for them, in
+            the order of frames.
 
         Raises:
             AudioError: numbers that are not audio, such as NaN or integers.
@@ -61,10 +62,16 @@ class Spotter:
         """
         return self._score(self._session.flush()) + self._session.finish()
 
-    def reset(self) -> None:
-        """Forget the audio so far: the next sample is the first of a stream."""
+    def reset(self) -> list[Event]:
+        """Forget the audio so far: the next sample is the first of a stream.
+
+        Returns:
+            What settles the early detections that were open.
+        """
+        settled = self._session.settle()
         self._session.reset()
         self._state = self._model.initial_state(1)
+        return settled
 
     def _score(self, hops: Samples) -> list[Event]:
         if not len(hops):

@@ -24,7 +24,7 @@ from service.settings import Settings
 from service.spotting.audio import Samples
 from service.spotting.config import ResolvedConfig
 from service.spotting.decision import REARM
-from service.spotting.events import Detection
+from service.spotting.events import Confirmed, Detection
 from service.spotting.metadata import FrameScores, Metadata
 from service.telemetry.logs import log_event
 from service.telemetry.metrics import Metrics
@@ -168,7 +168,7 @@ class StreamCapture:
         if len(hops):
             self._audio.append(hops)
 
-    def on_detection(self, event: Detection) -> None:
+    def on_detection(self, event: Detection | Confirmed) -> None:
         """The stream reports a detection; those of keywords are worth keeping."""
         if event.label in self._model.keywords:
             kind = "detection" if event.crossed else "near_miss"

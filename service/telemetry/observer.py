@@ -4,7 +4,7 @@ from typing import Protocol
 
 from service.spotting.audio import Samples
 from service.spotting.config import ResolvedConfig
-from service.spotting.events import Detection
+from service.spotting.events import Confirmed, Detection
 from service.spotting.metadata import FrameScores
 from service.telemetry.metrics import Metrics
 
@@ -17,7 +17,7 @@ class StreamObserver(Protocol):
     def on_audio(self, hops: Samples, received_s: float) -> None:
         """`received_s` of audio came in; `hops` [samples] go to the model."""
 
-    def on_detection(self, event: Detection) -> None:
+    def on_detection(self, event: Detection | Confirmed) -> None:
         """The stream reports a detection."""
 
     def on_scores(self, scores: FrameScores, config: ResolvedConfig) -> None:
@@ -42,7 +42,7 @@ class StreamMetrics:
         if self._uncounted_s >= COUNT_EVERY_S:
             self.close()
 
-    def on_detection(self, event: Detection) -> None:
+    def on_detection(self, event: Detection | Confirmed) -> None:
         self._metrics.detections.labels(event.label).inc()
 
     def on_scores(self, scores: FrameScores, config: ResolvedConfig) -> None:

@@ -106,10 +106,10 @@ def tone_model(metadata: Metadata = METADATA) -> onnx.ModelProto:
     return model
 
 
-def write_model(directory: Path, name: str = "tones") -> Path:
+def write_model(directory: Path, name: str = "tones", metadata: Metadata = METADATA) -> Path:
     folder = directory / name
     folder.mkdir(parents=True)
-    onnx.save(tone_model(replace(METADATA, name=name)), folder / "model.onnx")
+    onnx.save(tone_model(replace(metadata, name=name)), folder / "model.onnx")
     return folder
 
 

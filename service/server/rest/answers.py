@@ -39,6 +39,7 @@ class ModelAnswer(Answer):
     frame_ms: float = Field(description="audio per frame of scores")
     look_ahead_ms: float = Field(description="audio after a frame that its scores wait for")
     speeds: dict[str, dict[str, dict[str, float]]] = Field(description="speed, mode, label: threshold")
+    decide_within_ms: float = Field(description="audio after an early detection in which it is settled")
     default: bool = Field(description="whether requests without a model get this one")
 
 

@@ -21,6 +21,11 @@ def detail_answer(models: ModelRegistry, name: str) -> ModelDetailAnswer:
 
 
 def _answer(model: Model, default: str) -> ModelAnswer:
-    keywords, speeds = list(model.metadata.keywords), model.metadata.speeds
-    description = asdict(describe_model(model.metadata, model.sha256))
-    return ModelAnswer(**description, keywords=keywords, speeds=speeds, default=model.metadata.name == default)
+    metadata = model.metadata
+    return ModelAnswer(
+        **asdict(describe_model(metadata, model.sha256)),
+        keywords=list(metadata.keywords),
+        speeds=metadata.speeds,
+        decide_within_ms=metadata.decide_within_ms,
+        default=metadata.name == default,
+    )

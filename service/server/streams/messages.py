@@ -4,13 +4,14 @@ What each of them means is in docs/protocol.md.
 """
 
 import json
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from typing import Any, ClassVar
 
 from websockets.frames import CloseCode
 
 from service.spotting.config import NOT_JSON, ConfigWarning, ProtocolError, ResolvedConfig
-from service.spotting.events import Detection, Scores, Summary
+from service.spotting.events import Confirmed, Decision, Detection, EarlyDetection, Retracted, Scores, Summary
 from service.spotting.metadata import Metadata
 from service.telemetry.latency import Latency, LatencyPercentiles
 
@@ -116,6 +117,27 @@ class TimedDetection(Detection):
 
 
 @dataclass(frozen=True)
+class TimedEarlyDetection(EarlyDetection):
+    """An early detection at its hand-over to the socket."""
+
+    latency: Latency
+
+
+@dataclass(frozen=True)
+class TimedConfirmed(Confirmed):
+    """A confirmation at its hand-over to the socket."""
+
+    latency: Latency
+
+
+@dataclass(frozen=True)
+class TimedRetracted(Retracted):
+    """A retraction at its hand-over to the socket."""
+
+    latency: Latency
+
+
+@dataclass(frozen=True)
 class TimedSummary(Summary):
     """A summary with the latency of the stream."""
 
@@ -144,7 +166,14 @@ class Ended:
     retry_after_s: int | None = None
 
 
-ServerEvent = Ready | TimedDetection | Scores | TimedSummary | ErrorEvent
+TimedDecision = TimedDetection | TimedEarlyDetection | TimedConfirmed | TimedRetracted
+ServerEvent = Ready | TimedDecision | Scores | TimedSummary | ErrorEvent
+TIMED: dict[type[Decision], Callable[..., TimedDecision]] = {
+    Detection: TimedDetection,
+    EarlyDetection: TimedEarlyDetection,
+    Confirmed: TimedConfirmed,
+    Retracted: TimedRetracted,
+}  # what goes to a client for each decision
 
 
 def encode(event: ServerEvent | Ended, stream: int | None = None) -> str:
@@ -154,7 +183,7 @@ def encode(event: ServerEvent | Ended, stream: int | None = None) -> str:
 
 
 def _config(value: object) -> dict[str, Any]:
-    """The settings inside `ready`; its model has a field of its own."""
+    """The settings inside `ready`; its model has a field of its own, and `early` is there only when it is true."""
     if isinstance(value, ResolvedConfig):
-        return value.model_dump(exclude={"model"})
+        return value.model_dump(exclude={"model"} if value.early else {"model", "early"})
     raise TypeError(f"expected a value that JSON has, got {type(value).__name__}")

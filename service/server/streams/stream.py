@@ -18,12 +18,12 @@ from service.server.streams.endings import SERVER_FAULT, Ending, ending_of, log_
 from service.server.streams.handshake import Handshake, shake_hands
 from service.server.streams.limits import ActivityLimits, BacklogLimit, draw_stream_s
 from service.server.streams.messages import (
+    TIMED,
     VERSION,
     Control,
     ErrorEvent,
     Ready,
     ReadyLimits,
-    TimedDetection,
     TimedSummary,
     describe_model,
 )
@@ -31,7 +31,7 @@ from service.server.streams.send_queue import SendQueue
 from service.spotting.audio import Samples
 from service.spotting.config import ConfigWarning, ProtocolError
 from service.spotting.engine import InferenceTiming
-from service.spotting.events import Detection, Event
+from service.spotting.events import Confirmed, Detection, Event, Scores
 from service.spotting.metadata import FrameScores
 from service.spotting.pcm import WIDTHS
 from service.spotting.session import Session
@@ -126,6 +126,7 @@ class Stream:
         deciding.cancel()
         if error := done.pop().exception():
             return ending_of(error, self._id)
+        self._settle()
         self._send_summary()
         return ending
 
@@ -133,6 +134,7 @@ class Stream:
         """Send what is queued, then why the stream ends, and close."""
         if ending.code is None:
             return
+        self._settle()
         self._queue.end(self._error_event(ending.error, fatal=True) if ending.error else None)
         with suppress(TimeoutError, ClientGoneError):
             async with asyncio.timeout(self._settings.close_timeout_s):
@@ -198,6 +200,7 @@ class Stream:
             raise ProtocolError("bad_message", "configure: expected only as the first message, without a query string")
         if control.type == "update":
             await self._backlog.wait_until_empty()  # audio that came before is decided on with the settings it had
+            self._settle()
             self._send_ready(self._session.update(control.settings))
         if control.type == "reset":
             self._reset()
@@ -206,11 +209,17 @@ class Stream:
         return control.type != "close"
 
     def _reset(self) -> None:
+        self._settle()
         self._session.reset()
         self._latency.reset()
         self._slot.reset()
         for observer in self._observers:
             observer.reset()
+
+    def _settle(self) -> None:
+        """Retract the early detections that are open."""
+        for event in self._session.settle():
+            self._send_event(event)
 
     async def _flush(self) -> None:
         if spare := self._session.waiting_bytes:
@@ -259,14 +268,15 @@ class Stream:
         self._queue.put(Ready(self._id, VERSION, self._model, config, warnings, ReadyLimits(*limits)))
 
     def _send_event(self, event: Event) -> None:
-        if not isinstance(event, Detection):
+        if isinstance(event, Scores):
             self._queue.put(event)
             return
-        for observer in self._observers:
-            observer.on_detection(event)
-        received_at, run = self._latency.pop_receive_time(event.frame), self._run
+        if isinstance(event, Detection | Confirmed):
+            for observer in self._observers:
+                observer.on_detection(event)
+        received_at, run, timed = self._latency.pop_receive_time(event.frame), self._run, TIMED[type(event)]
         self._queue.put_lazy(
-            lambda: TimedDetection(**vars(event), latency=self._latency.latency(received_at, run, perf_counter()))
+            lambda: timed(**vars(event), latency=self._latency.latency(received_at, run, perf_counter()))
         )
 
     def _send_summary(self) -> None:

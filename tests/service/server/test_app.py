@@ -183,6 +183,7 @@ def test_models(http: httpx.Client, model: Model) -> None:
         "look_ahead_ms": 30.0,
         "keywords": ["yes", "no"],
         "speeds": model.metadata.speeds,
+        "decide_within_ms": 600.0,
         "default": True,
     }
     assert http.get("/v1/models/tones").json() == {

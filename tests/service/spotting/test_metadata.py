@@ -18,14 +18,16 @@ def test_times_are_computed_from_samples() -> None:
     assert (METADATA.frame_ms, METADATA.look_ahead_ms, METADATA.algorithmic_ms) == (10, 30, 35)
 
 
-@pytest.mark.parametrize("key", sorted({*PROPS} - {"confirm_ms"}))
+@pytest.mark.parametrize("key", sorted({*PROPS} - {"confirm_ms", "decide_within_ms"}))
 def test_every_gap_is_refused(key: str) -> None:
     with pytest.raises(ModelError, match=f"metadata: expected key '{key}'"):
         Metadata.from_props({name: value for name, value in PROPS.items() if name != key})
 
 
-def test_metadata_older_than_confirmation_has_none() -> None:
-    assert Metadata.from_props({key: value for key, value in PROPS.items() if key != "confirm_ms"}).confirm_ms == {}
+@pytest.mark.parametrize(("key", "default"), [("confirm_ms", {}), ("decide_within_ms", 600)])
+def test_metadata_older_than_a_key_has_its_default(key: str, default: object) -> None:
+    older = Metadata.from_props({name: value for name, value in PROPS.items() if name != key})
+    assert getattr(older, key) == default
 
 
 @pytest.mark.parametrize(
@@ -36,6 +38,8 @@ def test_metadata_older_than_confirmation_has_none() -> None:
             r"confirm_ms: expected 0 to 1000 for some of \['accurate', 'balanced', 'fast'\]",
         ),
         ({"confirm_ms": {"fast": -40}}, r"confirm_ms: expected 0 to 1000 for .*, got \{'fast': -40\}"),
+        ({"decide_within_ms": 9}, "decide_within_ms: expected 10 to 5000, got 9"),
+        ({"decide_within_ms": "600"}, "decide_within_ms: expected 10 to 5000, got '600'"),
         ({"format_version": 2}, "format_version: expected 1, got 2"),
         ({"hop": 0}, "hop: expected 1 to 16000 samples, got 0"),
         ({"keywords": ("yes", "maybe")}, "keywords: expected some of"),

@@ -1,0 +1,100 @@
+"""Early detections, each settled by the rule of the chosen speed. Counted in frames, however these are cut."""
+
+import numpy as np
+
+from service.spotting.decision import REARM, ContinuousDecider, DecisionSettings, Hit, Status, UtteranceDecider
+from service.spotting.metadata import FrameScores
+
+
+class EarlyDecider:
+    """Reports a label when its score reaches the early threshold, and settles that within `decide_within` frames.
+
+    It is confirmed when a ContinuousDecider detects the label, else retracted: when its score falls below REARM times
+    the early threshold, or when the time is over. No early detection of the label follows before its score has fallen
+    so far. What the ContinuousDecider detects without one is early and confirmed in the same frame: the confirmed
+    detections are those of a stream without early ones. There are none while that keeps quiet after a detection.
+    """
+
+    answered = False  # never done
+
+    def __init__(self, settings: DecisionSettings) -> None:
+        self._final = ContinuousDecider(settings)
+        self.settings = settings
+        self.reset()
+
+    @property
+    def settings(self) -> DecisionSettings:
+        """What decisions are made by; changed between two frames, after `settle`."""
+        return self._final.settings
+
+    @settings.setter
+    def settings(self, settings: DecisionSettings) -> None:
+        self._final.settings = settings
+        self._thresholds: list[float] = settings.early_reachable.tolist()
+
+    def reset(self) -> None:
+        self._final.reset()
+        self._open: dict[int, int] = {}  # label -> frame of its early detection
+        self._latched: set[int] = set()  # labels that were settled and whose scores have not fallen far enough since
+        self._scores: list[float] = []  # of the latest frame that was looked at
+
+    def push(self, scores: FrameScores) -> list[Hit]:
+        """Decide on `scores` [frames, labels]: early detections and what settles them, in the order of frames."""
+        idle = self._final.is_idle and not self._open and not self._latched
+        if idle and not np.count_nonzero(scores >= self.settings.early_reachable):
+            self._final.frames += len(scores)  # nothing can happen: nearly always
+            return []
+        return [hit for row in scores.tolist() for hit in self._step(row)]
+
+    def settle(self) -> list[Hit]:
+        """Retract what is open, as no more frames are waited for."""
+        return [self._retract(label, self._final.frames - 1, "timeout") for label in list(self._open)]
+
+    finish = settle  # after a flush
+
+    def _step(self, scores: list[float]) -> list[Hit]:
+        frame = self._final.frames
+        self._scores = scores
+        final = self._final.step(scores)
+        self._latched = {label for label in self._latched if not self._has_fallen(label)}
+        hits = [
+            self._retract(label, frame, "fell" if self._has_fallen(label) else "timeout")
+            for label, since in list(self._open.items())
+            if (final is None or label != final.label)
+            and (self._has_fallen(label) or frame - since >= self.settings.decide_within)
+        ]
+        if final:
+            return hits + self._confirm(final)
+        return hits + self._detect(frame) if frame >= self._final.quiet_until else hits
+
+    def _detect(self, frame: int) -> list[Hit]:
+        """The early detection of a frame, if it has one: that of the highest score."""
+        excluded = self._latched | self._final.latched | self._open.keys()
+        reached = [
+            label
+            for label, threshold in enumerate(self._thresholds)
+            if self._scores[label] >= threshold and label not in excluded
+        ]
+        if not reached:
+            return []
+        label = max(reached, key=self._scores.__getitem__)
+        self._open[label] = frame
+        return [Hit(frame, label, self._scores[label], True, "early")]
+
+    def _confirm(self, hit: Hit) -> list[Hit]:
+        early = self._open.pop(hit.label, None)
+        self._latched.add(hit.label)
+        confirmed = Hit(hit.frame, hit.label, hit.score, True, "confirmed")
+        return [confirmed] if early is not None else [Hit(hit.frame, hit.label, hit.score, True, "early"), confirmed]
+
+    def _retract(self, label: int, frame: int, reason: Status) -> Hit:
+        del self._open[label]
+        if not self._has_fallen(label):
+            self._latched.add(label)
+        return Hit(frame, label, self._scores[label], True, reason)
+
+    def _has_fallen(self, label: int) -> bool:
+        return self._scores[label] < REARM * self._thresholds[label]
+
+
+Decider = UtteranceDecider | ContinuousDecider | EarlyDecider
