@@ -148,6 +148,16 @@ async def test_a_server_that_stops_retracts_what_is_open(folder: Path) -> None:
     check_settled(one.received)
 
 
+async def test_a_stream_whose_time_is_over_retracts_what_is_open(folder: Path) -> None:
+    with serving(folder.parent, max_stream_s=1.0) as server:
+        async with client(server.ws(early="true", speed="accurate")) as one:
+            await one.send(OPEN, 1280)
+            code, last = await one.closed()
+    assert (code, last["type"]) == (1012, "summary")
+    assert [event["type"] for event in decisions(one.received)] == ["detection", "retracted"]
+    check_settled(one.received)
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
