@@ -11,17 +11,19 @@ from typing import Any, Self
 import numpy.typing as npt
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from clients import connection
+from clients import connection, shared_connection
 from clients.connection import ConnectionLostError, Event, ServerError, ServerUnreachableError, StreamError
 
 __all__ = [
     "BlockingConnection",
+    "BlockingSharedConnection",
     "ConnectionLostError",
     "Event",
     "ServerError",
     "ServerUnreachableError",
     "StreamError",
     "connect",
+    "connect_shared",
 ]
 
 
@@ -109,3 +111,50 @@ def connect(url: str, **config: object) -> Iterator[BlockingConnection]:
     opening = connection.connect(url, **config)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(opening) as stream:
         yield BlockingConnection(portal, stream)
+
+
+class BlockingSharedConnection:
+    """A socket for many streams, from `connect_shared`. Each may have a thread of its own."""
+
+    def __init__(self, portal: BlockingPortal, shared: shared_connection.SharedConnection) -> None:
+        self._portal, self._shared = portal, shared
+
+    @contextmanager
+    def open(self, **config: object) -> Iterator[BlockingConnection]:
+        """Open a stream, ready for audio, and leave it at the end of the `with` block.
+
+        Args:
+            **config: settings of the stream, as for `connect`.
+
+        Returns:
+            A context manager that gives a BlockingConnection.
+
+        Raises:
+            ServerError: the server refuses the stream; the socket stays open.
+            ConnectionLostError: the socket is closed.
+        """
+        with self._portal.wrap_async_context_manager(self._shared.open(**config)) as stream:
+            yield BlockingConnection(self._portal, stream)
+
+    def keepalive(self) -> None:
+        """Keep a socket without streams open. Raises ConnectionLostError."""
+        self._portal.call(self._shared.keepalive)
+
+
+@contextmanager
+def connect_shared(url: str) -> Iterator[BlockingSharedConnection]:
+    """Open a socket for many streams, and close it at the end of the `with` block.
+
+    Args:
+        url: ws:// or wss:// address of the server's streams, `/v1/streams`.
+
+    Returns:
+        A context manager that gives a BlockingSharedConnection.
+
+    Raises:
+        ServerUnreachableError: no server answers there.
+        ServerError: the server refuses the socket.
+    """
+    opening = shared_connection.connect_shared(url)
+    with start_blocking_portal() as portal, portal.wrap_async_context_manager(opening) as shared:
+        yield BlockingSharedConnection(portal, shared)

@@ -1,21 +1,20 @@
 """One stream to the server: samples and requests up, events down, as docs/protocol.md says.
 
-Owns the socket. Knows nothing of files, microphones or time.
+Knows nothing of files, microphones or time.
 """
 
-import json
-from collections.abc import Generator
-from contextlib import suppress
+from collections.abc import Awaitable, Callable, Generator, Iterator
+from contextlib import contextmanager, suppress
 from types import TracebackType
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
-from websockets.asyncio.client import ClientConnection
 from websockets.exceptions import ConnectionClosed, ConnectionClosedOK
 
 from clients.errors import ConnectionLostError, ServerError, ServerUnreachableError, StreamError
 from clients.handshake import open_socket
+from clients.wire import Event, SocketWire, Wire
 from service.spotting.audio import FULL_SCALE
 
 __all__ = [
@@ -29,8 +28,6 @@ __all__ = [
     "encode",
 ]
 
-Event = dict[str, Any]  # a message of the server as it is on the wire
-
 
 class Connection:
     """An open stream, from `connect`. `async for event in connection` gives the events as they are on the wire.
@@ -42,8 +39,8 @@ class Connection:
         ready: the server's last `ready` message: model, config and limits.
     """
 
-    def __init__(self, socket: ClientConnection) -> None:
-        self._socket = socket
+    def __init__(self, wire: Wire) -> None:
+        self._wire = wire
         self.ready: Event = {}
 
     async def send(self, audio: bytes | npt.NDArray[Any]) -> None:
@@ -57,9 +54,8 @@ class Connection:
             ValueError: samples that do not fit the encoding.
         """
         data = audio if isinstance(audio, bytes) else encode(audio, self.ready["config"]["encoding"])
-        limit = self.ready["limits"]["max_message_bytes"]
-        for start in range(0, len(data), limit):
-            await self._send(data[start : start + limit])
+        with _closed_as_lost():
+            await self._wire.send_audio(data, self.ready["limits"]["max_message_bytes"])
 
     async def update(self, **config: object) -> None:
         """Change settings of the running stream; a `ready` event answers.
@@ -89,21 +85,21 @@ class Connection:
         await self._request("close")
 
     async def leave(self) -> None:
-        """Close the socket now; events that the server has not sent yet are lost."""
-        await self._socket.close()
+        """End the stream now; events that the server has not sent yet are lost."""
+        await self._wire.leave()
 
     def __aiter__(self) -> Self:
         return self
 
     async def __anext__(self) -> Event:
         try:
-            event: Event = json.loads(await self._socket.recv())
+            event = await self._wire.receive()
         except ConnectionClosedOK:
             raise StopAsyncIteration from None
         except ConnectionClosed as closed:
             raise ConnectionLostError(closed) from closed
         if event["type"] == "error" and event["fatal"]:
-            raise ServerError(event["code"], event["message"])
+            raise ServerError(event["code"], event["message"], retry_after_s=event.get("retry_after_s"))
         if event["type"] == "ready":
             self.ready = event
         return event
@@ -117,20 +113,23 @@ class Connection:
         await self.leave()
 
     async def _request(self, kind: str, **fields: object) -> None:
-        await self._send(json.dumps({"type": kind, **fields}))
+        with _closed_as_lost():
+            await self._wire.send_request(kind, **fields)
 
-    async def _send(self, message: bytes | str) -> None:
-        try:
-            await self._socket.send(message)
-        except ConnectionClosed as closed:
-            raise ConnectionLostError(closed) from closed
+
+@contextmanager
+def _closed_as_lost() -> Iterator[None]:
+    try:
+        yield
+    except ConnectionClosed as closed:
+        raise ConnectionLostError(closed) from closed
 
 
 class OpeningConnection:
-    """What `connect` returns: a Connection once awaited, or for the length of an `async with` block."""
+    """A stream that is to be opened: a Connection once awaited, or for the length of an `async with` block."""
 
-    def __init__(self, url: str, config: dict[str, object]) -> None:
-        self._url, self._config = url, config
+    def __init__(self, open_wire: Callable[[], Awaitable[Wire]], config: dict[str, object]) -> None:
+        self._open_wire, self._config = open_wire, config
 
     def __await__(self) -> Generator[Any, None, Connection]:
         return self._connect().__await__()
@@ -145,7 +144,7 @@ class OpeningConnection:
         await self._connection.leave()
 
     async def _connect(self) -> Connection:
-        connection = Connection(await open_socket(self._url))
+        connection = Connection(await self._open_wire())
         try:
             with suppress(ConnectionLostError):  # the server's answer below says why
                 await connection._request("configure", **self._config)
@@ -177,7 +176,11 @@ def connect(url: str, **config: object) -> OpeningConnection:
         ServerUnreachableError: no server answers there; its message names the proxy, if one was on the way.
         ServerError: the server refuses the stream. `retryable` and `retry_after_s` say whether and when to try again.
     """
-    return OpeningConnection(url, config)
+
+    async def open_wire() -> Wire:
+        return SocketWire(await open_socket(url))
+
+    return OpeningConnection(open_wire, config)
 
 
 def encode(samples: npt.NDArray[Any], encoding: str) -> bytes:

@@ -1,11 +1,12 @@
 """clients/blocking.py: the same as clients/connection.py, for callers that wait."""
 
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from clients.blocking import connect
+from clients.blocking import connect, connect_shared
 from clients.connection import ServerError, ServerUnreachableError
 from service.spotting.spotter import Spotter
 from tests.support.server import Running
@@ -71,3 +72,18 @@ def test_failures_are_those_of_the_asyncio_library() -> None:
 def test_a_wrong_setting_is_raised(server: Running) -> None:
     with pytest.raises(ServerError, match="bad_value: mode: expected"), connect(server.ws(), mode="c"):
         pass
+
+
+def test_many_streams_share_a_socket_each_with_its_thread(server: Running) -> None:
+    def listen(words: tuple[str, ...]) -> list[str]:
+        with shared.open(encoding="pcm_f32le") as stream:
+            stream.send(synthesize(*words))
+            stream.close()
+            return [event["label"] for event in stream if event["type"] == "detection"]
+
+    spoken = [("yes",), ("no", "yes"), ("no",)] * 3
+    with connect_shared(server.ws_shared) as shared, ThreadPoolExecutor(len(spoken)) as threads:
+        assert [tuple(words) for words in threads.map(listen, spoken)] == spoken
+        shared.keepalive()
+        with pytest.raises(ServerError, match="bad_value: mode: expected"), shared.open(mode="c"):
+            pass
