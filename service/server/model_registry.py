@@ -1,7 +1,8 @@
 """The models that a server has, each with the engine that runs it for streams. Knows no client and no limit."""
 
 import asyncio
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from time import perf_counter
 
 import numpy as np
@@ -9,40 +10,18 @@ import numpy as np
 from service.bundled import BUNDLED_MODEL
 from service.settings import Settings
 from service.spotting.config import ProtocolError
-from service.spotting.engine import MAX_FRAMES_PER_RUN, MAX_FRAMES_PER_STREAM, Engine, EngineSlot, InferenceTiming
-from service.spotting.metadata import FrameScores, ModelError
+from service.spotting.engine import MAX_FRAMES_PER_RUN, MAX_FRAMES_PER_STREAM, Engine, InferenceTiming
+from service.spotting.metadata import ModelError
 from service.spotting.model import Model
 from service.telemetry.metrics import Metrics
 
 
+@dataclass(frozen=True, eq=False)
 class ServedModel:
-    """A model with the engine that runs it for streams, and the number of streams open on it."""
+    """A model with the engine that runs it for streams. Streams keep it to their end, whatever is served after it."""
 
-    def __init__(self, model: Model, engine: Engine) -> None:
-        self.model, self.engine = model, engine
-        self._streams, self._retired = 0, False
-
-    def open(
-        self, on_scores: Callable[[FrameScores, InferenceTiming], None], on_fault: Callable[[Exception], None]
-    ) -> EngineSlot:
-        """A place in the engine; give it back with `close`."""
-        self._streams += 1
-        return self.engine.open(on_scores, on_fault)
-
-    def close(self, slot: EngineSlot) -> None:
-        """Give back a place in the engine."""
-        slot.close()
-        self._streams -= 1
-        self._close_if_unused()
-
-    def retire(self) -> None:
-        """Take no new streams: the engine is closed with the last open one."""
-        self._retired = True
-        self._close_if_unused()
-
-    def _close_if_unused(self) -> None:
-        if self._retired and not self._streams:
-            self.engine.close()
+    model: Model
+    engine: Engine
 
 
 class ModelRegistry:
@@ -73,12 +52,6 @@ class ModelRegistry:
             self.default = _default(self._settings, models)
             self._publish(models)
 
-    def close(self) -> None:
-        """Stop all engines."""
-        published, self._served = self._served, {}
-        for served in published.values():
-            served.engine.close()
-
     def get(self, name: str | None) -> ServedModel:
         """The model of that name, or the default. Raises ProtocolError."""
         served = self._served.get(name or self.default)
@@ -92,8 +65,8 @@ class ModelRegistry:
 
     def _publish(self, models: dict[str, Model]) -> None:
         """Serve these models from now on; a model that was served before keeps its engine."""
-        loop, before = asyncio.get_running_loop(), self._served
-        kept = {served.model: served for served in before.values()}
+        loop = asyncio.get_running_loop()
+        kept = {served.model: served for served in self._served.values()}
         self._models = models
         self._served = {
             name: kept[model]
@@ -104,9 +77,6 @@ class ModelRegistry:
         self._metrics.record_models(
             (name, model.metadata.version, model.sha256, name == self.default) for name, model in models.items()
         )
-        for served in before.values():
-            if served not in self._served.values():
-                served.retire()
 
     def _record_run(self, timing: InferenceTiming) -> None:
         self._metrics.record_run(timing, perf_counter())

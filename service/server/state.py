@@ -22,8 +22,7 @@ class ServerState:
         self.draining = False
 
     def close(self) -> None:
-        """Stop the engines and write the captures that wait."""
-        self.models.close()
+        """Write the captures that wait."""
         if self.captures:
             self.captures.close()
 

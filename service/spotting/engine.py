@@ -1,13 +1,12 @@
-"""Scores for many streams at once: whatever is ready is run together, on a thread of its own.
+"""Scores for many streams at once: whatever has arrived is run together, on the event loop.
 
-What arrives during a run is run next, together, so the batches grow with the load. All else happens on the event
-loop: thread and loop seldom need the interpreter at the same time, and nothing here needs a lock.
+What arrives during a run is run next, together, so the batches grow with the load. A run of the bundled model takes at
+most a millisecond; a thread for it would cost more in hand-overs than it could save.
 """
 
 import asyncio
 from collections import deque
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 
@@ -15,9 +14,9 @@ import numpy as np
 
 from service.spotting.audio import Samples
 from service.spotting.metadata import FrameScores
-from service.spotting.model import Model, State
+from service.spotting.model import Model
 
-MAX_FRAMES_PER_RUN = 128  # all streams together: more are no cheaper
+MAX_FRAMES_PER_RUN = 128  # all streams together: more are no cheaper, and the loop waits for each run
 MAX_FRAMES_PER_STREAM = 16  # in one run: the long chunks of one stream delay the others
 FIRST_ROWS = 16  # of the state; doubled whenever all are taken
 PACE_S = 0.004  # between two batches: small runs make every frame more expensive
@@ -46,9 +45,8 @@ class EngineSlot:
         on_fault: Callable[[Exception], None],
     ) -> None:
         self.on_scores, self.on_fault = on_scores, on_fault
-        self.row: int | None = None  # of the state; None until its first audio
+        self.row: int | None = None  # of the state; None until its first audio is scored, and after a reset
         self.samples = 0  # waiting to be scored
-        self.epoch = 0  # resets so far: the scores of a run of an earlier epoch are dropped
         self._engine = engine
         self._pieces: deque[Samples] = deque()
 
@@ -69,22 +67,17 @@ class EngineSlot:
             samples -= len(piece)
             yield piece
 
-    def clear(self) -> None:
-        """Forget the audio that waits."""
-        self._pieces.clear()
-        self.samples = 0
-
     def reset(self) -> None:
         """Forget all audio so far; no scores of it are handed over any more."""
-        self.clear()
-        self.epoch += 1
+        self._pieces.clear()
+        self.samples = 0
         self._engine.release(self)
 
     close = reset  # when the stream is over
 
 
 class Engine:
-    """Runs `model` for all streams of one event loop; `on_run` is called after every run, on the loop."""
+    """Runs `model` for all streams of one event loop; `on_run` is called after every run."""
 
     def __init__(
         self,
@@ -96,14 +89,13 @@ class Engine:
         """`clock` gives the seconds of InferenceTiming; no decision depends on them."""
         self._model, self._loop, self._on_run, self._clock = model, loop, on_run, clock
         self._hop = model.metadata.hop
-        self._thread = ThreadPoolExecutor(1, f"engine-{model.metadata.name}")
         self._state = model.initial_state(FIRST_ROWS)
         self._free = list(range(FIRST_ROWS))
         self._rows = FIRST_ROWS
         self._ready: dict[EngineSlot, float] = {}  # the streams with audio waiting, since when; in that order
-        self._running = 0  # runs submitted to the thread
-        self._scheduled = False  # whether the next batch is
-        self._next_s = 0.0  # loop time before which it is not submitted
+        self._batch: dict[EngineSlot, float] = {}  # those of the current batch that have not been run yet
+        self._timer: asyncio.TimerHandle | None = None  # of the next run
+        self._next_s = 0.0  # loop time before which the next batch does not begin
 
     def open(
         self, on_scores: Callable[[FrameScores, InferenceTiming], None], on_fault: Callable[[Exception], None]
@@ -111,83 +103,72 @@ class Engine:
         """A new stream; close it when it is over."""
         return EngineSlot(self, on_scores, on_fault)
 
-    def close(self) -> None:
-        """Stop the thread. Audio still waiting is not scored."""
-        self._ready.clear()
-        self._thread.shutdown()
-
     def enqueue(self, slot: EngineSlot) -> None:
         """A stream has audio waiting."""
-        if slot not in self._ready:
+        if slot not in self._batch and slot not in self._ready:
             self._ready[slot] = self._clock()
         self._schedule()
 
     def release(self, slot: EngineSlot) -> None:
         """A stream needs neither scores nor its row any more."""
+        self._batch.pop(slot, None)
         self._ready.pop(slot, None)
         if slot.row is not None:
             self._free.append(slot.row)
             slot.row = None
 
     def _schedule(self) -> None:
-        if self._ready and not self._running and not self._scheduled:
-            self._scheduled = True
-            self._loop.call_at(max(self._next_s, self._loop.time()), self._submit_waiting)
+        if self._timer is None and (self._batch or self._ready):
+            at_s = self._loop.time() if self._batch else max(self._next_s, self._loop.time())
+            self._timer = self._loop.call_at(at_s, self._run_next)
 
-    def _submit_waiting(self) -> None:
-        """Submit all that waits, up to MAX_FRAMES_PER_STREAM of each; streams with equally many frames share a run."""
-        self._scheduled = False
-        waiting, self._ready = self._ready, {}
-        while waiting:
-            frames = min(next(iter(waiting)).samples // self._hop, MAX_FRAMES_PER_STREAM)
-            long_enough = (slot for slot in waiting if slot.samples >= frames * self._hop)
-            slots = list(islice(long_enough, MAX_FRAMES_PER_RUN // frames))
-            self._submit(slots, frames, min(waiting[slot] for slot in slots))
-            for slot in slots:
-                since = waiting.pop(slot)
-                if slot.samples:
-                    self._ready[slot] = since
-        self._next_s = self._loop.time() + (0 if self._ready else PACE_S)
-
-    def _submit(self, slots: list[EngineSlot], frames: int, waiting_since: float) -> None:
-        """Have the thread score the next `frames` frames of each stream."""
-        audio = b"".join([piece.data for slot in slots for piece in slot.take(frames * self._hop)])
-        rows = np.frombuffer(audio, np.float32).reshape(len(slots), -1)
-        state_rows = [self._row_of(slot) for slot in slots]
-        state = {name: array.take(state_rows, axis=0) for name, array in self._state.items()}
-        epochs = [(slot, slot.epoch) for slot in slots]
-        self._running += 1
-        run = self._loop.run_in_executor(self._thread, self._run, rows, state, waiting_since)
-        run.add_done_callback(lambda run: self._finish(epochs, run))
-
-    def _run(self, rows: Samples, state: State, waiting_since: float) -> tuple[FrameScores, State, InferenceTiming]:
-        """What the thread does."""
-        began = self._clock()
-        scores, after = self._model.run(rows, state)
-        return scores, after, InferenceTiming(waiting_since, began, self._clock(), len(rows))
-
-    def _finish(
-        self, epochs: list[tuple[EngineSlot, int]], done: "asyncio.Future[tuple[FrameScores, State, InferenceTiming]]"
-    ) -> None:
-        """Put the states back and hand the scores over."""
-        self._running -= 1
-        if done.cancelled():
+    def _run_next(self) -> None:
+        """Score some streams of the batch; the loop does all else that is due before the others."""
+        self._timer = None
+        if not self._batch:
+            self._batch, self._ready = self._ready, {}
+            self._next_s = self._loop.time() + PACE_S
+        if not self._batch:  # all have been released
             return
-        current = [(row, slot) for row, (slot, epoch) in enumerate(epochs) if slot.epoch == epoch]
+        slots, frames, waiting_since = self._next_streams()
+        audio = b"".join([piece.data for slot in slots for piece in slot.take(frames * self._hop)])
+        began = self._clock()
         try:
-            scores, after, run = done.result()
+            scores = self._score(slots, np.frombuffer(audio, np.float32).reshape(len(slots), -1))
         except Exception as error:  # whatever it is, other streams go on
-            for _, slot in current:
+            for slot in slots:
                 slot.reset()
                 slot.on_fault(error)
         else:
-            rows, state_rows = [row for row, _ in current], [slot.row or 0 for _, slot in current]
-            for name, array in after.items():
-                self._state[name][state_rows] = array[rows]
+            run = InferenceTiming(waiting_since, began, self._clock(), len(slots))
             self._on_run(run)
-            for row, slot in current:
-                _hand_over(slot, scores[row], run)
+            for slot, row in zip(slots, scores, strict=True):
+                _hand_over(slot, row, run)
         self._schedule()
+
+    def _next_streams(self) -> tuple[list[EngineSlot], int, float]:
+        """Streams of the batch that share a run, the frames to score of each, and since when the first of them waits.
+
+        They have equally many frames. What a stream has beyond MAX_FRAMES_PER_STREAM is for the batch after this.
+        """
+        frames = min(next(iter(self._batch)).samples // self._hop, MAX_FRAMES_PER_STREAM)
+        samples = frames * self._hop
+        long_enough = (slot for slot in self._batch if slot.samples >= samples)
+        slots = list(islice(long_enough, MAX_FRAMES_PER_RUN // frames))
+        waiting_since = [self._batch.pop(slot) for slot in slots]
+        for slot, since in zip(slots, waiting_since, strict=True):
+            if slot.samples > samples:
+                self._ready[slot] = since
+                self._next_s = 0.0
+        return slots, frames, min(waiting_since)
+
+    def _score(self, slots: list[EngineSlot], audio: Samples) -> FrameScores:
+        """Scores [streams, frames, labels] of the next samples [streams, samples]; puts the states after them back."""
+        rows = np.array([self._row_of(slot) for slot in slots])
+        scores, after = self._model.run(audio, {name: array[rows] for name, array in self._state.items()})
+        for name, array in after.items():
+            self._state[name][rows] = array
+        return scores
 
     def _row_of(self, slot: EngineSlot) -> int:
         """The stream's row; a new one starts from zeros."""
@@ -207,6 +188,8 @@ class Engine:
 
 
 def _hand_over(slot: EngineSlot, scores: FrameScores, run: InferenceTiming) -> None:
+    if slot.row is None:  # another stream of the run has closed this one
+        return
     try:
         slot.on_scores(scores, run)
     except Exception as error:  # the other streams of the run still get their scores

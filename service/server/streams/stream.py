@@ -80,8 +80,8 @@ class Stream:
         self._metrics, self._message = server.metrics, handshake.message
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue = SendQueue(settings.max_outgoing, self._fail)
-        self._served = server.models.get(config.model)
-        model, sha256 = self._served.model.metadata, self._served.model.sha256
+        served = server.models.get(config.model)
+        model, sha256 = served.model.metadata, served.model.sha256
         self._session = Session(model, config)
         self._backlog = BacklogLimit(self._session, settings.max_backlog_s, model.frame_ms)
         self._latency = LatencyTracker(model.algorithmic_ms)
@@ -91,7 +91,7 @@ class Stream:
         self._observers: list[StreamObserver] = [StreamMetrics(server.metrics)]
         if server.captures:
             self._observers.append(StreamCapture(server.captures, session_id, model, sha256))
-        self._slot = self._served.open(self._on_scores, self._on_fault)
+        self._slot = served.engine.open(self._on_scores, self._on_fault)
         self._run = NO_RUN  # the latest
         log_event("stream begun", session=session_id, client=client.host, model=model.name, mode=config.mode)
         self._send_ready(handshake.warnings)
@@ -144,7 +144,7 @@ class Stream:
     def _release(self, ending: Ending) -> None:
         """Give the engine's slot back and write the last line of the log."""
         self._detach()
-        self._served.close(self._slot)
+        self._slot.close()
         for observer in self._observers:
             observer.close()
         self._metrics.dropped.inc(self._session.outstanding * self._frame_s)

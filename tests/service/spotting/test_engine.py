@@ -1,8 +1,7 @@
 """The engine on a real event loop, without sockets."""
 
 import asyncio
-import threading
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from time import perf_counter
 from typing import Any
 
@@ -23,20 +22,15 @@ from tests.support.speech import synthesize
 from tests.support.tone_model import HOP
 
 
-class BlockingModel:
-    """A model whose runs can be held, and made to fail."""
+class CountingModel:
+    """A model that keeps the size of each run, and can be made to fail."""
 
     def __init__(self, model: Model) -> None:
         self._model, self.metadata, self.initial_state = model, model.metadata, model.initial_state
-        self.open = threading.Event()
-        self.open.set()
-        self.running = threading.Event()
         self.fault: Callable[[Any], bool] = lambda _: False
         self.shapes: list[tuple[int, int]] = []
 
     def run(self, audio: Any, state: Any) -> Any:
-        self.running.set()
-        self.open.wait(5)
         self.shapes.append((len(audio), audio.shape[1] // HOP))
         if self.fault(audio):
             raise RuntimeError("no")
@@ -64,16 +58,13 @@ class ScoreCollector:
 
 
 @pytest.fixture
-def blocking(model: Model) -> BlockingModel:
-    return BlockingModel(model)
+def counting(model: Model) -> CountingModel:
+    return CountingModel(model)
 
 
 @pytest_asyncio.fixture
-async def engine(blocking: BlockingModel) -> AsyncIterator[Engine]:
-    engine = Engine(blocking, asyncio.get_running_loop(), lambda run: None, perf_counter)  # type: ignore[arg-type]
-    yield engine
-    blocking.open.set()
-    engine.close()
+async def engine(counting: CountingModel) -> Engine:
+    return Engine(counting, asyncio.get_running_loop(), lambda run: None, perf_counter)  # type: ignore[arg-type]
 
 
 def hops(*words: str, seed: int = 0) -> Any:
@@ -85,28 +76,26 @@ def solo(model: Model, samples: Any) -> Any:
     return model.run(samples[np.newaxis], model.initial_state(1))[0][0]
 
 
-async def test_a_batch_scores_as_each_alone(engine: Engine, blocking: BlockingModel, model: Model) -> None:
-    """More streams than there are slots at first, each with pieces of its own size, held until all are waiting."""
+async def test_a_batch_scores_as_each_alone(engine: Engine, counting: CountingModel, model: Model) -> None:
+    """More streams than there are slots at first, each with pieces of its own size."""
     rng = np.random.default_rng(0)
     audio = [
         hops(str(rng.choice(["yes", "no"])), seed=i)[: int(rng.integers(40, 80)) * HOP]
         for i in range(2 * FIRST_ROWS + 1)
     ]
     streams = [ScoreCollector(engine) for _ in audio]
-    blocking.open.clear()
     for samples, one in zip(audio, streams, strict=True):
         size = int(rng.integers(1, 9)) * HOP
         for start in range(0, len(samples), size):
             one.stream.push(samples[start : start + size])
-    blocking.open.set()
     for samples, one in zip(audio, streams, strict=True):
         np.testing.assert_allclose(await one.until(len(samples) // HOP), solo(model, samples), atol=1e-5)
-    assert max(rows for rows, _ in blocking.shapes) >= FIRST_ROWS
-    assert len(blocking.shapes) < 400  # of 1,900 stream frames
+    assert max(rows for rows, _ in counting.shapes) >= FIRST_ROWS
+    assert len(counting.shapes) < 400  # of 1,900 stream frames
 
 
 async def test_a_run_is_bounded_for_each_stream_and_for_all(
-    engine: Engine, blocking: BlockingModel, model: Model
+    engine: Engine, counting: CountingModel, model: Model
 ) -> None:
     samples = np.tile(hops("yes"), 8)
     streams = [ScoreCollector(engine) for _ in range(MAX_FRAMES_PER_RUN // MAX_FRAMES_PER_STREAM + 1)]
@@ -114,28 +103,28 @@ async def test_a_run_is_bounded_for_each_stream_and_for_all(
         one.stream.push(samples)
     for one in streams:
         np.testing.assert_allclose(await one.until(len(samples) // HOP), solo(model, samples), atol=1e-5)
-    assert max(frames for _, frames in blocking.shapes) == MAX_FRAMES_PER_STREAM
-    assert max(rows * frames for rows, frames in blocking.shapes) == MAX_FRAMES_PER_RUN
+    assert max(frames for _, frames in counting.shapes) == MAX_FRAMES_PER_STREAM
+    assert max(rows * frames for rows, frames in counting.shapes) == MAX_FRAMES_PER_RUN
 
 
-async def test_streams_that_have_less_wait_for_a_run_of_their_own(engine: Engine, blocking: BlockingModel) -> None:
+async def test_streams_that_have_less_wait_for_a_run_of_their_own(engine: Engine, counting: CountingModel) -> None:
     """Long and short chunks are not cut to the same length, which would leave a rest of all the others each time."""
     streams = [ScoreCollector(engine) for _ in range(6)]
     for i, one in enumerate(streams):
         one.stream.push(hops("yes")[: (1 + i % 2) * HOP])
     for i, one in enumerate(streams):
         await one.until(1 + i % 2)
-    assert blocking.shapes == [(6, 1), (3, 1)]
-    blocking.shapes.clear()
+    assert counting.shapes == [(6, 1), (3, 1)]
+    counting.shapes.clear()
     for i, one in enumerate(streams):
         one.stream.push(hops("yes")[: (2 - i % 2) * HOP])
     for one in streams:
         await one.until(3)
-    assert blocking.shapes == [(3, 2), (3, 1)]
+    assert counting.shapes == [(3, 2), (3, 1)]
 
 
 async def test_what_comes_shortly_after_a_run_shares_the_next(
-    engine: Engine, blocking: BlockingModel, monkeypatch: pytest.MonkeyPatch
+    engine: Engine, counting: CountingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("service.spotting.engine.PACE_S", 0.3)
     first, *others = streams = [ScoreCollector(engine) for _ in range(4)]
@@ -146,43 +135,61 @@ async def test_what_comes_shortly_after_a_run_shares_the_next(
         one.stream.push(hops("yes")[:HOP])
     for one in streams:
         await one.until(1)
-    assert blocking.shapes == [(1, 1), (3, 1)]
+    assert counting.shapes == [(1, 1), (3, 1)]
 
 
-async def test_a_reset_forgets_what_waits_and_what_runs(engine: Engine, blocking: BlockingModel, model: Model) -> None:
+async def test_the_loop_goes_round_between_the_runs_of_a_batch(engine: Engine, counting: CountingModel) -> None:
+    streams = [ScoreCollector(engine) for _ in range(MAX_FRAMES_PER_RUN // MAX_FRAMES_PER_STREAM * 3)]
+    for one in streams:
+        one.stream.push(hops("yes")[: MAX_FRAMES_PER_STREAM * HOP])
+    rounds = 0
+    while len(counting.shapes) < 3:
+        await asyncio.sleep(0)
+        rounds += 1
+        assert len(counting.shapes) <= rounds
+    for one in streams:
+        await one.until(MAX_FRAMES_PER_STREAM)
+
+
+async def test_a_reset_forgets_what_waits(engine: Engine, model: Model) -> None:
     one = ScoreCollector(engine)
-    blocking.open.clear()
-    blocking.running.clear()
-    one.stream.push(hops("no"))  # in the run
-    assert await asyncio.to_thread(blocking.running.wait, 5)
-    one.stream.push(hops("no"))  # waiting
+    one.stream.push(hops("no"))
+    await one.until(MAX_FRAMES_PER_STREAM)  # the rest waits
+    scored = len(one.scores)
     one.stream.reset()
     one.stream.push(hops("yes"))
-    blocking.open.set()
-    np.testing.assert_allclose(await one.until(90), solo(model, hops("yes")), atol=1e-6)
+    got = await one.until(scored + 90)
+    assert scored < 90
+    np.testing.assert_allclose(got[scored:], solo(model, hops("yes")), atol=1e-6)
 
 
-async def test_a_slot_given_back_in_mid_run_is_clean_for_the_next(
-    engine: Engine, blocking: BlockingModel, model: Model
-) -> None:
+async def test_a_stream_reset_by_another_of_its_run_gets_no_scores_of_it(engine: Engine, model: Model) -> None:
+    last = ScoreCollector(engine)
+    first = engine.open(lambda scores, run: last.stream.reset(), lambda error: None)
+    first.push(hops("no")[:HOP])
+    last.stream.push(hops("no")[:HOP])
+    await asyncio.sleep(0.02)
+    assert last.scores == []
+    last.stream.push(hops("yes"))
+    np.testing.assert_allclose(await last.until(90), solo(model, hops("yes")), atol=1e-6)
+
+
+async def test_a_row_given_back_is_clean_for_the_next_stream(engine: Engine, model: Model) -> None:
     closing = [ScoreCollector(engine) for _ in range(FIRST_ROWS)]
-    blocking.open.clear()
-    blocking.running.clear()
     for one in closing:
         one.stream.push(hops("no"))
-    assert await asyncio.to_thread(blocking.running.wait, 5)
     for one in closing:
+        await one.until(1)
         one.stream.close()
     new = [ScoreCollector(engine) for _ in range(FIRST_ROWS)]
     for one in new:
         one.stream.push(hops("yes"))
-    blocking.open.set()
     for one in new:
         np.testing.assert_allclose(await one.until(90), solo(model, hops("yes")), atol=1e-6)
-    assert [len(one.scores) for one in closing] == [0] * FIRST_ROWS
+    assert all(len(one.scores) < 90 for one in closing)
 
 
-async def test_slots_are_used_again(engine: Engine, model: Model) -> None:
+async def test_rows_are_used_again(engine: Engine, model: Model) -> None:
     for _ in range(3 * FIRST_ROWS):
         one = ScoreCollector(engine)
         one.stream.push(hops("yes")[: 10 * HOP])
@@ -191,12 +198,12 @@ async def test_slots_are_used_again(engine: Engine, model: Model) -> None:
     assert len(engine._state["state_h"]) == FIRST_ROWS
 
 
-async def test_a_fault_reaches_its_streams_and_no_other(engine: Engine, blocking: BlockingModel, model: Model) -> None:
+async def test_a_fault_reaches_its_streams_and_no_other(engine: Engine, counting: CountingModel, model: Model) -> None:
     healthy, failing = ScoreCollector(engine), ScoreCollector(engine)
     samples = hops("yes")
     healthy.stream.push(samples[: 30 * HOP])
     await healthy.until(30)
-    blocking.fault = lambda audio: bool(audio.max() > 0.9)
+    counting.fault = lambda audio: bool(audio.max() > 0.9)
     failing.stream.push(np.ones(HOP, np.float32))
     await failing.until(1)
     assert [str(error) for error in failing.faults] == ["no"]
@@ -206,28 +213,25 @@ async def test_a_fault_reaches_its_streams_and_no_other(engine: Engine, blocking
 
 
 async def test_a_stream_that_fails_on_its_scores_keeps_nothing_from_others(
-    engine: Engine, blocking: BlockingModel
+    engine: Engine, counting: CountingModel
 ) -> None:
     def raise_error(scores: Any, run: InferenceTiming) -> None:
         raise ValueError("no scores wanted")
 
     faults: list[Exception] = []
     raising, healthy = engine.open(raise_error, faults.append), ScoreCollector(engine)
-    blocking.open.clear()
     raising.push(hops("yes"))
     healthy.stream.push(hops("yes"))
-    blocking.open.set()
     await healthy.until(90)
     assert {str(error) for error in faults} == {"no scores wanted"}
 
 
-async def test_runs_tell_their_times_and_size(blocking: BlockingModel) -> None:
+async def test_runs_have_their_times_and_size(counting: CountingModel) -> None:
     runs: list[InferenceTiming] = []
-    engine = Engine(blocking, asyncio.get_running_loop(), runs.append, perf_counter)  # type: ignore[arg-type]
+    engine = Engine(counting, asyncio.get_running_loop(), runs.append, perf_counter)  # type: ignore[arg-type]
     one = ScoreCollector(engine)
     one.stream.push(hops("yes"))
     await one.until(90)
-    engine.close()
     assert runs == one.runs
     assert [run.streams for run in runs] == [1] * -(-90 // MAX_FRAMES_PER_STREAM)
     assert all(run.began < run.ended for run in runs)

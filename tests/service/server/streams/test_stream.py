@@ -14,6 +14,7 @@ from websockets.exceptions import InvalidStatus
 
 from service.server.app import create_app
 from service.settings import Settings
+from service.spotting.engine import Engine
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.server import Running, serving
@@ -395,10 +396,23 @@ async def test_drain_sends_summary_then_1012(models_dir: Path) -> None:
     assert (code, last["type"], last["audio_s"], last["detections"]) == (1012, "summary", 0.9, 1)
 
 
+def hold_engines(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Engines run nothing until this event is set, while their loop goes on."""
+    released, run_next = threading.Event(), Engine._run_next
+
+    def run_when_released(engine: Engine) -> None:
+        if released.is_set():
+            run_next(engine)
+        else:
+            engine._loop.call_later(0.01, run_when_released, engine)
+
+    monkeypatch.setattr(Engine, "_run_next", run_when_released)
+    return released
+
+
 async def test_while_it_drains_the_server_is_not_ready(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fast, slow = Model.run, threading.Event()
+    released = hold_engines(monkeypatch)
     with serving(models_dir) as running:
-        monkeypatch.setattr(Model, "run", lambda *args: [slow.wait(5), fast(*args)][1])
         async with client(running.ws()) as one, httpx.AsyncClient(base_url=running.http) as http:
             await one.send(YES, 65536)
             await one.until("ready")
@@ -410,7 +424,7 @@ async def test_while_it_drains_the_server_is_not_ready(models_dir: Path, monkeyp
                 async with client(running.ws()):
                     pass
             assert (refused.value.response.status_code, refused.value.response.body) == (503, b"not_ready")
-            slow.set()
+            released.set()
             code, last = await one.closed()
     assert (code, last["type"], last["detections"]) == (1012, "summary", 1)
 
@@ -424,10 +438,9 @@ async def test_fast_senders_are_held_back_not_refused(models_dir: Path, model: M
 
 
 async def test_no_more_is_read_than_the_backlog_allows(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The app with a model that is stuck for a while, and a client that never stops sending."""
+    """The app with an engine that is held for a while, and a client that never stops sending."""
     app = create_app(Settings(models_dir=models_dir, default_model="tones", max_backlog_s=0.5))
-    release, read = threading.Event(), 0
-    run = Model.run
+    released, read = hold_engines(monkeypatch), 0
 
     async def receive() -> Any:
         nonlocal read
@@ -437,13 +450,12 @@ async def test_no_more_is_read_than_the_backlog_allows(models_dir: Path, monkeyp
     async def send(message: Any) -> None:
         pass
 
-    monkeypatch.setattr(Model, "run", lambda *args: [release.wait(5), run(*args)][1])
     scope = {"type": "websocket", "path": "/v1/stream", "query_string": b"speed=fast", "headers": [], "app": app}
     async with app.router.lifespan_context(app):
         serving_it = asyncio.create_task(app(scope, receive, send))
         await asyncio.sleep(0.2)
         assert read == 1 + 6  # the handshake, then messages of 0.1 s until there is more than 0.5 s
-        release.set()
+        released.set()
         await asyncio.sleep(0.1)
         assert read > 20
         serving_it.cancel()
