@@ -13,6 +13,7 @@ from typing import Protocol, Self
 import numpy as np
 
 from clients.connection import Connection, ConnectionLostError, Event, ServerError, StreamError, connect
+from clients.decisions import DECISIONS, is_final
 from clients.microphone import Block
 from clients.retry import Backoff
 
@@ -135,8 +136,8 @@ class Listener:
 
     def _receive(self, event: Event) -> None:
         """Pass an event of the server on, in the time of the source."""
-        if event["type"] == "detection":
-            self._detections += 1
+        if event["type"] in DECISIONS:
+            self._detections += is_final(event)
             at = self._seconds(self._origin or 0) + event["audio_time_s"]
             lag_s = time.monotonic() + self._clock - at
             event |= {"audio_time_s": round(at, DIGITS), "lag_ms": round(1000 * lag_s, 1)}

@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import Self
 
 from clients.connection import Connection, ConnectionLostError, Event, ServerError, connect
+from clients.decisions import DECISIONS
 from clients.pace import Pace
 from clients.sound_file import Recording
 
@@ -29,6 +30,7 @@ class PlayerOptions:
     speed: str = "balanced"
     realtime: bool = True  # as a microphone would; else as fast as the server decides
     chunk_s: float = 0.04  # audio in one message
+    early: bool = False  # early detections, each confirmed or retracted
 
 
 class Player:
@@ -73,9 +75,10 @@ class Player:
                 await self._connection.reset()
                 return self._connection
         await self.close()
-        connection = await connect(
-            self._options.url, mode=self._options.mode, speed=self._options.speed, **audio_format
-        )
+        settings: dict[str, object] = {"mode": self._options.mode, "speed": self._options.speed}
+        if self._options.early:
+            settings["early"] = True
+        connection = await connect(self._options.url, **settings, **audio_format)
         self._connection, self._format = connection, audio_format
         return connection
 
@@ -93,16 +96,16 @@ class Player:
             await connection.flush()
 
     async def _receive(self, connection: Connection, pace: Pace, on_event: OnEvent) -> None:
-        """Report detections, errors and the summary, which is the last."""
+        """Report decisions, errors and the summary, which is the last."""
         async for event in connection:
             kind = event["type"]
             if kind == "scores":
                 pace.scored(event["audio_time_s"])
-            if kind == "detection" and self._options.realtime:
+            if kind in DECISIONS and self._options.realtime:
                 event["lag_ms"] = round(pace.lag_ms(event["audio_time_s"]), 1)
             if kind == "detection" and self._options.mode == "utterance":
                 pace.stop()
-            if kind in ("detection", "error", "summary"):
+            if kind in (*DECISIONS, "error", "summary"):
                 on_event(event)
             if kind == "summary":
                 return

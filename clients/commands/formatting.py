@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import TextIO
 
 from clients.connection import Event
+from clients.decisions import status_of
 from service.commands.output import printable
 
 
@@ -18,12 +19,16 @@ def event_line(event: Event) -> str:
 
 
 def detection_line(event: Event) -> str:
-    """`1.62 s  yes     0.97  (server 1.1 ms, model wait 52 ms)`; a `?` marks a label that crossed no threshold."""
+    """`1.62 s  yes     0.97  (server 1.1 ms, model wait 52 ms)`; a `?` marks a label that crossed no threshold.
+
+    With early detections `0.97  early`, `0.99  confirmed` or `0.12  retracted: fell`.
+    """
     latency = event["latency"]
-    label = event["label"] if event["crossed"] else event["label"] + "?"
+    label = event["label"] if event.get("crossed", True) else event["label"] + "?"
+    status = STATUSES[status_of(event)].format(**event)
     lag = f"spoken {event['lag_ms']:.0f} ms ago, " if "lag_ms" in event else ""
     waits = f"{lag}server {latency['server_ms']:.1f} ms, model wait {latency['algorithmic_ms']:.0f} ms"
-    return f"{event['audio_time_s']:6.2f} s  {label:<10} {event['score']:.2f}  ({waits})"
+    return f"{event['audio_time_s']:6.2f} s  {label:<10} {event['score']:.2f}  {status}({waits})"
 
 
 def summary_line(event: Event) -> str:
@@ -45,8 +50,16 @@ def error_line(event: Event) -> str:
     return f"error  {event['code']}: {event['message']}"
 
 
+STATUSES = {
+    "final": "",
+    "early": "early      ",
+    "confirmed": "confirmed  ",
+    "retracted": "retracted: {reason}  ",
+}  # what the line of a decision says between its score and its latency
 LINES: dict[str, Callable[[Event], str]] = {
     "detection": detection_line,
+    "confirmed": detection_line,
+    "retracted": detection_line,
     "summary": summary_line,
     "dropped": dropped_line,
     "error": error_line,

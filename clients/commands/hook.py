@@ -1,10 +1,11 @@
-"""A command of the user that is started on each detection; nothing waits for it. Owns the processes."""
+"""A command of the user that is started on each decision; nothing waits for it. Owns the processes."""
 
 import os
 import subprocess
 from collections.abc import Sequence
 
 from clients.connection import Event
+from clients.decisions import status_of
 
 MAX_RUNNING = 8  # commands at the same time; beyond that none is started
 STDERR = 2
@@ -18,7 +19,7 @@ class DetectionHook:
         self.running: list[subprocess.Popen[bytes]] = []
 
     def start(self, event: Event) -> list[str]:
-        """Start it for a detection; returns the problems, earlier runs that failed included."""
+        """Start it for a decision; returns the problems, earlier runs that failed included."""
         problems = self.ended()
         if len(self.running) >= MAX_RUNNING:
             return [*problems, f"expected at most {MAX_RUNNING} running, got another; not started for {event['label']}"]
@@ -45,10 +46,11 @@ class DetectionHook:
 
 
 def environment(event: Event) -> dict[str, str]:
-    """The environment variables that describe a detection to the command."""
+    """The environment variables that describe a decision to the command."""
     return {
         "RC_LABEL": event["label"],
         "RC_SCORE": str(event["score"]),
         "RC_AUDIO_TIME_S": str(event["audio_time_s"]),
         "RC_LAG_MS": str(event["lag_ms"]),
+        "RC_STATUS": status_of(event),
     }

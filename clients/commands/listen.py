@@ -19,11 +19,12 @@ from clients.commands.hook import DetectionHook
 from clients.commands.level_meter import LevelMeter
 from clients.commands.options import add_url
 from clients.connection import Event, StreamError
+from clients.decisions import DECISIONS
 from clients.listener import Listener
 from clients.microphone import Microphone, MicrophoneError, devices
 from service.commands.output import CommandParser, run_command
 
-SETTINGS = ("model", "speed", "keywords", "threshold")  # options that become settings of the stream
+SETTINGS = ("model", "speed", "keywords", "threshold", "early")  # options that become settings of the stream
 
 
 class Screen:
@@ -33,16 +34,16 @@ class Screen:
         self._as_json, self._meter, self._hook, self._device = as_json, meter, hook, device
 
     def show(self, event: Event) -> None:
-        """Print an event; a detection starts the hook first."""
+        """Print an event; a decision starts the hook first."""
         if self._hook:
-            for problem in self._hook.start(event) if event["type"] == "detection" else self._hook.ended():
+            for problem in self._hook.start(event) if event["type"] in DECISIONS else self._hook.ended():
                 self._print(f"--exec: {problem}", sys.stderr)
         if event["type"] == "ready":
             self._print(f"{self._device}: listening for {', '.join(event['config']['keywords'])}", sys.stderr)
         elif self._as_json:
             self._print(json.dumps(event), sys.stdout)
         else:
-            self._print(event_line(event), sys.stdout if event["type"] == "detection" else sys.stderr)
+            self._print(event_line(event), sys.stdout if event["type"] in DECISIONS else sys.stderr)
 
     def _print(self, line: str, out: TextIO) -> None:
         self._meter.clear()
@@ -111,12 +112,16 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--speed", choices=("fast", "balanced", "accurate"), help="(default: balanced)")
     parser.add_argument("--keywords", type=lambda text: text.split(","), metavar="A,B", help="detect only these")
     parser.add_argument("--threshold", type=float, help="score that makes a detection (default: that of the speed)")
+    parser.add_argument(
+        "--early", action="store_true", default=None, help="early detections too, each confirmed or retracted"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object per line")
     parser.add_argument(
         "--exec",
         type=command_line,
         metavar="CMD",
-        help="run this on each detection, without a shell, with RC_LABEL, RC_SCORE, RC_AUDIO_TIME_S and RC_LAG_MS set",
+        help="run this on each detection, without a shell, with RC_LABEL, RC_SCORE, RC_AUDIO_TIME_S, RC_LAG_MS and "
+        "RC_STATUS set: final, or with --early early, confirmed and retracted",
     )
     return parser.parse_args(argv)
 

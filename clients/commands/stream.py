@@ -78,6 +78,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--speed", choices=("fast", "balanced", "accurate"), default="balanced", help="(default: %(default)s)"
     )
+    parser.add_argument("--early", action="store_true", help="early detections too, each confirmed or retracted")
     pace = parser.add_mutually_exclusive_group()
     pace.add_argument("--realtime", action="store_true", default=True, help="send as a microphone would (the default)")
     pace.add_argument("--fast", dest="realtime", action="store_false", help="send as fast as the server decides")
@@ -89,7 +90,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 def main(argv: list[str] | None = None) -> int:
     """Run the command; exit status 0, 1 when any file failed, 130 when interrupted, 141 when its reader has left."""
     args = parse(argv)
-    options = PlayerOptions(args.url, args.mode, args.speed, args.realtime, args.chunk_ms / 1000)
+    options = PlayerOptions(args.url, args.mode, args.speed, args.realtime, args.chunk_ms / 1000, args.early)
     show = show_json if args.json else show_line
     return run_command("rc-stream", lambda: asyncio.run(stream_files(args.files, options, show)))
 

@@ -1,4 +1,4 @@
-"""`make demo`: start a server on a free port, stream the bundled recording at live pace, print each label."""
+"""`make demo`: start a server on a free port, stream the bundled recording at live pace, print each decision."""
 
 import asyncio
 import json
@@ -7,6 +7,7 @@ from pathlib import Path
 
 from clients.commands.stream import show_line, stream_files
 from clients.connection import Event
+from clients.decisions import is_final
 from clients.player import PlayerOptions
 from service.bundled import BUNDLED_MODEL, models_directory
 from service.commands.output import run_command
@@ -18,20 +19,20 @@ MODELS, MODEL = models_directory(), BUNDLED_MODEL
 
 
 def stream_recording(port: int) -> list[str]:
-    """Stream the recording, print each event as it comes, and return the detected labels."""
+    """Stream the recording, print each event as it comes, and return the labels that were confirmed."""
     labels = []
 
     def show(path: Path, event: Event) -> None:
         show_line(path, event)
-        if event["type"] == "detection":
+        if is_final(event):
             labels.append(event["label"])
 
-    asyncio.run(stream_files([RECORDING], PlayerOptions(f"ws://{HOST}:{port}/v1/stream"), show))
+    asyncio.run(stream_files([RECORDING], PlayerOptions(f"ws://{HOST}:{port}/v1/stream", early=True), show))
     return labels
 
 
 def main() -> int:
-    """Run the demo; exit status 1 unless exactly the keywords of the recording were detected."""
+    """Run the demo; exit status 1 unless exactly the keywords of the recording were confirmed."""
     return run_command("demo", run)
 
 

@@ -56,6 +56,25 @@ async def test_a_file_goes_up_unchanged_in_chunks_and_is_flushed(tmp_path: Path)
     assert stream.texts[-1] == {"type": "flush"}
 
 
+async def test_early_detections_are_asked_for_and_reported(tmp_path: Path) -> None:
+    decisions = [
+        {**detection("yes", 0.1), "status": "early"},
+        {**detection("yes", 0.15), "type": "confirmed"},
+        {**detection("no", 0.2), "type": "retracted", "reason": "fell"},
+    ]
+
+    async def script(stream: FakeStream) -> None:
+        for decision in decisions:
+            await stream.send(**decision)
+        await until_closed(stream)
+
+    events: list[Event] = []
+    async with fake_server(script) as (url, streams), Player(PlayerOptions(url, realtime=False, early=True)) as player:
+        await player.play(Recording(write(tmp_path / "a.wav")), events.append)
+    assert streams[0].texts[0]["early"] is True
+    assert events == [*decisions, SUMMARY]
+
+
 async def test_files_of_one_format_share_a_connection_and_no_past(tmp_path: Path) -> None:
     first_file, second_file = write(tmp_path / "1.wav"), write(tmp_path / "2.wav")
     other_format = write(tmp_path / "3.wav", rate=8000)

@@ -6,8 +6,10 @@ from typing import Any
 import pytest
 
 from clients.commands.formatting import event_line, write_line
+from tests.support.fake_server import LATENCY
 
 SUMMARY = {"type": "summary", "audio_s": 2.0, "detections": 1, "latency": {"p50_ms": 0.94, "p95_ms": None}}
+YES = {"label": "yes", "score": 0.97, "audio_time_s": 1.4, "latency": LATENCY}
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,16 @@ SUMMARY = {"type": "summary", "audio_s": 2.0, "detections": 1, "latency": {"p50_
         ),
         ({"type": "dropped", "audio_s": 1.2, "by_device": False}, "dropped  1.20 s of audio"),
         ({"type": "dropped", "audio_s": 0.0, "by_device": True}, "dropped  some audio, by the device"),
+        ({**YES, "type": "detection"}, "  1.40 s  yes        0.97  (server 1.1 ms, model wait 52 ms)"),
+        (
+            {**YES, "type": "detection", "status": "early"},
+            "  1.40 s  yes        0.97  early      (server 1.1 ms, model wait 52 ms)",
+        ),
+        ({**YES, "type": "confirmed"}, "  1.40 s  yes        0.97  confirmed  (server 1.1 ms, model wait 52 ms)"),
+        (
+            {**YES, "type": "retracted", "reason": "fell"},
+            "  1.40 s  yes        0.97  retracted: fell  (server 1.1 ms, model wait 52 ms)",
+        ),
         ({"type": "error", "code": "x", "message": "expected a, got b"}, "error  x: expected a, got b"),
     ],
 )

@@ -25,11 +25,11 @@ def problems_of(hook: DetectionHook) -> list[str]:
 
 def test_the_command_gets_the_detection_and_no_shell_reads_it(tmp_path: Path) -> None:
     out = tmp_path / "$HOME;out"
-    names = ("RC_AUDIO_TIME_S", "RC_LABEL", "RC_LAG_MS", "RC_SCORE")
+    names = ("RC_AUDIO_TIME_S", "RC_LABEL", "RC_LAG_MS", "RC_SCORE", "RC_STATUS")
     hook = DetectionHook([sys.executable, "-c", WRITE.format(names), str(out)])
     assert hook.start(EVENT) == []
     assert problems_of(hook) == []
-    assert out.read_text() == "1.5 yes 120.5 0.93"
+    assert out.read_text() == "1.5 yes 120.5 0.93 final"
 
 
 def test_nothing_waits_for_it_and_a_limited_number_runs(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,10 @@ import soundfile
 from numpy.typing import NDArray
 
 from clients.commands import listen as module
+from clients.commands.hook import DetectionHook
 from clients.commands.listen import main
+from clients.connection import Event
+from clients.decisions import status_of
 from clients.demo.__main__ import RECORDING, SCRIPT
 from tests.support.fake_microphone import FakeMicrophone, InterruptedMicrophone
 from tests.support.paths import ROOT
@@ -60,6 +63,29 @@ def test_json_and_settings(
     assert (detection["type"], detection["label"], detection["threshold"]) == ("detection", "no", 0.5)
     assert detection["lag_ms"] > 0
     assert (summary["type"], summary["detections"]) == ("summary", 1)
+
+
+def test_each_decision_is_printed_and_starts_the_command(
+    server: Running, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    started: list[str] = []
+
+    def start(_: DetectionHook, event: Event) -> list[str]:
+        started.append(status_of(event))
+        return []
+
+    monkeypatch.setattr(DetectionHook, "start", start)
+    play(monkeypatch, synthesize("no", word_s=0.03), synthesize("yes"))
+    assert main(["--url", server.ws(), "--early", "--exec", "true"]) == 0
+    output = capsys.readouterr()
+    assert [line.split("  (")[0].split()[2:] for line in output.out.splitlines()] == [
+        ["no", "0.70", "early"],
+        ["no", "0.24", "retracted:", "fell"],
+        ["yes", "0.70", "early"],
+        ["yes", "0.97", "confirmed"],
+    ]
+    assert started == ["early", "retracted", "early", "confirmed"]
+    assert " s of audio, 1 detections" in output.err
 
 
 def test_ctrl_c_is_as_it_was_afterwards(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:

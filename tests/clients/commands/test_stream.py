@@ -19,6 +19,7 @@ from tests.support.server import Running
 from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
 
+EARLY_LINES = ["no 0.70 early", "no 0.24 retracted: fell", "yes 0.70 early", "yes 0.97 confirmed"]
 COMMAND = "clients.commands.stream"
 
 
@@ -74,6 +75,16 @@ def test_one_line_per_event(server: Running, tmp_path: Path, capsys: pytest.Capt
     assert first.startswith("words.wav    0.")
     assert "model wait 35 ms)" in first
     assert summary.startswith("words.wav  1.60 s of audio, 2 detections, server p50 ")
+
+
+def test_early_detections_and_what_becomes_of_them(
+    server: Running, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    soundfile.write(tmp_path / "words.wav", np.concatenate([synthesize("no", word_s=0.03), synthesize("yes")]), RATE)
+    assert run(server, "--early", str(tmp_path / "words.wav")) == 0
+    *decisions, summary = capsys.readouterr().out.splitlines()
+    assert [" ".join(line.split("  (")[0].split()[3:]) for line in decisions] == EARLY_LINES
+    assert "1 detections" in summary
 
 
 def test_a_bad_file_is_named_and_the_others_go_on(

@@ -81,15 +81,16 @@ def tones(tmp_path: Path, models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> 
     return script
 
 
-def test_each_label_is_printed_with_its_latency_and_the_server_is_gone_afterwards(
+def test_each_decision_is_printed_with_its_latency_and_the_server_is_gone_afterwards(
     tones: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     port = free_port()
     monkeypatch.setattr(demo, "free_port", lambda: port)
     assert demo.main() == 0
-    words, yes, no, *_, spoken, detected = capfd.readouterr().out.splitlines()
+    words, early, yes, _, no, *_, spoken, detected = capfd.readouterr().out.splitlines()
     assert words == "words of the synthetic voices: yes no"
-    assert "yes " in yes
+    assert "yes        0.70  early " in early
+    assert "yes        0.97  confirmed " in yes
     assert "no " in no
     assert "server " in yes
     assert "ms ago" in yes

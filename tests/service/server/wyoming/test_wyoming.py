@@ -159,6 +159,19 @@ async def test_a_word_at_the_very_end_is_reported_before_anything_else(server: W
         assert await detections(one, 1) == expected(model, audio)
 
 
+async def test_a_word_that_only_fast_detects_is_never_reported(server: Wyoming, model: Model) -> None:
+    """Wake words are final: there are no early detections, which could not be taken back."""
+    short = pcm(synthesize("no", word_s=0.03))
+    assert expected(model, short, speed="fast")
+    async with client(server) as one:
+        await one.send(AudioStart(**FORMAT))
+        await one.play(short)
+        await one.send(AudioStop())
+        event = await one.next()
+    assert event is not None
+    assert NotDetected.is_type(event.type)
+
+
 async def test_several_at_once_detect_each_their_own(server: Wyoming, model: Model) -> None:
     words = [("yes",), ("no",), ("yes", "no"), ("no", "_unknown_", "yes"), ()]
     audio = [pcm(synthesize(*spoken, seed=i)) for i, spoken in enumerate(words)]
