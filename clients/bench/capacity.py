@@ -19,7 +19,7 @@ import numpy as np
 from uvicorn.loops.auto import auto_loop_factory
 
 from clients.bench.files import measure_files
-from clients.bench.load import ExpectedDetection, Load, LoadTally, connect_all, play_all
+from clients.bench.load import ExpectedDetection, Load, LoadTally, connected, play_all
 from clients.bench.results import MARKS, BenchReport, LoadResult, write_into
 from clients.commands.options import positive, positive_count
 from clients.demo.__main__ import RECORDING
@@ -65,13 +65,13 @@ def measure(port: int, load: Load) -> LoadResult:
 async def _measure(port: int, load: Load) -> LoadResult:
     """Run one load; read the server's CPU time, memory and batches before and after it, all streams connected."""
     tally, empty = LoadTally(), await asyncio.to_thread(read_metrics, port)
-    streams = await connect_all(load, tally)
-    before = await asyncio.to_thread(read_metrics, port)
-    playing = asyncio.create_task(play_all(load, streams, tally))
-    await asyncio.sleep(PEAK * len(load.audio) / load.sample_rate)
-    peak = await asyncio.to_thread(read_metrics, port)
-    await playing
-    after = await asyncio.to_thread(read_metrics, port)
+    async with connected(load, tally) as streams:
+        before = await asyncio.to_thread(read_metrics, port)
+        playing = asyncio.create_task(play_all(load, streams, tally))
+        await asyncio.sleep(PEAK * len(load.audio) / load.sample_rate)
+        peak = await asyncio.to_thread(read_metrics, port)
+        await playing
+        after = await asyncio.to_thread(read_metrics, port)
     cpu_s, batched, runs = (after[name] - before[name] for name in (CPU, BATCHED, RUNS))
     cpu_ms = 1000 * cpu_s / (load.streams * len(load.audio) / load.sample_rate)
     memory_kib = (peak[MEMORY] - empty[MEMORY]) / 1024 / load.streams
@@ -81,16 +81,21 @@ async def _measure(port: int, load: Load) -> LoadResult:
 def result(load: Load, tally: LoadTally, cpu_ms: float, memory_kib: float, batch: float) -> LoadResult:
     """The figures of one load, rounded."""
     p50_ms, p95_ms, p99_ms, max_ms = percentiles(tally.server_ms)
+    lag_p50_ms, _, lag_p99_ms, _ = percentiles(tally.lag_ms)
     return LoadResult(
         chunk_ms=round(1000 * load.chunk_s),
         streams=load.streams,
+        sockets=load.shared_sockets or load.streams,
         cpu_ms_per_stream_s=round(cpu_ms, 3),
         transport_alone=None,
+        of_own_sockets=None,
         streams_per_core=int(1000 / max(cpu_ms, 1e-3)),
         p50_ms=p50_ms,
         p95_ms=p95_ms,
         p99_ms=p99_ms,
         max_ms=max_ms,
+        lag_p50_ms=lag_p50_ms,
+        lag_p99_ms=lag_p99_ms,
         memory_kib_per_stream=round(memory_kib, 1),
         batch=round(batch, 1),
         found=tally.found,
@@ -117,28 +122,37 @@ def run(args: argparse.Namespace) -> tuple[LoadResult, ...]:
         return tuple(results)
     with serving(port, [sys.executable, "-m", "clients.bench.null_server", str(port)]):
         null = measure_loads(args, port, audio, (), find_capacity=False)
-    alone = {(row.chunk_ms, row.streams): row.cpu_ms_per_stream_s for row in null if not row.failed}
-    return tuple(replace(row, transport_alone=alone.get((row.chunk_ms, row.streams))) for row in results)
+    alone = {(row.chunk_ms, row.streams, row.sockets): row.cpu_ms_per_stream_s for row in null if not row.failed}
+    return tuple(replace(row, transport_alone=alone.get((row.chunk_ms, row.streams, row.sockets))) for row in results)
 
 
 def measure_loads(
     args: argparse.Namespace, port: int, audio: Samples, expected: tuple[ExpectedDetection, ...], find_capacity: bool
 ) -> list[LoadResult]:
-    """One result per size of chunk and number of streams.
+    """One result per size of chunk, number of streams and number of sockets that they share.
 
     To find the capacity, half as many streams more each time until the limit is passed, and at last 70 % of those that
     were carried.
     """
     results: list[LoadResult] = []
 
-    def add(streams: int, chunk_ms: float) -> LoadResult:
-        load = Load(f"ws://{HOST}:{port}/v1/stream", streams, audio, SAMPLE_RATE, chunk_ms / 1000, expected)
+    def add(streams: int, chunk_ms: float, sockets: int = 0) -> LoadResult:
+        url = f"ws://{HOST}:{port}/v1/stream{'s' if sockets else ''}"
+        load = Load(url, streams, audio, SAMPLE_RATE, chunk_ms / 1000, expected, sockets)
         results.append(measure(port, load))
         print(f"{streams} streams: {results[-1]}", file=sys.stderr)
         return results[-1]
 
+    def add_all(streams: int, chunk_ms: float) -> LoadResult:
+        own = add(streams, chunk_ms)
+        for sockets in args.sockets:
+            shared = add(streams, chunk_ms, sockets)
+            ratio = round(shared.cpu_ms_per_stream_s / max(own.cpu_ms_per_stream_s, 1e-3), 2)
+            results[-1] = replace(shared, of_own_sockets=ratio)
+        return own
+
     for chunk_ms in args.chunk_ms:
-        latest = [add(streams, chunk_ms) for streams in args.streams][-1]
+        latest = [add_all(streams, chunk_ms) for streams in args.streams][-1]
         while find_capacity and holds(latest):
             carried = latest.streams
             latest = add(carried * 3 // 2, chunk_ms)
@@ -163,6 +177,14 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seconds", type=positive, default=24.0, help="audio of each stream (default: %(default)s)")
     parser.add_argument(
         "--chunk-ms", type=positive, nargs="+", default=[40.0], help="audio in one message (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--sockets",
+        type=positive_count,
+        nargs="+",
+        default=[],
+        metavar="N",
+        help="also on N sockets that streams share",
     )
     parser.add_argument(
         "--find-capacity", action="store_true", help=f"more streams until p99 passes {P99_LIMIT_MS:g} ms"

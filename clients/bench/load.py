@@ -5,14 +5,16 @@ Owns the connections and their clocks. Knows nothing of the server's process or 
 
 import asyncio
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from clients.connection import Connection, Event, connect, encode
+from clients.connection import Connection, Event, OpeningConnection, connect, encode
 from clients.pace import Pace
+from clients.shared_connection import connect_shared
 
 SPREAD_S = 2.0  # streams start over this time: microphones do not record the same word at the same moment
 ExpectedDetection = tuple[str, int]  # label and frame
@@ -25,6 +27,7 @@ class LoadTally:
     expected: int = 0
     found: int = 0  # detections at the very frame of a stream alone
     server_ms: list[float] = field(default_factory=list)  # latency of every detection
+    lag_ms: list[float] = field(default_factory=list)  # from the last sample of every detection to its event here
     late_ms: list[float] = field(default_factory=list)  # how far the load itself is behind its pace, at every message
     failures: Counter[str] = field(default_factory=Counter)
 
@@ -36,7 +39,10 @@ class LoadTally:
 
 @dataclass(frozen=True)
 class Load:
-    """`streams` times `audio` (float32 mono at `sample_rate`), a message every `chunk_s`, started over SPREAD_S."""
+    """`streams` times `audio` (float32 mono at `sample_rate`), a message every `chunk_s`, started over SPREAD_S.
+
+    Every stream has a socket of its own unless there are `shared_sockets`.
+    """
 
     url: str
     streams: int
@@ -44,14 +50,31 @@ class Load:
     sample_rate: int
     chunk_s: float
     expected: tuple[ExpectedDetection, ...]
+    shared_sockets: int = 0
 
 
-async def connect_all(load: Load, tally: LoadTally) -> list[Connection]:
+@asynccontextmanager
+async def connected(load: Load, tally: LoadTally) -> AsyncIterator[list[Connection]]:
     """The streams of a load, ready; refused ones count as failures."""
-    opening = [connect(load.url, sample_rate=load.sample_rate) for _ in range(load.streams)]
-    opened = await asyncio.gather(*opening, return_exceptions=True)
-    tally.failures.update(str(error) for error in opened if isinstance(error, BaseException))
-    return [connection for connection in opened if isinstance(connection, Connection)]
+    async with _opener(load) as open_stream:
+        opening = [open_stream(number) for number in range(load.streams)]
+        opened = await asyncio.gather(*opening, return_exceptions=True)
+        tally.failures.update(str(error) for error in opened if isinstance(error, BaseException))
+        yield [connection for connection in opened if isinstance(connection, Connection)]
+
+
+@asynccontextmanager
+async def _opener(load: Load) -> AsyncIterator[Callable[[int], OpeningConnection]]:
+    """How the stream of each number is opened. Neighbours share a socket."""
+    async with AsyncExitStack() as stack:
+        shared = [await stack.enter_async_context(connect_shared(load.url)) for _ in range(load.shared_sockets)]
+
+        def open_stream(number: int) -> OpeningConnection:
+            if shared:
+                return shared[number * len(shared) // load.streams].open(sample_rate=load.sample_rate)
+            return connect(load.url, sample_rate=load.sample_rate)
+
+        yield open_stream
 
 
 async def play_all(load: Load, streams: Sequence[Connection], tally: LoadTally) -> None:
@@ -63,20 +86,33 @@ async def play_all(load: Load, streams: Sequence[Connection], tally: LoadTally) 
 
 async def play(load: Load, data: bytes, number: int, connection: Connection, tally: LoadTally) -> None:
     """One of the streams, from its first audio to its summary."""
-    await asyncio.sleep(SPREAD_S * number / load.streams)
+    await asyncio.sleep(start_s(load, number))
+    pace, events = Pace(), list[Event]()
     try:
         async with connection, asyncio.TaskGroup() as tasks:
-            tasks.create_task(send(load, data, connection, tally))
-            events = [event async for event in connection]
+            tasks.create_task(send(load, data, connection, pace, tally))
+            async for event in connection:
+                events.append(event)
+                if event["type"] == "detection":
+                    tally.lag_ms.append(pace.lag_ms(event["audio_time_s"]))
         count(load, events, tally)
     except Exception as error:  # the other streams go on, whatever happened
         cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
         tally.failures[str(cause)] += 1
 
 
-async def send(load: Load, data: bytes, connection: Connection, tally: LoadTally) -> None:
+def start_s(load: Load, number: int) -> float:
+    """When a stream starts. All streams of a shared socket send at the same moments, as a gateway would."""
+    delay_s = SPREAD_S * number / load.streams
+    if not load.shared_sockets:
+        return delay_s
+    phase = number * load.shared_sockets // load.streams / load.shared_sockets
+    return (delay_s // load.chunk_s + phase) * load.chunk_s
+
+
+async def send(load: Load, data: bytes, connection: Connection, pace: Pace, tally: LoadTally) -> None:
     """Send at live pace, then close."""
-    pace, step = Pace(), 2 * round(load.chunk_s * load.sample_rate)
+    step = 2 * round(load.chunk_s * load.sample_rate)
     for start in range(0, len(data), step):
         end_s = min(len(data), start + step) / 2 / load.sample_rate
         await pace.wait(end_s)

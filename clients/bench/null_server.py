@@ -13,7 +13,8 @@ from prometheus_client import CollectorRegistry, ProcessCollector, generate_late
 
 from service.server.websocket.uvicorn_protocols import StreamProtocol
 
-READY = {"type": "ready", "config": {"encoding": "pcm_s16le"}, "limits": {"max_message_bytes": 65536}}
+READY: dict[str, Any] = {"type": "ready", "config": {"encoding": "pcm_s16le"}, "limits": {"max_message_bytes": 65536}}
+ENDED: dict[str, Any] = {"type": "ended", "code": 1000, "reason": "", "retry_after_s": None}
 NO_RUNS = b"kws_batch_streams_sum 0\nkws_batch_streams_count 0\n"
 
 app = FastAPI()
@@ -41,6 +42,17 @@ async def stream(socket: WebSocket) -> None:
     while (message := await socket.receive())["type"] == "websocket.receive":
         if "close" in (message.get("text") or ""):
             await socket.close()
+
+
+@app.websocket("/v1/streams")
+async def streams(socket: WebSocket) -> None:
+    """Take audio of many streams until the client is gone."""
+    await socket.accept()
+    while (message := await socket.receive())["type"] == "websocket.receive":
+        if text := message.get("text"):
+            request = json.loads(text)
+            answer = {"configure": READY, "close": ENDED}.get(request["type"], {})
+            await socket.send_text(json.dumps({**answer, "stream": request["stream"]}))
 
 
 def main(port: int) -> None:

@@ -16,13 +16,17 @@ class LoadResult:
 
     chunk_ms: int
     streams: int
+    sockets: int  # fewer than streams where they share them
     cpu_ms_per_stream_s: float
     transport_alone: float | None  # the same of a server that does nothing with its audio
+    of_own_sockets: float | None  # cpu_ms_per_stream_s, divided by that of as many sockets as streams
     streams_per_core: int
     p50_ms: float | None  # None without any detection
     p95_ms: float | None
     p99_ms: float | None
     max_ms: float | None
+    lag_p50_ms: float | None  # the wait for the rest of the message and the way to the client included
+    lag_p99_ms: float | None
     memory_kib_per_stream: float
     batch: float  # streams per run of the model
     found: int

@@ -24,7 +24,7 @@ import httpx
 import numpy as np
 import soundfile
 
-from clients.bench.load import Load, LoadTally, connect_all, play
+from clients.bench.load import Load, LoadTally, connected, play
 from clients.connection import encode
 from service.settings import Settings
 from service.spotting.events import Detection
@@ -76,11 +76,11 @@ async def run_streams(number: int, loads: list[Load], tally: LoadTally, begin: f
     await asyncio.sleep(begin - time.monotonic() + rng.uniform(0, 5))
     while time.monotonic() < until:
         load = loads[int(rng.integers(len(loads)))]
-        admitted = await connect_all(load, tally)
-        for stream in admitted:
-            tally.expected += len(load.expected)
-            await play(load, encode(load.audio, "pcm_s16le"), 0, stream, tally)
-            played += 1
+        async with connected(load, tally) as admitted:
+            for stream in admitted:
+                tally.expected += len(load.expected)
+                await play(load, encode(load.audio, "pcm_s16le"), 0, stream, tally)
+                played += 1
         if not admitted:
             await asyncio.sleep(RETRY_S)
     return played

@@ -10,7 +10,7 @@ import soundfile
 
 from clients.bench import capacity
 from clients.bench.files import measure_files
-from clients.bench.load import Load, LoadTally, connect_all, play_all
+from clients.bench.load import Load, LoadTally, connected, play_all, start_s
 from clients.bench.results import MARKS, BenchReport, FilesResult, LoadResult, write_into
 from tests.support.server import Running
 from tests.support.speech import synthesize
@@ -19,7 +19,8 @@ from tests.support.tone_model import RATE
 
 async def run_load(load: Load) -> LoadTally:
     tally = LoadTally()
-    await play_all(load, await connect_all(load, tally), tally)
+    async with connected(load, tally) as streams:
+        await play_all(load, streams, tally)
     return tally
 
 
@@ -34,6 +35,24 @@ def test_every_stream_is_compared_with_one_alone(server: Running, models_dir: Pa
     assert not tally.failures
 
 
+def test_streams_that_share_sockets_are_compared_too(server: Running, models_dir: Path) -> None:
+    audio = synthesize("yes", "no")
+    expected = capacity.expected_of(models_dir / "tones", audio)
+    tally = asyncio.run(run_load(Load(server.ws_shared, 5, audio, RATE, 0.02, expected, shared_sockets=2)))
+    assert (tally.found, tally.expected, tally.failures.total()) == (10, 10, 0)
+    assert len(tally.lag_ms) == 10
+    assert all(lag >= latency for lag, latency in zip(sorted(tally.lag_ms), sorted(tally.server_ms), strict=True))
+
+
+def test_streams_of_a_shared_socket_send_at_the_same_moments() -> None:
+    load = Load("", 40, synthesize("yes"), RATE, 0.04, (), shared_sockets=4)
+    phases = [round(start_s(load, number) % 0.04, 6) % 0.04 for number in range(40)]
+    assert phases == [0.0] * 10 + [0.01] * 10 + [0.02] * 10 + [0.03] * 10
+    starts = [start_s(load, number) for number in range(40)]
+    assert starts == sorted(starts)
+    assert 1.9 < starts[-1] < 2.0
+
+
 def test_a_stream_that_fails_is_counted_as_failed_and_missed(models_dir: Path) -> None:
     load = Load("ws://127.0.0.1:9/v1/stream", 2, synthesize("yes"), RATE, 0.02, (("yes", 1),))
     tally = asyncio.run(run_load(load))
@@ -46,38 +65,47 @@ def test_the_command_reports_one_row_per_load(
     soundfile.write(tmp_path / "tones.wav", synthesize("yes", "no"), RATE)
     monkeypatch.setattr(capacity, "RECORDING", tmp_path / "tones.wav")
     arguments = ["--models", str(models_dir), "--model", "tones", "--streams", "1", "4", "--seconds", "1.8", "--json"]
-    assert capacity.main([*arguments, "--transport"]) == 0
+    assert capacity.main([*arguments, "--sockets", "1", "--transport"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [(row["streams"], row["failed"]) for row in rows] == [(1, 0), (4, 0)]
-    assert [row["found"] for row in rows] == [row["expected"] for row in rows] == [2, 8]
+    assert [(row["streams"], row["sockets"], row["failed"]) for row in rows] == [
+        (1, 1, 0),
+        (1, 1, 0),
+        (4, 4, 0),
+        (4, 1, 0),
+    ]
+    assert [row["found"] for row in rows] == [row["expected"] for row in rows] == [2, 2, 8, 8]
+    assert [row["of_own_sockets"] for row in rows[::2]] == [None, None]
+    assert all(row["of_own_sockets"] > 0 for row in rows[1::2])
     assert all(0 < row["p50_ms"] <= row["p99_ms"] <= row["max_ms"] for row in rows)
     assert all(row["cpu_ms_per_stream_s"] > 0 and row["transport_alone"] > 0 for row in rows)
 
 
 def test_the_report_has_a_table_of_loads_and_one_of_files() -> None:
-    load = LoadResult(40, 2, 3.5, None, 285, None, None, None, None, 12.5, 1.0, 0, 0, 1, 0.5, {"refused": 1})
+    load = LoadResult(
+        40, 2, 2, 3.5, None, None, 285, None, None, None, None, None, None, 12.5, 1.0, 0, 0, 1, 0.5, {"refused": 1}
+    )
     report = BenchReport(
         "rc-bench --files 4", "2030-01-02, a machine", (load,), (FilesResult("WAV", 4, 900, 300, 3.0),)
     )
     loads, files, source = report.to_markdown().split("\n\n")
-    assert loads.splitlines()[0].startswith("| chunk ms | streams | cpu ms per stream s | transport alone |")
+    assert loads.splitlines()[0].startswith("| chunk ms | streams | sockets | cpu ms per stream s | transport alone |")
     assert loads.splitlines()[0].endswith("| found | expected | failed | load late p99 ms |")
-    assert loads.splitlines()[2].startswith("| 40 | 2 | 3.5 | - | 285 | - |")
-    assert {line.count("|") for line in loads.splitlines()} == {16}
+    assert loads.splitlines()[2].startswith("| 40 | 2 | 2 | 3.5 | - | - | 285 | - |")
+    assert {line.count("|") for line in loads.splitlines()} == {20}
     assert files.splitlines()[2] == "| WAV | 4 | 900 | 300 | 3.0 |"
     assert source == "`rc-bench --files 4`, 2030-01-02, a machine"
     assert json.loads(report.to_json())["rows"][0]["why"] == {"refused": 1}
 
 
 def test_a_load_without_detections_does_not_hold() -> None:
-    silent = LoadResult(40, 2, 3.5, None, 285, None, None, None, None, 12.5, 1.0, 0, 0, 0, 0.5, {})
+    silent = LoadResult(40, 2, 2, 3.5, None, None, 285, None, None, None, None, None, None, 12.5, 1.0, 0, 0, 0, 0.5, {})
     assert not capacity.holds(silent)
     assert capacity.holds(replace(silent, p99_ms=20.0))
     assert not capacity.holds(replace(silent, p99_ms=20.1))
     assert not capacity.holds(replace(silent, p99_ms=20.0, expected=1))
 
 
-@pytest.mark.parametrize("option", ["--streams", "--seconds", "--chunk-ms", "--files"])
+@pytest.mark.parametrize("option", ["--streams", "--sockets", "--seconds", "--chunk-ms", "--files"])
 @pytest.mark.parametrize("value", ["0", "-1", "nan", "inf", "many"])
 def test_sizes_are_greater_than_zero(option: str, value: str, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
