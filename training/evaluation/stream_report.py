@@ -1,11 +1,12 @@
 """What is measured of a model on continuous audio, as it stands in report.json. Reads older reports too."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Annotated, Any
 
 from pydantic import BeforeValidator
 
 from training.data.endpoint_agreement import EndpointSummary
+from training.evaluation.early import EarlyMetrics
 from training.evaluation.stream_metrics import DetectionMetrics, PrefixMetrics
 from training.records import Record
 
@@ -90,6 +91,7 @@ class StreamFigures(Record):
     speeds: dict[str, Measured]
     operating_points: dict[str, Annotated[StreamOperatingPoint, flat_before("measured", "thresholds")]]
     det: list[Annotated[SweepPoint, flat_before("streams", "scale", "thresholds")]]
+    early: dict[str, dict[str, EarlyMetrics]] | None = field(default=None, kw_only=True)  # speed -> stream
 
 
 @dataclass(frozen=True)

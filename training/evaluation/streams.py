@@ -31,6 +31,7 @@ from training.data.synthetic_streams import (
     running_speech,
     scenes,
 )
+from training.evaluation.early import measure_early
 from training.evaluation.matching import match_detections
 from training.evaluation.stream_metrics import (
     DetectionMetrics,
@@ -237,6 +238,7 @@ def evaluate_streams(model: Model, corpus: Corpus, hours: float, seed: int = 0) 
             for name, thresholds in chosen.items()
         },
         det=points,
+        early=measure_early(model, {name: scored[name] for name in SWEPT if name in scored}),
     )
 
 

@@ -19,6 +19,11 @@ def milliseconds(seconds: float) -> str:
     return f"{1000 * seconds:.0f} ms"
 
 
+def signed_milliseconds(seconds: Iterable[float]) -> str:
+    """Times before (-) or after (+) something."""
+    return ", ".join(f"{1000 * value:+.0f}" for value in seconds) + " ms"
+
+
 def mean_and_spread(values: Sequence[float], unit: float = 1.0) -> str:
     """Mean ± standard deviation over seeds, in `unit`s."""
     scaled = np.array(values) / unit

@@ -7,13 +7,13 @@ from training.data.endpoint_agreement import EndpointSummary
 from training.evaluation.stream_metrics import (
     DetectionMetrics,
     DetectionTimes,
-    Percentiles,
     RecordingSpread,
     SpeakerSpread,
 )
 from training.evaluation.stream_report import StreamMeasurement, StreamOperatingPoint, StreamReport
 from training.evaluation.streams import ALONE, ALONE_S, LEVELS, TALK
-from training.reports.markdown import markdown_table, percent
+from training.reports.early_section import early_lines
+from training.reports.markdown import markdown_table, percent, signed_milliseconds
 from training.reports.stream_plots import plot_det, plot_times
 
 MAX_FIRING = 4  # words per label in the list of what fires it
@@ -62,6 +62,7 @@ def section(report: StreamReport) -> list[str]:
             (point_row(name, point) for name, point in report.operating_points.items()),
         ),
         "",
+        *early_lines(report.early),
         *prefix_lines(speeds),
         "",
         *stability_lines(balanced),
@@ -93,15 +94,11 @@ def speed_row(speed: str, measured: StreamMeasurement) -> Sequence[object]:
 
 
 def after_end(times: DetectionTimes | None) -> str:
-    return signed_milliseconds(times.from_end_s) if times else "-"
+    return signed_milliseconds(vars(times.from_end_s).values()) if times else "-"
 
 
 def after_start(times: DetectionTimes | None) -> str:
-    return signed_milliseconds(times.from_start_s) if times else "-"
-
-
-def signed_milliseconds(times: Percentiles) -> str:
-    return ", ".join(f"{1000 * value:+.0f}" for value in vars(times).values()) + " ms"
+    return signed_milliseconds(vars(times.from_start_s).values()) if times else "-"
 
 
 def talk_lines(speeds: Speeds) -> list[str]:
