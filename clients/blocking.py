@@ -5,13 +5,13 @@ that iterates.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from typing import Any, Self
 
 import numpy.typing as npt
 from anyio.from_thread import BlockingPortal, start_blocking_portal
 
-from clients import connection, shared_connection
+from clients import connection, reconnecting, shared_connection
 from clients.connection import ConnectionLostError, Event, ServerError, ServerUnreachableError, StreamError
 
 __all__ = [
@@ -26,6 +26,8 @@ __all__ = [
     "connect_shared",
 ]
 
+AnyConnection = connection.Connection | reconnecting.ReconnectingConnection
+
 
 class BlockingConnection:
     """An open stream, from `connect`. `for event in stream` waits for each event, as it is on the wire.
@@ -34,7 +36,7 @@ class BlockingConnection:
     ConnectionLostError where the connection breaks off.
     """
 
-    def __init__(self, portal: BlockingPortal, stream: connection.Connection) -> None:
+    def __init__(self, portal: BlockingPortal, stream: AnyConnection) -> None:
         self._call, self._stream = portal.call, stream
 
     @property
@@ -92,13 +94,14 @@ class BlockingConnection:
 
 
 @contextmanager
-def connect(url: str, **config: object) -> Iterator[BlockingConnection]:
+def connect(url: str, *, reconnect: bool = False, **config: object) -> Iterator[BlockingConnection]:
     """Open a stream, ready for audio, and leave it at the end of the `with` block.
 
     API key and proxies are taken from the environment, as for `clients.connection.connect`.
 
     Args:
         url: ws:// or wss:// address of the server's stream.
+        reconnect: go on in another stream when this one breaks off, as `clients.reconnecting` does, with its events.
         **config: settings of the stream, as docs/protocol.md lists them: `sample_rate` in Hz, `speed`, `keywords`, ...
 
     Returns:
@@ -108,9 +111,15 @@ def connect(url: str, **config: object) -> Iterator[BlockingConnection]:
         ServerUnreachableError: no server answers there; its message names the proxy, if one was on the way.
         ServerError: the server refuses the stream. `retryable` and `retry_after_s` say whether and when to try again.
     """
-    opening = connection.connect(url, **config)
+    opening = _opening(url, reconnect, config)
     with start_blocking_portal() as portal, portal.wrap_async_context_manager(opening) as stream:
         yield BlockingConnection(portal, stream)
+
+
+def _opening(url: str, reconnect: bool, config: dict[str, Any]) -> AbstractAsyncContextManager[AnyConnection]:
+    if reconnect:
+        return reconnecting.connect(url, **config)
+    return connection.connect(url, **config)
 
 
 class BlockingSharedConnection:

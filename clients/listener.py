@@ -1,23 +1,22 @@
 """A live source through a server: its audio up, its detections down, and another stream where one breaks off.
 
-Owns the connection and its reconnecting. Knows nothing of devices or terminals. Times in events are audio time since
-the source began, whatever was dropped or reconnected in between.
+Knows nothing of devices or terminals. Times in events are audio time since the source began, whatever was dropped or
+reconnected in between.
 """
 
 import asyncio
 import time
 from collections.abc import Callable, Mapping
-from contextlib import suppress
 from typing import Protocol, Self
 
 import numpy as np
 
-from clients.connection import Connection, ConnectionLostError, Event, ServerError, StreamError, connect
+from clients.connection import Event, ServerError, StreamError
 from clients.decisions import DECISIONS, is_final
 from clients.microphone import Block
+from clients.reconnecting import ReconnectingConnection, connect
 from clients.retry import Backoff
 
-STEADY_S = 10.0  # a stream that lasted this long resets the back-off
 CLOSE_S = 5.0  # how long to wait for the server to decide on the rest
 DIGITS = 6  # decimals of a time in seconds
 
@@ -49,12 +48,12 @@ class Listener:
     ) -> None:
         self._source, self._url, self._on_event, self._on_block = source, url, on_event, on_block
         self._settings = {**settings, "sample_rate": source.sample_rate, "encoding": "pcm_s16le"}
-        self._backoff = backoff or Backoff()
+        self._backoff = backoff
         self._stopping = asyncio.Event()
         self._clock = 0.0  # audio time minus `time.monotonic`, at the latest block
         self._received = self._dropped = 0  # samples of the source so far, and how many of them were dropped
-        self._origin: int | None = None  # samples of the source before this stream
-        self._detections = self._streams = 0
+        self._detections = self._reconnects = 0
+        self._lost_s = 0.0
         self._latency: Event = {}
 
     def stop(self) -> None:
@@ -64,64 +63,30 @@ class Listener:
 
     async def run(self) -> None:
         """Run until stopped. Raises StreamError where another try is useless, and what the source raises."""
-        while not self._stopping.is_set():
+        async with connect(self._url, live=True, backoff=self._backoff, **self._settings) as stream:
             try:
-                async with connect(self._url, **self._settings) as stream:
-                    self._streams += 1
-                    self._on_event(stream.ready)
-                    await self._run_stream(stream)
-            except StreamError as error:
-                if self._is_final(error):
-                    raise
-                await self._wait(error)
+                async with asyncio.TaskGroup() as tasks:
+                    sending = tasks.create_task(self._send(stream))
+                    async for event in stream:
+                        self._receive(event)
+                    sending.cancel()
+            except ExceptionGroup as group:
+                error = group.exceptions[0]
+                if not (self._stopping.is_set() and isinstance(error, StreamError)):
+                    raise error from None
+                self._lost_s += stream.undecided_s
+                self._on_event({"type": "error", "code": error.code, "message": error.message, "fatal": False})
         self._on_event(self._summary())
 
-    def _is_final(self, error: StreamError) -> bool:
-        """Whether the same request would be refused again. Where a stream was open, 404 is a server that restarts."""
-        return not error.retryable and not (error.code == "http_404" and self._streams)
-
-    async def _wait(self, error: StreamError) -> None:
-        """Report what happened and wait before another try."""
-        message = error.message
-        delay_s = self._backoff.next_s(error.retry_after_s)
-        if not self._stopping.is_set():
-            message += f"; trying again in {round(delay_s, 2):g} s"
-        self._on_event({"type": "error", "code": error.code, "message": message, "fatal": False})
-        with suppress(TimeoutError):
-            async with asyncio.timeout(delay_s):
-                await self._stopping.wait()
-
-    async def _run_stream(self, stream: Connection) -> None:
-        """One stream until the server closes it; ServerError where that comes before the source's end."""
-        self._origin = None
-        steady_at = time.monotonic() + STEADY_S
-        try:
-            async with asyncio.TaskGroup() as tasks:
-                sending = tasks.create_task(self._send(stream))
-                async for event in stream:
-                    self._receive(event)
-                sending.cancel()
-        except ExceptionGroup as group:
-            raise group.exceptions[0] from None
-        finally:
-            if time.monotonic() > steady_at:
-                self._backoff.reset()
-        if not self._stopping.is_set():
-            raise ServerError("closed", "expected the stream to stay open, got a closed connection")
-
-    async def _send(self, stream: Connection) -> None:
-        with suppress(ConnectionLostError):  # the receiving side says why
-            async for block in self._source:
-                lost = self._advance(block)
-                if self._origin is None:
-                    self._origin = block.start
-                elif lost:  # silence in its place, so that the server's time is the source's
-                    await stream.send(np.zeros(lost, np.int16))
-                await stream.send(block.samples)
-            self._stopping.set()
-            await stream.close()
-            await asyncio.sleep(CLOSE_S)
-            raise ServerError("closed", f"expected a summary within {CLOSE_S:g} s, got none")
+    async def _send(self, stream: ReconnectingConnection) -> None:
+        async for block in self._source:
+            if lost := self._advance(block):  # silence in its place, so that the server's time is the source's
+                await stream.send(np.zeros(lost, np.int16))
+            await stream.send(block.samples)
+        self._stopping.set()
+        await stream.close()
+        await asyncio.sleep(CLOSE_S)
+        raise ServerError("closed", f"expected a summary within {CLOSE_S:g} s, got none")
 
     def _advance(self, block: Block) -> int:
         """Move the clocks on to the end of a block; report and return how many samples were lost before it."""
@@ -135,16 +100,18 @@ class Listener:
         return lost
 
     def _receive(self, event: Event) -> None:
-        """Pass an event of the server on, in the time of the source."""
-        if event["type"] in DECISIONS:
-            self._detections += is_final(event)
-            at = self._seconds(self._origin or 0) + event["audio_time_s"]
-            lag_s = time.monotonic() + self._clock - at
-            event |= {"audio_time_s": round(at, DIGITS), "lag_ms": round(1000 * lag_s, 1)}
+        """Pass an event on."""
         if event["type"] == "summary":
             self._latency = event["latency"]
-        elif event["type"] != "ready":
-            self._on_event(event)
+            return
+        if event["type"] in DECISIONS:
+            self._detections += is_final(event)
+            lag_s = time.monotonic() + self._clock - event["audio_time_s"]
+            event = {**event, "lag_ms": round(1000 * lag_s, 1)}
+        if event["type"] == "reconnected":
+            self._reconnects += 1
+            self._lost_s += event["lost_s"]
+        self._on_event(event)
 
     def _summary(self) -> Event:
         return {
@@ -152,7 +119,8 @@ class Listener:
             "audio_s": self._seconds(self._received),
             "dropped_s": self._seconds(self._dropped),
             "detections": self._detections,
-            "reconnects": max(0, self._streams - 1),
+            "reconnects": self._reconnects,
+            "lost_s": round(self._lost_s, 3),
             "latency": self._latency,
         }
 

@@ -193,7 +193,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--files", type=positive_count, metavar="N", help="classify N one-second files too, WAV and FLAC"
     )
-    parser.add_argument("--into", type=Path, metavar="FILE", help=f"put the tables between {' and '.join(MARKS)}")
+    into = f"put the tables between {' and '.join(MARKS)}, and data.json beside FILE"
+    parser.add_argument("--into", type=Path, metavar="FILE", help=into)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args(argv)
 
@@ -212,6 +213,7 @@ def bench(args: argparse.Namespace, command: str) -> int:
     report = BenchReport(command, f"{datetime.now(UTC):%Y-%m-%d}, {this_machine()}", rows, tuple(files))
     if args.into:
         write_into(args.into, report.to_markdown())
+        args.into.with_name("data.json").write_text(report.to_json() + "\n")
     print(report.to_json() if args.json else report.to_markdown())
     return 0
 

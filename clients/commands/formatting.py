@@ -37,12 +37,19 @@ def summary_line(event: Event) -> str:
     server = f", server {percentiles}" if percentiles else ""
     lost = f", {event['dropped_s']:.2f} s dropped" if event.get("dropped_s") else ""
     reconnects = f", {event['reconnects']} reconnects" if event.get("reconnects") else ""
-    return f"{event['audio_s']:.2f} s of audio, {event['detections']} detections{server}{lost}{reconnects}"
+    undecided = f", {event['lost_s']:.2f} s not decided on" if event.get("lost_s") else ""
+    return f"{event['audio_s']:.2f} s of audio, {event['detections']} detections{server}{lost}{reconnects}{undecided}"
 
 
 def dropped_line(event: Event) -> str:
     """`dropped  1.20 s of audio`."""
     return "dropped  some audio, by the device" if event["by_device"] else f"dropped  {event['audio_s']:.2f} s of audio"
+
+
+def reconnected_line(event: Event) -> str:
+    """`reconnected  0.34 s of audio were not decided on, 1.34 s sent again, 0.00 s lost`."""
+    undecided, resent, lost = (event[f"{name}_s"] for name in ("undecided", "resent", "lost"))
+    return f"reconnected  {undecided:.2f} s of audio were not decided on, {resent:.2f} s sent again, {lost:.2f} s lost"
 
 
 def error_line(event: Event) -> str:
@@ -62,5 +69,6 @@ LINES: dict[str, Callable[[Event], str]] = {
     "retracted": detection_line,
     "summary": summary_line,
     "dropped": dropped_line,
+    "reconnected": reconnected_line,
     "error": error_line,
 }

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from clients import listener as module
+from clients import reconnecting
 from clients.connection import ConnectionLostError, Event, ServerError
 from clients.listener import Listener
 from clients.microphone import Block
@@ -75,7 +76,14 @@ async def test_it_reports_what_a_spotter_detects(server: Running, model: Model) 
     assert listening.samples == len(speech)
     assert summary["latency"].pop("p99_ms") > 0
     del summary["latency"]
-    assert summary == {"type": "summary", "audio_s": 3.0, "dropped_s": 0.0, "detections": 3, "reconnects": 0}
+    assert summary == {
+        "type": "summary",
+        "audio_s": 3.0,
+        "dropped_s": 0.0,
+        "detections": 3,
+        "reconnects": 0,
+        "lost_s": 0.0,
+    }
 
 
 async def test_lag_runs_from_the_newest_sample_that_was_needed(server: Running) -> None:
@@ -134,7 +142,7 @@ async def test_delays_double_while_nobody_answers_and_stop_does_not_wait() -> No
     assert delays == ["0.01 s", "0.02 s", "0.04 s", "0.04 s", "0.04 s"]
     assert {event["code"] for event in listening.of("error")} == {"unreachable"}
     assert microphone.stopped
-    assert (summary["audio_s"], summary["reconnects"]) == (0.0, 0)
+    assert (summary["audio_s"], summary["reconnects"], summary["lost_s"]) == (0.9, 0, 0.9)
 
 
 @pytest.mark.parametrize(("steady_s", "delays"), [(-1.0, [0.01, 0.01, 0.01]), (1000.0, [0.01, 0.02, 0.04])])
@@ -144,7 +152,7 @@ async def test_a_steady_stream_resets_the_delay(
     async def script(stream: FakeStream) -> None:
         await stream.socket.close(1012)
 
-    monkeypatch.setattr(module, "STEADY_S", steady_s)
+    monkeypatch.setattr(reconnecting, "STEADY_S", steady_s)
     async with fake_server(script) as (url, _):
         listening = RunningListener(FakeMicrophone(), url, Backoff(first_s=0.01, jitter=0))
         await listening.until(lambda event: len(listening.of("error")) == 3)
@@ -223,7 +231,7 @@ async def test_404_after_a_stream_is_a_server_that_restarts() -> None:
     refusals: list[Refusal] = []
     async with fake_server(script, refusals) as (url, _):
         listening = RunningListener(FakeMicrophone(), url, Backoff(first_s=0.01, jitter=0))
-        await listening.until(lambda event: len(listening.of("ready")) == 2)
+        await listening.until(lambda event: event["type"] == "reconnected")
         listening.task.cancel()
     assert [event["code"] for event in listening.of("error")] == ["connection_lost", "http_404"]
 
@@ -236,7 +244,7 @@ async def test_close_codes_that_pass_are_tried_again(code: int) -> None:
 
     async with fake_server(script) as (url, streams):
         listening = RunningListener(FakeMicrophone(), url, Backoff(first_s=0.01, jitter=0))
-        await listening.until(lambda event: len(listening.of("ready")) == 2)
+        await listening.until(lambda event: event["type"] == "reconnected")
         listening.task.cancel()
 
 

@@ -108,7 +108,7 @@ def test_its_python_runs(
 ) -> None:
     monkeypatch.chdir(ROOT)
     *streams, spotter = re.findall(r"```python\n(.*?)```", page.read_text(), re.DOTALL)
-    assert len(streams) == (1 if page.name == "README.md" else 4)
+    assert len(streams) == (1 if page.name == "README.md" else 5)
     duration = soundfile.info(ROOT / "clients" / "demo" / "demo.flac").duration
     for code in streams:
         exec(code.replace("127.0.0.1:8000", server.address), {})  # noqa: S102

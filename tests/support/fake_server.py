@@ -10,7 +10,15 @@ from typing import Any
 from websockets.asyncio.server import ServerConnection, serve
 from websockets.http11 import Request, Response
 
-CONFIG = {"sample_rate": 16000, "encoding": "pcm_s16le", "channels": 1, "mode": "continuous", "scores_every_ms": 0}
+CONFIG = {
+    "sample_rate": 16000,
+    "encoding": "pcm_s16le",
+    "channels": 1,
+    "mode": "continuous",
+    "refractory_s": 0.5,
+    "scores_every_ms": 0,
+}
+MODEL = {"name": "fake", "frame_ms": 10.0}
 LIMITS = {"max_message_bytes": 65536, "max_backlog_s": 2.0, "idle_timeout_s": 30.0}
 LATENCY = {"algorithmic_ms": 52.5, "queue_ms": 0.8, "compute_ms": 0.2, "server_ms": 1.1}
 SUMMARY = {"type": "summary", "audio_s": 1.0, "frames": 100, "detections": 0, "latency": {"p50_ms": None}}
@@ -50,7 +58,7 @@ class FakeStream:
     async def ready(self) -> None:
         """Take the configure message and answer it."""
         await self.receive()
-        await self.send(type="ready", config=self.config, limits=self.limits)
+        await self.send(type="ready", model=MODEL, config=self.config, limits=self.limits)
 
     async def receive(self) -> Message | bytes:
         """The next message, kept; settings in it are applied."""

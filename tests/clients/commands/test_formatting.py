@@ -18,8 +18,8 @@ YES = {"label": "yes", "score": 0.97, "audio_time_s": 1.4, "latency": LATENCY}
         (SUMMARY, "2.00 s of audio, 1 detections, server p50 0.9 ms"),
         ({**SUMMARY, "latency": {}, "dropped_s": 0.0, "reconnects": 0}, "2.00 s of audio, 1 detections"),
         (
-            {**SUMMARY, "latency": {}, "dropped_s": 1.2, "reconnects": 3},
-            "2.00 s of audio, 1 detections, 1.20 s dropped, 3 reconnects",
+            {**SUMMARY, "latency": {}, "dropped_s": 1.2, "reconnects": 3, "lost_s": 0.25},
+            "2.00 s of audio, 1 detections, 1.20 s dropped, 3 reconnects, 0.25 s not decided on",
         ),
         ({"type": "dropped", "audio_s": 1.2, "by_device": False}, "dropped  1.20 s of audio"),
         ({"type": "dropped", "audio_s": 0.0, "by_device": True}, "dropped  some audio, by the device"),
@@ -32,6 +32,10 @@ YES = {"label": "yes", "score": 0.97, "audio_time_s": 1.4, "latency": LATENCY}
         (
             {**YES, "type": "retracted", "reason": "fell"},
             "  1.40 s  yes        0.97  retracted: fell  (server 1.1 ms, model wait 52 ms)",
+        ),
+        (
+            {"type": "reconnected", "undecided_s": 0.34, "resent_s": 1.34, "lost_s": 0.0},
+            "reconnected  0.34 s of audio were not decided on, 1.34 s sent again, 0.00 s lost",
         ),
         ({"type": "error", "code": "x", "message": "expected a, got b"}, "error  x: expected a, got b"),
     ],
