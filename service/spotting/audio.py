@@ -3,11 +3,15 @@
 Knows nothing of files, models or sockets. Full scale is +-1.
 """
 
+from collections.abc import Sequence
+from typing import cast
+
 import numpy as np
 import soxr
 from numpy.typing import NDArray
 
 Samples = NDArray[np.float32]
+Pcm = NDArray[np.int16] | Samples  # mono; int16 of full scale FULL_SCALE until many streams' are converted together
 
 SAMPLE_RATE = 16000  # Hz, of a stream or file where nothing else is asked for
 FULL_SCALE = 32768  # of 16-bit integers
@@ -18,6 +22,21 @@ MAX_PEAK = 8.0  # full scales; larger numbers are not float audio (integers sent
 
 class AudioError(ValueError):
     """The audio cannot be read; the message says what was expected and what came."""
+
+
+def to_float(samples: Pcm) -> Samples:
+    """The same samples at full scale 1."""
+    floats = samples.astype(np.float32, copy=False)
+    if floats is not samples:
+        floats *= np.float32(1 / FULL_SCALE)
+    return floats
+
+
+def join(pieces: Sequence[Pcm]) -> Pcm:
+    """Samples one after another, as float32 unless all are int16."""
+    if len({piece.dtype for piece in pieces}) > 1:
+        pieces = [to_float(piece) for piece in pieces]
+    return cast(Pcm, np.concatenate(pieces))
 
 
 class Resampler:

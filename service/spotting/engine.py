@@ -6,13 +6,13 @@ most a millisecond; a thread for it would cost more in hand-overs than it could 
 
 import asyncio
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import islice
 
 import numpy as np
 
-from service.spotting.audio import Samples
+from service.spotting.audio import Pcm, join
 from service.spotting.metadata import FrameScores
 from service.spotting.model import Model
 
@@ -48,24 +48,26 @@ class EngineSlot:
         self.row: int | None = None  # of the state; None until its first audio is scored, and after a reset
         self.samples = 0  # waiting to be scored
         self._engine = engine
-        self._pieces: deque[Samples] = deque()
+        self._pieces: deque[Pcm] = deque()
 
-    def push(self, hops: Samples) -> None:
-        """Queue whole hops, float32 [samples], at least one, to be scored."""
+    def push(self, hops: Pcm) -> None:
+        """Queue whole hops, [samples], at least one, to be scored."""
         self._pieces.append(hops)
         self.samples += len(hops)
         self._engine.enqueue(self)
 
-    def take(self, samples: int) -> Iterator[Samples]:
+    def take(self, samples: int) -> list[Pcm]:
         """The pieces that have waited longest, `samples` samples in all."""
         self.samples -= samples
+        taken = []
         while samples:
             piece = self._pieces.popleft()
             if len(piece) > samples:
                 self._pieces.appendleft(piece[samples:])
                 piece = piece[:samples]
             samples -= len(piece)
-            yield piece
+            taken.append(piece)
+        return taken
 
     def reset(self) -> None:
         """Forget all audio so far; no scores of it are handed over any more."""
@@ -131,10 +133,10 @@ class Engine:
         if not self._batch:  # all have been released
             return
         slots, frames, waiting_since = self._next_streams()
-        audio = b"".join([piece.data for slot in slots for piece in slot.take(frames * self._hop)])
+        audio = join([piece for slot in slots for piece in slot.take(frames * self._hop)])
         began = self._clock()
         try:
-            scores = self._score(slots, np.frombuffer(audio, np.float32).reshape(len(slots), -1))
+            scores = self._score(slots, audio.reshape(len(slots), -1))
         except Exception as error:  # whatever it is, other streams go on
             for slot in slots:
                 slot.reset()
@@ -162,7 +164,7 @@ class Engine:
                 self._next_s = 0.0
         return slots, frames, min(waiting_since)
 
-    def _score(self, slots: list[EngineSlot], audio: Samples) -> FrameScores:
+    def _score(self, slots: list[EngineSlot], audio: Pcm) -> FrameScores:
         """Scores [streams, frames, labels] of the next samples [streams, samples]; puts the states after them back."""
         rows = np.array([self._row_of(slot) for slot in slots])
         scores, after = self._model.run(audio, {name: array[rows] for name, array in self._state.items()})

@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.spotting.audio import Samples
+from service.spotting.audio import Pcm, to_float
 from service.spotting.metadata import FrameScores, Metadata, ModelError
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import: onnxruntime would report to its maker
@@ -56,17 +56,17 @@ class Model:
         """The state before any audio, for `batch` streams: all zeros."""
         return {name: np.zeros((batch, *shape), np.float32) for name, shape in self._shapes.items()}
 
-    def run(self, audio: Samples, state: State) -> tuple[FrameScores, State]:
+    def run(self, audio: Pcm, state: State) -> tuple[FrameScores, State]:
         """Score the next frames of some streams.
 
         Args:
-            audio: float32 [batch, hop * frames], full scale 1.
+            audio: [batch, hop * frames], float32 at full scale 1 or int16.
             state: of the streams before it, name -> [batch, ...].
 
         Returns:
             float32 scores [batch, frames, labels], probabilities, and the state after it.
         """
-        scores, *after = self._session.run(self._outputs, {"audio": audio, **state})
+        scores, *after = self._session.run(self._outputs, {"audio": to_float(audio), **state})
         return scores, dict(zip(self._shapes, after, strict=True))
 
     def _probe(self) -> None:

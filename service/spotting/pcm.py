@@ -1,8 +1,8 @@
-"""PCM bytes, cut anywhere, to float samples."""
+"""PCM bytes, cut anywhere, to samples."""
 
 import numpy as np
 
-from service.spotting.audio import FULL_SCALE, AudioError, Samples, check_amplitude, mono
+from service.spotting.audio import FULL_SCALE, AudioError, Pcm, Samples, check_amplitude, mono, to_float
 from service.spotting.files.header import file_format
 
 
@@ -19,9 +19,10 @@ WIDTHS = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_mulaw": 1}  # bytes per sample
 
 
 class PcmDecoder:
-    """PCM bytes, cut anywhere, to float32 mono samples at full scale 1; bytes short of a whole sample wait.
+    """PCM bytes, cut anywhere, to mono samples; bytes short of a whole sample wait.
 
-    Raises AudioError for floats that are not audio, and when the first bytes are the header of a sound file.
+    16-bit mono stays int16, all else becomes float32 at full scale 1. Raises AudioError for floats that are not audio,
+    and when the first bytes are the header of a sound file.
     """
 
     def __init__(self, encoding: str, channels: int) -> None:
@@ -30,17 +31,16 @@ class PcmDecoder:
         self._waiting = b""
         self._first = True
 
-    def push(self, data: bytes) -> Samples:
+    def push(self, data: bytes) -> Pcm:
         """The samples that are whole, [samples]."""
         if self._first:
             self._check_first(data)
-        data = self._waiting + data if self._waiting else data
-        whole = len(data) - len(data) % self._width
-        self._waiting = data[whole:]
-        samples = self._samples(data[:whole])
-        if self._channels > 1:
-            samples = mono(samples.reshape(-1, self._channels))
-        return check_amplitude(samples) if self._encoding == "pcm_f32le" else samples
+        if self._waiting:
+            data, self._waiting = self._waiting + data, b""
+        if spare := len(data) % self._width:
+            data, self._waiting = data[:-spare], data[-spare:]
+        samples = self._samples(data)
+        return samples if self._channels == 1 else mono(to_float(samples).reshape(-1, self._channels))
 
     @property
     def waiting_bytes(self) -> int:
@@ -57,9 +57,9 @@ class PcmDecoder:
             got = f"expected samples as {self._encoding}, got the header of a sound file ({kind})"
             raise AudioError(f"{got}: decode it before sending, or send the whole file to /v1/classify")
 
-    def _samples(self, data: bytes) -> Samples:
+    def _samples(self, data: bytes) -> Pcm:
         if self._encoding == "pcm_s16le":
-            return np.frombuffer(data, "<i2") * np.float32(1 / FULL_SCALE)
+            return np.frombuffer(data, "<i2")
         if self._encoding == "pcm_f32le":
-            return np.frombuffer(data, "<f4").astype(np.float32, copy=False)
+            return check_amplitude(np.frombuffer(data, "<f4").astype(np.float32, copy=False))
         return MULAW[np.frombuffer(data, np.uint8)]

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.spotting.audio import Resampler, Samples, check_amplitude
+from service.spotting.audio import Pcm, Resampler, Samples, check_amplitude, join, to_float
 from service.spotting.config import ConfigWarning, ResolvedConfig, StreamConfig
 from service.spotting.decision import ContinuousDecider, DecisionSettings, Hit, UtteranceDecider
 from service.spotting.early import Decider, EarlyDecider
@@ -54,24 +54,25 @@ class Session:
         self._configure(config)
         self._decoder = PcmDecoder(config.encoding, config.channels)
         self._resampler = Resampler(config.sample_rate, model.sample_rate)
+        self._resamples = config.sample_rate != model.sample_rate
         self._decider: Decider = _decider_class(config)(self._decision_settings)
         self._last_id = 0  # of a detection; a reset does not change it
         self._begin()
 
     def _begin(self) -> None:
         self._open_ids: dict[int, int] = {}  # label -> id of its early detection, until that is settled
-        self._partial_hop = NO_SAMPLES
+        self._partial_hop: Pcm = NO_SAMPLES
         self._clock = StreamClock()
 
-    def push(self, data: bytes) -> Samples:
+    def push(self, data: bytes) -> Pcm:
         """PCM bytes in, whole hops for the model out, [samples]. Raises AudioError for bytes that are not audio."""
         return self._accept(self._decoder.push(data))
 
-    def push_samples(self, samples: Samples) -> Samples:
+    def push_samples(self, samples: Samples) -> Pcm:
         """The same from float32 mono samples at the stream's rate."""
         return self._accept(check_amplitude(samples))
 
-    def flush(self) -> Samples:
+    def flush(self) -> Pcm:
         """The last hops: what is held back, then silence for the look-ahead. When all are scored, call `finish`."""
         self._decoder.reset()
         if self._clock.received == self._clock.received_at_flush:
@@ -156,15 +157,17 @@ class Session:
         self._scores_every = max(1, round(every)) if every else 0  # frames
         self._decision_settings = _decision_settings(self._model, self.config)
 
-    def _accept(self, samples: Samples) -> Samples:
+    def _accept(self, samples: Pcm) -> Pcm:
         self._clock.received += len(samples)
-        return self._hand_out(self._resampler.push(samples))
+        if self._resamples:
+            samples = self._resampler.push(to_float(samples))
+        return self._hand_out(samples)
 
-    def _hand_out(self, samples: Samples) -> Samples:
+    def _hand_out(self, samples: Pcm) -> Pcm:
         if self._decider.answered:
             return NO_SAMPLES  # nothing more can come before a reset
         if len(self._partial_hop):
-            samples = np.concatenate([self._partial_hop, samples])
+            samples = join([self._partial_hop, samples])
         frames, partial = divmod(len(samples), self._model.hop)
         self._clock.frames_sent += frames
         if not partial:

@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from service.spotting.audio import Samples
+from service.spotting.audio import Pcm, Samples
 from service.spotting.config import StreamConfig, parse_config
 from service.spotting.events import Event
 from service.spotting.model import Model
@@ -73,7 +73,7 @@ class Spotter:
         self._state = self._model.initial_state(1)
         return settled
 
-    def _score(self, hops: Samples) -> list[Event]:
+    def _score(self, hops: Pcm) -> list[Event]:
         if not len(hops):
             return []
         scores, self._state = self._model.run(hops[np.newaxis], self._state)

@@ -21,7 +21,7 @@ import numpy as np
 import soundfile
 
 from service.settings import Settings
-from service.spotting.audio import Samples
+from service.spotting.audio import Pcm, Samples, to_float
 from service.spotting.config import ResolvedConfig
 from service.spotting.decision import REARM
 from service.spotting.events import Confirmed, Detection
@@ -163,10 +163,10 @@ class StreamCapture:
         self._pending: list[CapturedEvent] = []  # waiting for the audio after them
         self._peaks: dict[str, CapturedEvent] = {}  # per label, the best score while it is near its threshold
 
-    def on_audio(self, hops: Samples, received_s: float) -> None:
-        """Audio goes to the model: float32 [samples]."""
+    def on_audio(self, hops: Pcm, received_s: float) -> None:
+        """Audio goes to the model: [samples]."""
         if len(hops):
-            self._audio.append(hops)
+            self._audio.append(to_float(hops))
 
     def on_detection(self, event: Detection | Confirmed) -> None:
         """The stream reports a detection; those of keywords are worth keeping."""

@@ -2,7 +2,7 @@
 
 from typing import Protocol
 
-from service.spotting.audio import Samples
+from service.spotting.audio import Pcm
 from service.spotting.config import ResolvedConfig
 from service.spotting.events import Confirmed, Detection
 from service.spotting.metadata import FrameScores
@@ -14,7 +14,7 @@ COUNT_EVERY_S = 1.0  # of audio: a counter is too expensive for every message
 class StreamObserver(Protocol):
     """Is called on the event loop, in the order in which things happen to one stream."""
 
-    def on_audio(self, hops: Samples, received_s: float) -> None:
+    def on_audio(self, hops: Pcm, received_s: float) -> None:
         """`received_s` of audio came in; `hops` [samples] go to the model."""
 
     def on_detection(self, event: Detection | Confirmed) -> None:
@@ -37,7 +37,7 @@ class StreamMetrics:
         self._metrics = metrics
         self._uncounted_s = 0.0
 
-    def on_audio(self, hops: Samples, received_s: float) -> None:
+    def on_audio(self, hops: Pcm, received_s: float) -> None:
         self._uncounted_s += received_s
         if self._uncounted_s >= COUNT_EVERY_S:
             self.close()

@@ -28,7 +28,7 @@ from service.server.streams.messages import (
     describe_model,
 )
 from service.server.streams.send_queue import SendQueue
-from service.spotting.audio import Samples
+from service.spotting.audio import Pcm
 from service.spotting.config import ConfigWarning, ProtocolError
 from service.spotting.engine import InferenceTiming
 from service.spotting.events import Confirmed, Detection, Event, Scores
@@ -233,7 +233,7 @@ class Stream:
 
     # To the engine and back
 
-    def _score(self, hops: Samples, received_s: float) -> None:
+    def _score(self, hops: Pcm, received_s: float) -> None:
         if len(hops):
             self._latency.mark_received(self._session.frames_sent, self._activity.received_at)
             self._slot.push(hops)

@@ -3,6 +3,7 @@ import json
 import numpy as np
 import pytest
 
+from service.spotting.audio import to_float
 from service.spotting.config import ConfigWarning, ProtocolError, StreamConfig, parse_config
 from service.spotting.pcm import PcmDecoder
 from tests.support.tone_model import LABELS, METADATA
@@ -18,12 +19,12 @@ def test_bytes_in_any_pieces_are_the_same_samples(encoding: str, dtype: str, cha
     pieces = [decoder.push(data[start : start + 3]) for start in range(0, len(data), 3)]
     np.testing.assert_array_equal(np.concatenate(pieces), expected)
     assert len(expected) == 600 // channels
-    assert expected.dtype == np.float32
+    assert expected.dtype == (np.int16 if (encoding, channels) == ("pcm_s16le", 1) else np.float32)
 
 
 def test_samples_have_full_scale_1() -> None:
     s16 = np.array([-32768, 16384, 0], "<i2").tobytes()
-    assert PcmDecoder("pcm_s16le", 1).push(s16).tolist() == [-1, 0.5, 0]
+    assert to_float(PcmDecoder("pcm_s16le", 1).push(s16)).tolist() == [-1, 0.5, 0]
     f32 = np.array([-1, 0.25, 1.5], "<f4").tobytes()
     assert PcmDecoder("pcm_f32le", 1).push(f32).tolist() == [-1, 0.25, 1.5]
 
@@ -42,12 +43,12 @@ def test_mulaw_is_g711() -> None:
 
 def test_half_a_sample_waits_until_reset() -> None:
     decoder = PcmDecoder("pcm_s16le", 1)
-    assert decoder.push(b"\0\x40\0").tolist() == [0.5]
+    assert decoder.push(b"\0\x40\0").tolist() == [0x4000]
     assert decoder.waiting_bytes == 1
-    assert decoder.push(b"\x40").tolist() == [0.5]
+    assert decoder.push(b"\x40").tolist() == [0x4000]
     decoder.push(b"\1")
     decoder.reset()
-    assert (decoder.waiting_bytes, decoder.push(b"\0\x40").tolist()) == (0, [0.5])
+    assert (decoder.waiting_bytes, decoder.push(b"\0\x40").tolist()) == (0, [0x4000])
 
 
 def test_a_query_string_means_what_a_message_means() -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import pytest_asyncio
 
+from service.spotting.audio import FULL_SCALE, to_float
 from service.spotting.engine import (
     FIRST_ROWS,
     MAX_FRAMES_PER_RUN,
@@ -92,6 +93,20 @@ async def test_a_batch_scores_as_each_alone(engine: Engine, counting: CountingMo
         np.testing.assert_allclose(await one.until(len(samples) // HOP), solo(model, samples), atol=1e-5)
     assert max(rows for rows, _ in counting.shapes) >= FIRST_ROWS
     assert len(counting.shapes) < 400  # of 1,900 stream frames
+
+
+async def test_integers_and_floats_share_a_run(engine: Engine, counting: CountingModel, model: Model) -> None:
+    samples = hops("yes")[: 60 * HOP]
+    integers = np.rint(samples * FULL_SCALE).astype(np.int16)
+    as_integers, as_floats, as_both = streams = [ScoreCollector(engine) for _ in range(3)]
+    for start in range(0, len(samples), 10 * HOP):
+        piece = slice(start, start + 10 * HOP)
+        as_integers.stream.push(integers[piece])
+        as_floats.stream.push(to_float(integers[piece]))
+        as_both.stream.push(integers[piece] if start % (20 * HOP) else to_float(integers[piece]))
+    for one in streams:
+        np.testing.assert_allclose(await one.until(60), solo(model, to_float(integers)), atol=1e-6)
+    assert {rows for rows, _ in counting.shapes} == {3}
 
 
 async def test_a_run_is_bounded_for_each_stream_and_for_all(
