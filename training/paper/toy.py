@@ -1,4 +1,4 @@
-"""What the two toy problems share: the network, its training by either method, and answers on new sequences.
+"""What the two toy problems share: the network, its training by each method, and answers on new sequences.
 
 Appendix A.1 and A.2 of the paper: an LSTM of 125 units and one sigmoid, binary cross-entropy, Adam at 0.0003, batches
 of 128, 2000 validation sequences every 50 batches.
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from training.learning.losses import rank_coding_loss
+from training.learning.losses import every_step_loss, rank_coding_loss
 from training.learning.rank_coding import answer_at_end, answer_at_first_spike, first_crossing
 from training.learning.settings import TrainingMethod
 from training.model.frontend import State
@@ -53,7 +53,7 @@ class ToySettings:
     row: ClassVar[type[Record]] = ToyRow
 
     name: str  # of the run in the report
-    method: TrainingMethod  # RC or EOS
+    method: TrainingMethod  # RC, EOS or ALL_STEPS
     examples: int
     seed: int
     beta: float = 0.0
@@ -118,9 +118,9 @@ def train(settings: ToySettings, initial: Weights | None, on_progress: OnProgres
     best, retained, history = -1.0, copy_of(network), []
     for batch in range(1, batches + 1):
         sequences, labels = (torch.from_numpy(array) for array in draw(BATCH, rng))
-        logits = answered_logits(network, sequences.float(), settings)
+        loss = loss_of(network, sequences.float(), labels, settings)
         optimiser.zero_grad()
-        rank_coding_loss(logits, labels, settings.beta).backward()
+        loss.backward()
         nn.utils.clip_grad_norm_(network.parameters(), settings.clip_norm)
         optimiser.step()
         schedule.step()
@@ -136,6 +136,14 @@ def train(settings: ToySettings, initial: Weights | None, on_progress: OnProgres
 
 def copy_of(network: SequenceNetwork) -> Weights:
     return {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def loss_of(network: SequenceNetwork, sequences: Tensor, labels: Tensor, settings: ToySettings) -> Tensor:
+    """Equation 7 of the answers, or of all steps alike."""
+    if settings.method is TrainingMethod.ALL_STEPS:
+        logits, _ = network(sequences, network.initial_state(len(sequences)))
+        return every_step_loss(logits, labels, settings.beta)
+    return rank_coding_loss(answered_logits(network, sequences, settings), labels, settings.beta)
 
 
 def answered_logits(network: SequenceNetwork, sequences: Tensor, settings: ToySettings) -> Tensor:

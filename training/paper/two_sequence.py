@@ -1,10 +1,11 @@
 """Section 3.2 of the paper, figure 2: which of two means a noisy sequence has, rank coding against the last step.
 
-Beside the paper's runs, shorter ones that continue from its rank-coded network with a falling learning rate: with an
-entropy term, and with a training threshold drawn for each sequence. All are compared with the optimal sequential test.
+Beside the paper's runs, one that learns at all steps, and shorter ones that continue with a falling learning rate: from
+all steps, and from the rank-coded network with an entropy term and with a training threshold drawn for each sequence.
+All are compared with the optimal sequential test, by one threshold and by thresholds that fall.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -54,20 +55,20 @@ class StepPoint(Record):
 
 @dataclass(frozen=True)
 class TwoSequenceFigures(Record):
-    """Outputs of a network or of the optimal test: at 0.95, over thresholds, cut at a step."""
+    """Outputs of a network or of the optimal test: at 0.95, over thresholds, by falling thresholds, cut at a step."""
 
     spike: ToyScore
     curve: list[StepPoint]
+    falling: list[StepPoint]  # a threshold per step, fitted to the outputs on other sequences
     cut: list[float]  # accuracy of the outputs at each step
 
 
-@dataclass(frozen=True)
-class TwoSequenceLimit(TwoSequenceFigures):
-    """The optimal sequential test, by one threshold and by falling ones."""
-
-    falling: list[StepPoint]
-
-
+# Ways of stopping
+ONE, FALLING = "one threshold", "falling thresholds"
+WAYS: dict[str, Callable[[TwoSequenceFigures], list[StepPoint]]] = {
+    ONE: lambda measured: measured.curve,
+    FALLING: lambda measured: measured.falling,
+}
 AtSteps = list[float | None]  # accuracy at each of STEPS; None where a curve does not reach
 
 
@@ -76,9 +77,9 @@ class TwoSequenceComparison(Record):
     """Everything at the same mean steps, and how far below each bound an accuracy falls at most."""
 
     steps: list[int]
-    accuracy: dict[str, list[AtSteps]]  # name -> seed
-    limit: dict[str, AtSteps]
-    farthest: dict[str, dict[str, list[float | None]]]  # name -> bound -> seed
+    accuracy: dict[str, dict[str, list[AtSteps]]]  # way of stopping -> name -> seed
+    limit: dict[str, AtSteps]  # way of stopping
+    farthest: dict[str, dict[str, list[float | None]]]  # name -> way of stopping of the limit -> seed, by one threshold
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,7 @@ class TwoSequenceResult(Record):
     sequences: int
     seeds: int
     runs: dict[str, list[RunResult[ToyRow, TwoSequenceFigures]]]
-    limit: TwoSequenceLimit
+    limit: TwoSequenceFigures
     compared: TwoSequenceComparison
 
 
@@ -97,21 +98,25 @@ def run(quick: bool, seeds: int, out: Path, command: str) -> TwoSequenceResult:
     settings = [settings for seed in range(seeds) for settings in runs_of(seed, quick)]
     results = run_all(partial(train, draw=two_sequence), partial(measure, count=count), settings, out / "runs")
     runs, limit = by_name(results), limit_of(count)
-    curves = {name: [result.figures.curve for result in group] for name, group in runs.items()}
-    return TwoSequenceResult(provenance(command, 0), count, seeds, runs, limit, compare_curves(curves, limit))
+    measured = {name: [result.figures for result in group] for name, group in runs.items()}
+    return TwoSequenceResult(provenance(command, 0), count, seeds, runs, limit, compare_curves(measured, limit))
 
 
 def runs_of(seed: int, quick: bool) -> list[ToySettings]:
-    """The runs of one seed: the paper's two, then those that continue from its rank-coded one."""
-    size: dict[str, Any] = QUICK if quick else FULL
+    """The runs of one seed: the paper's two, one on all steps, then those that continue."""
+    size: dict[str, Any] = {**(QUICK if quick else FULL), "seed": seed}
     theta_low = QUICK_THETA_LOW if quick else THETA
-    rc = ToySettings("rc", TrainingMethod.RC, seed=seed, theta_low=theta_low, retain=True, **size)
-    more = {**size, "examples": QUICK_MORE if quick else MORE, "initial_run": rc, "method": rc.method, "seed": seed}
+    rc = ToySettings("rc", TrainingMethod.RC, theta_low=theta_low, retain=True, **size)
+    all_steps = ToySettings("all steps", TrainingMethod.ALL_STEPS, **size)
+    more = {**size, "examples": QUICK_MORE if quick else MORE}
+    from_rc = {**more, "initial_run": rc, "method": rc.method}
     return [
         rc,
-        ToySettings("eos", TrainingMethod.EOS, seed=seed, retain=True, **size),
-        *(ToySettings(f"rc beta {beta}", beta=beta, **more) for beta in BETAS),
-        ToySettings("rc drawn thresholds", theta_low=0.6, theta=0.999, **more),
+        ToySettings("eos", TrainingMethod.EOS, retain=True, **size),
+        all_steps,
+        *(ToySettings(f"rc beta {beta}", beta=beta, **from_rc) for beta in BETAS),
+        ToySettings("rc drawn thresholds", theta_low=0.6, theta=0.999, **from_rc),
+        ToySettings("all steps more", TrainingMethod.ALL_STEPS, initial_run=all_steps, **more),
     ]
 
 
@@ -120,31 +125,36 @@ def draw_test_sequences(count: int) -> tuple[Floats, Integers]:
     return two_sequence(count, np.random.default_rng(SEED))
 
 
+def draw_other_sequences(count: int) -> Floats:
+    """Those that falling thresholds are fitted to."""
+    return two_sequence(count // 2, np.random.default_rng(SEED + 1))[0]
+
+
 def measure(network: SequenceNetwork, count: int) -> TwoSequenceFigures:
     sequences, labels = draw_test_sequences(count)
-    return figures(probabilities(network, sequences), labels)
+    return figures(probabilities(network, sequences), labels, probabilities(network, draw_other_sequences(count)))
 
 
-def figures(probability: Floats, labels: Integers) -> TwoSequenceFigures:
-    """Of outputs [sequences, steps]."""
+def limit_of(count: int) -> TwoSequenceFigures:
+    """The optimal sequential test."""
+    sequences, labels = draw_test_sequences(count)
+    other = two_sequence_posterior(draw_other_sequences(count))
+    return figures(two_sequence_posterior(sequences), labels, other)
+
+
+def figures(probability: Floats, labels: Integers, other: Floats) -> TwoSequenceFigures:
+    """Of outputs [sequences, steps], by falling thresholds that are fitted to `other` outputs."""
+    falling = [falling_thresholds(other, cost) for cost in COSTS]
     return TwoSequenceFigures(
         spike=score(probability, labels),
         curve=[point(answers(probability, theta), labels, theta) for theta in THETAS],
+        falling=[point(answers(probability, thetas), labels) for thetas in falling],
         cut=[float(value) for value in ((probability >= 0.5) == labels[:, None]).mean(axis=0)],
     )
 
 
 def point(answered: ToyAnswers, labels: Integers, theta: float | None = None) -> StepPoint:
     return StepPoint(float((answered.label == labels).mean()), float(answered.step.mean() + 1), theta)
-
-
-def limit_of(count: int) -> TwoSequenceLimit:
-    """The optimal sequential test: by one threshold, and by thresholds that fall, fitted on sequences of their own."""
-    sequences, labels = draw_test_sequences(count)
-    posterior = two_sequence_posterior(sequences)
-    separate = two_sequence_posterior(two_sequence(count // 2, np.random.default_rng(SEED + 1))[0])
-    falling = [point(answers(posterior, falling_thresholds(separate, cost)), labels) for cost in COSTS]
-    return TwoSequenceLimit(**vars(figures(posterior, labels)), falling=falling)
 
 
 def accuracy_at(curve: Sequence[StepPoint]) -> AtSteps:
@@ -156,18 +166,29 @@ def accuracy_at(curve: Sequence[StepPoint]) -> AtSteps:
 
 
 def compare_curves(
-    curves: Mapping[str, Sequence[Sequence[StepPoint]]], limit: TwoSequenceLimit
+    measured: Mapping[str, Sequence[TwoSequenceFigures]], limit: TwoSequenceFigures
 ) -> TwoSequenceComparison:
     """Every kind of run, and the best β, at the same mean steps."""
-    at = {name: [accuracy_at(curve) for curve in group] for name, group in curves.items()}
-    entropy = [at[f"rc beta {beta}"] for beta in BETAS] + [at["rc"]]
-    at[BEST] = [[best(values) for values in zip(*seed, strict=True)] for seed in zip(*entropy, strict=True)]
-    bounds = {"one threshold": accuracy_at(limit.curve), "falling thresholds": accuracy_at(limit.falling)}
+    accuracy = {way: with_best(by_way(measured, way)) for way in WAYS}
+    bounds = {way: accuracy_at(curve_of(limit)) for way, curve_of in WAYS.items()}
     gaps = {
         name: {bound: [farthest(values, seed) for seed in group] for bound, values in bounds.items()}
-        for name, group in at.items()
+        for name, group in accuracy[ONE].items()
     }
-    return TwoSequenceComparison(STEPS, at, bounds, gaps)
+    return TwoSequenceComparison(STEPS, accuracy, bounds, gaps)
+
+
+def by_way(measured: Mapping[str, Sequence[TwoSequenceFigures]], way: str) -> dict[str, list[AtSteps]]:
+    return {
+        name: [accuracy_at(WAYS[way](figures_of_seed)) for figures_of_seed in group] for name, group in measured.items()
+    }
+
+
+def with_best(at: dict[str, list[AtSteps]]) -> dict[str, list[AtSteps]]:
+    """With the composite curve of all β, chosen at each mean step."""
+    entropy = [at[f"rc beta {beta}"] for beta in BETAS] + [at["rc"]]
+    composite = [[best(values) for values in zip(*seed, strict=True)] for seed in zip(*entropy, strict=True)]
+    return {**at, BEST: composite}
 
 
 def best(values: Sequence[float | None]) -> float | None:
