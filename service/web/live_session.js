@@ -3,7 +3,7 @@
 import { UserError } from "./errors.js";
 import { Level } from "./level.js";
 import { openMicrophone } from "./microphone.js";
-import { Stream } from "./server.js";
+import { ReconnectingStream } from "./reconnecting.js";
 import { Timeline } from "./timeline.js";
 
 const SCORES_EVERY_MS = 20;
@@ -26,7 +26,7 @@ export class LiveSession {
   #on;
 
   // `on` has ready(config), silent(yes or no), change(), detection(message with screen_ms: from capture to this page),
-  // end(summary or undefined, error or undefined).
+  // interrupted(error, seconds to the next try), reconnected(report), end(summary or undefined, error or undefined).
   constructor(on) {
     this.#on = on;
   }
@@ -38,11 +38,13 @@ export class LiveSession {
     if (this.over) return this.#microphone.close();
     this.#rate = this.#microphone.rate;
     const config = { ...settings, sample_rate: this.#rate, scores_every_ms: SCORES_EVERY_MS };
-    this.#stream = new Stream(config, key, {
+    this.#stream = new ReconnectingStream(config, key, {
       ready: (message) => this.#ready(message),
       scores: (message) => this.#scores(message),
       detection: (message) => this.#detection(message),
       summary: (message) => (this.#summary = message),
+      interrupted: this.#on.interrupted,
+      reconnected: this.#on.reconnected,
       end: (reason) => this.#end(reason),
     });
   }

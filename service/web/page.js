@@ -97,6 +97,8 @@ async function listen() {
     silent: shown((silent) => (silent ? showSilence() : listening(session.config))),
     change: shown(showProgress),
     detection: shown(addDetection),
+    interrupted: shown(showInterruption),
+    reconnected: shown(showReconnection),
     end: shown(showEnd),
   });
   setSource(session);
@@ -122,6 +124,15 @@ function showListening() {
   $("listen").textContent = isListening() ? "Stop" : "Listen";
   $("listen").classList.toggle("on", isListening());
   if (!isListening()) $("level").value = $("level").min;
+}
+
+function showInterruption(error, delayS) {
+  showStatus(`${error.passing} Connecting again in ${delayS.toFixed(1)} s.`, "error");
+}
+
+function showReconnection({ undecided_s, lost_s }) {
+  const lost = lost_s ? ` ${lost_s.toFixed(1)} s of sound are lost.` : "";
+  showStatus(`Connected again: ${undecided_s.toFixed(1)} s of sound were not decided on and went to the server again.${lost}`);
 }
 
 function showProgress() {

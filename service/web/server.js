@@ -2,7 +2,7 @@
 
 import { UserError } from "./errors.js";
 
-const [NORMAL, RESTARTING] = [1000, 1012];
+const [NORMAL, RESTARTING, OVERLOADED] = [1000, 1012, 1013];
 
 export async function fetchModels(key) {
   return (await request("v1/models", key)).models;
@@ -32,6 +32,7 @@ async function request(path, key, body) {
 export class Stream {
   #socket;
   #limit = Infinity; // bytes that may wait to be sent
+  #resending = false; // more than that may wait
   #error; // the message of the server's fatal error
 
   constructor(settings, key, on) {
@@ -49,7 +50,15 @@ export class Stream {
   // Returns false when the network does not keep up.
   send(block) {
     this.#socket.send(block);
-    return this.#socket.bufferedAmount <= this.#limit;
+    const inTime = this.#socket.bufferedAmount <= this.#limit;
+    this.#resending &&= !inTime;
+    return inTime || this.#resending;
+  }
+
+  // Sends many blocks at once: those of a stream before this one.
+  resend(blocks) {
+    this.#resending = true;
+    for (const block of blocks) this.#socket.send(block);
   }
 
   // Returns whether it was sent; only a stream that is ready takes changes.
@@ -76,6 +85,7 @@ export class Stream {
   // Browsers hide why a handshake failed, so ask.
   async #reason(code, key) {
     if (code === NORMAL) return undefined;
+    if (code === OVERLOADED) return new UserError("overloaded");
     if (this.#error) return new UserError(`The server ended the stream: ${this.#error}.`);
     if (code === RESTARTING) return new UserError("restarting");
     if (this.#limit < Infinity) return new UserError("lost");

@@ -18,6 +18,7 @@ from service.server.rest.pages import PAGE_FILES
 from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
+from service.testing import free_port
 from tests.support.server import Running, serving
 from tests.support.speech import synthesize
 from tests.support.tone_model import LABELS, METADATA, RATE, tone_model
@@ -520,10 +521,67 @@ def test_an_unreachable_server_is_reported(opened: Open, models_dir: Path) -> No
         page = opened(server.http, network_fails=True)
         listen(page)
         expect(status(page)).to_contain_text("Listening")
-    expect(status(page)).to_have_text(re.compile("The server is starting or stopping."))
+    expect(status(page)).to_have_text(re.compile(r"The server does not answer\. Connecting again in [\d.]+ s\."))
+    page.get_by_role("button", name="Stop").click()
     listen(page)
     expect(status(page)).to_have_text(re.compile("The server does not answer."))
     expect(page.get_by_role("button", name="Listen")).to_be_visible()
+
+
+def test_a_session_goes_on_when_the_server_restarts(opened: Open, models_dir: Path) -> None:
+    port = free_port()
+    with serving(models_dir, port=port) as server:
+        page = opened(server.http, network_fails=True)
+        listen(page)
+        expect(page.locator("#detections tbody th")).to_have_text(["no", "yes"])
+        before = rows(page)
+    expect(status(page)).to_contain_text("Connecting again in")
+    with serving(models_dir, port=port):
+        expect(status(page)).to_have_text(re.compile(r"Connected again: [\d.]+ s of sound were not decided on"))
+        assert rows(page)[-2:] == before[-2:]
+        stop(page)
+        expect(status(page)).to_contain_text("Stopped after")
+        expect(status(page)).to_contain_text("2 words")
+
+
+def test_the_page_sends_again_what_clients_of_python_would(page: Page) -> None:
+    """The scenario of tests/clients/test_continuation.py at 1 kHz."""
+    steps = """async () => {
+        const { Continuation } = await import("/web/continuation.js");
+        const ready = { model: { frame_ms: 10 }, config: { refractory_s: 0.5 } };
+        const source = new Continuation(1000);
+        const at = (type, audio_time_s, rest) => ({ type, audio_time_s, frame: 100 * audio_time_s - 1, ...rest });
+        const facts = (messages) => messages.map(({ type, label, audio_time_s: t }) => [type, label, t]);
+        const receive = (...message) => facts(source.receive(at(...message)));
+        source.begin(ready);
+        for (let i = 0; i < 80; i++) source.push(new Int16Array(100));
+        const seen = [receive("detection", 4.95, { id: 1, label: "yes" }), receive("scores", 5)];
+        const before = source.undecidedS;
+        const sizes = [source.begin(ready).length];
+        seen.push(receive("scores", 0.9), receive("detection", 0.9, { id: 1, label: "yes" }));
+        seen.push(receive("detection", 1.2, { id: 2, label: "yes" }));
+        seen.push(receive("detection", 1.6, { id: 3, label: "no" }));
+        sizes.push(source.drop(1), source.undecidedS, source.begin(ready).length);
+        seen.push(receive("detection", 0.9, { id: 1, label: "yes", status: "early" }));
+        seen.push(receive("confirmed", 1.25, { id: 1, label: "yes" }));
+        seen.push(receive("detection", 1.5, { id: 2, label: "no", status: "early" }));
+        seen.push(receive("retracted", 1.6, { id: 2 }));
+        return { seen, before, sizes };
+    }"""
+    result = page.evaluate(steps)
+    assert (result["before"], result["sizes"]) == (3, [40, pytest.approx(1.4), 1, 20])
+    assert result["seen"] == [
+        [["detection", "yes", 4.95]],
+        [["scores", None, 5]],
+        [],
+        [],
+        [],
+        [["detection", "no", 5.6]],
+        [],
+        [["detection", "yes", 6.9], ["confirmed", "yes", 7.25]],
+        [["detection", "no", 7.5]],
+        [["retracted", None, 7.6]],
+    ]
 
 
 def test_a_full_server_is_reported(opened: Open, models_dir: Path) -> None:
