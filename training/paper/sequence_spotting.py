@@ -1,8 +1,9 @@
 """Section 3.1 of the paper, figure 1: does a sequence of 25 have five equal steps in a row, answered once it is known.
 
-Beside the paper's two runs, a shorter one that continues from the rank-coded network at a higher threshold: until a
-class is certain it is up to 15/16 likely (`spotting_posterior`), which a network hardly distinguishes from the paper's
-0.95. All are compared with the Bayes-optimal observer, who is measured by the same code.
+Beside the paper's two runs, one that learns at all steps, and shorter ones that continue from it and from the
+rank-coded network, that one at a higher threshold: until a class is certain it is up to 15/16 likely
+(`spotting_posterior`), which a network hardly distinguishes from the paper's 0.95. All are compared with the
+Bayes-optimal observer, who is measured by the same code.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ FULL = {"examples": 1_500_000}
 # the bias there. Thresholds drawn from low ones answer where there is something to learn.
 QUICK = {"examples": 80_000, "hidden": 32, "learning_rate": 0.01, "clip_norm": 0.1, "forget_bias": 1.0}
 QUICK_THETA_LOW = 0.55
-# Of the run that continues, whose learning rate falls to zero
+# Of the runs that continue, whose learning rate falls to zero
 FULL_MORE, QUICK_MORE = {"examples": 750_000, "learning_rate": 1e-3, "clip_norm": 0.25}, {"examples": 40_000}
 MORE_THETA = 0.97
 THETAS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995)  # at inference
@@ -92,14 +93,17 @@ def run(quick: bool, seeds: int, out: Path, command: str) -> SpottingResult:
 
 
 def runs_of(seed: int, quick: bool) -> list[ToySettings]:
-    """The runs of one seed: the paper's two, and one that continues from its rank-coded one."""
-    size: dict[str, Any] = QUICK if quick else FULL
-    more = {**size, **(QUICK_MORE if quick else FULL_MORE), "theta": MORE_THETA, "theta_low": MORE_THETA}
-    rc = ToySettings("rc", TrainingMethod.RC, seed=seed, theta_low=QUICK_THETA_LOW if quick else THETA, **size)
+    """The runs of one seed: the paper's two, one on all steps, and those that continue."""
+    size: dict[str, Any] = {**(QUICK if quick else FULL), "seed": seed}
+    more = {**size, **(QUICK_MORE if quick else FULL_MORE)}
+    rc = ToySettings("rc", TrainingMethod.RC, theta_low=QUICK_THETA_LOW if quick else THETA, **size)
+    all_steps = ToySettings("all steps", TrainingMethod.ALL_STEPS, **size)
     return [
         rc,
-        ToySettings("eos", TrainingMethod.EOS, seed=seed, **size),
-        ToySettings("rc more", TrainingMethod.RC, seed=seed, initial_run=rc, **more),
+        ToySettings("eos", TrainingMethod.EOS, **size),
+        all_steps,
+        ToySettings("rc more", rc.method, initial_run=rc, theta=MORE_THETA, theta_low=MORE_THETA, **more),
+        ToySettings("all steps more", all_steps.method, initial_run=all_steps, **more),
     ]
 
 

@@ -1,6 +1,6 @@
 """How section 3.1 of the paper is reported: README.md, data.json and the figure. Every number is from the result."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,12 @@ from training.reports.markdown import markdown_table, mean_and_spread, mean_perc
 
 READ_AT = 0.98  # threshold at which the run that continues is read
 BLUE, RED, GREY = "#1f5fbf", "#c8321e", "#b0b0b0"  # positive, negative, no spike
-NAMES = {"rc": "RC", "rc more": f"RC, then threshold {MORE_THETA}, read at {READ_AT}", "eos": "EOS"}
+NAMES = {
+    "rc": "RC",
+    "rc more": f"RC, then threshold {MORE_THETA}, read at {READ_AT}",
+    "all steps more": f"all steps, read at {READ_AT}",
+    "eos": "EOS",
+}
 
 
 def write(result: SpottingResult, out: Path) -> None:
@@ -43,17 +48,17 @@ def paper_table(result: SpottingResult) -> list[str]:
     def early(figures: SpottingFigures) -> float:
         return figures.first_spike.positives_at_earliest
 
-    rows = [
+    read_at: list[tuple[str, str, Callable[[SpottingFigures], float]]] = [
+        ("accuracy", "", lambda f: f.at_theta[str(READ_AT)].accuracy),
+        ("positives answered at the earliest step", "", lambda f: f.at_theta[str(READ_AT)].positives_at_earliest),
+        ("negatives answered before the end", "", lambda f: f.at_theta[str(READ_AT)].negatives_before_end),
+    ]
+    rows: list[tuple[str, str, str, Callable[[SpottingFigures], float]]] = [
         ("rc", "accuracy", "100 %", lambda f: f.first_spike.accuracy),
         ("rc", "positives answered at the earliest step", "almost all", early),
         ("rc", "negatives answered before the end", "yes", lambda f: f.first_spike.negatives_before_end),
         ("rc", "no spike", "a few, negatives", lambda f: f.first_spike.no_spike),
-        ("rc more", "accuracy", "", lambda f: f.at_theta[str(READ_AT)].accuracy),
-        (
-            *("rc more", "positives answered at the earliest step", ""),
-            lambda f: f.at_theta[str(READ_AT)].positives_at_earliest,
-        ),
-        ("rc more", "negatives answered before the end", "", lambda f: f.at_theta[str(READ_AT)].negatives_before_end),
+        *((name, *row) for name in ("rc more", "all steps more") for row in read_at),
         ("eos", "accuracy at the end", "", lambda f: f.end_accuracy),
         ("eos", "first spike is negative", "always", lambda f: f.first_spike.first_is_negative),
         ("eos", "accuracy of the first spike", "", lambda f: f.first_spike.accuracy),

@@ -32,6 +32,14 @@ def test_rank_coding_answers_positives_at_the_earliest_step(result: SpottingResu
     assert rc.negatives_before_end > 0.3
 
 
+@pytest.mark.learns
+def test_all_steps_answer_right(result: SpottingResult) -> None:
+    """Sure of a run one step after it, in so short a training."""
+    all_steps = result.runs["all steps more"][0].figures.at_theta["0.98"]
+    assert all_steps.accuracy > 0.98
+    assert all_steps.positives_at_earliest + all_steps.positives_late > 0.9
+
+
 def test_an_untrained_network_does_not() -> None:
     untrained = measure(SequenceNetwork(24), count=2000).first_spike
     assert untrained.accuracy < 0.7
