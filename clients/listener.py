@@ -11,6 +11,7 @@ from typing import Protocol, Self
 
 import numpy as np
 
+from clients.chunks import ChunkBuffer
 from clients.connection import Event, ServerError, StreamError
 from clients.decisions import DECISIONS, is_final
 from clients.microphone import Block
@@ -79,10 +80,14 @@ class Listener:
         self._on_event(self._summary())
 
     async def _send(self, stream: ReconnectingConnection) -> None:
+        chunks = ChunkBuffer(self._source.sample_rate)
         async for block in self._source:
             if lost := self._advance(block):  # silence in its place, so that the server's time is the source's
-                await stream.send(np.zeros(lost, np.int16))
-            await stream.send(block.samples)
+                await stream.send(np.concatenate([chunks.flush(), np.zeros(lost, np.int16)]))
+            chunk_ms = stream.ready.get("chunk_ms", 0.0)  # a server may not recommend any
+            if len(chunk := chunks.push(block.samples, chunk_ms)):
+                await stream.send(chunk)
+        await stream.send(chunks.flush())
         self._stopping.set()
         await stream.close()
         await asyncio.sleep(CLOSE_S)

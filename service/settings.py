@@ -118,6 +118,9 @@ class Settings(BaseSettings):
     retry_after_s: Count = Field(default=5, description="the Retry-After of a 503")
     handshake_timeout_s: Seconds = Field(default=10.0, description="for the head of a request to arrive")
     max_message_bytes: Count = Field(default=65536, description="bytes in one WebSocket message")
+    chunk_ms: Annotated[float, Field(ge=10, le=1000)] = Field(
+        default=40.0, description="audio per message that clients are asked for: longer costs less and waits longer"
+    )
     max_backlog_s: Seconds = Field(default=2.0, description="unprocessed audio; also how long any of it may wait")
     # one run of the engine makes up to 16
     max_outgoing: Count = Field(default=1024, description="messages waiting for a client that does not read")

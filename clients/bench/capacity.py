@@ -20,7 +20,7 @@ from uvicorn.loops.auto import auto_loop_factory
 
 from clients.bench.files import measure_files
 from clients.bench.load import ExpectedDetection, Load, LoadTally, connected, play_all
-from clients.bench.results import MARKS, BenchReport, LoadResult, write_into
+from clients.bench.results import SECTIONS, BenchReport, LoadResult, write_into
 from clients.commands.options import positive, positive_count
 from clients.demo.__main__ import RECORDING
 from service.bundled import BUNDLED_MODEL, models_directory
@@ -193,7 +193,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--files", type=positive_count, metavar="N", help="classify N one-second files too, WAV and FLAC"
     )
-    into = f"put the tables between {' and '.join(MARKS)}, and data.json beside FILE"
+    into = f"put the tables between the marks {', '.join(SECTIONS)}; data.json beside FILE has all of {SECTIONS[0]}"
     parser.add_argument("--into", type=Path, metavar="FILE", help=into)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args(argv)
@@ -211,8 +211,7 @@ def bench(args: argparse.Namespace, command: str) -> int:
     rows = run(args)
     files = measure_files(args.models / args.model, read_audio(RECORDING), args.files) if args.files else ()
     report = BenchReport(command, f"{datetime.now(UTC):%Y-%m-%d}, {this_machine()}", rows, tuple(files))
-    if args.into:
-        write_into(args.into, report.to_markdown())
+    if args.into and write_into(args.into, report):
         args.into.with_name("data.json").write_text(report.to_json() + "\n")
     print(report.to_json() if args.json else report.to_markdown())
     return 0

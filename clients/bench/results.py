@@ -1,13 +1,12 @@
 """What rc-bench measured, as numbers, JSON and markdown tables. Knows nothing of how it was measured."""
 
 import json
-import re
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
-MARKS = "<!-- rc-bench -->", "<!-- /rc-bench -->"  # in a file that --into writes between
+SECTIONS = ("rc-bench", "rc-bench chunks", "rc-bench sockets")  # names of the marks that --into writes between
 
 
 @dataclass(frozen=True)
@@ -48,6 +47,31 @@ class FilesResult:
 
 
 @dataclass(frozen=True)
+class ChunkCost:
+    """What a length of chunk costs the server and its client, at one number of streams."""
+
+    streams: int
+    chunk_ms: int
+    lag_p50_ms: float | None
+    lag_p99_ms: float | None
+    cpu_ms_per_stream_s: float
+    of_the_shortest: float  # CPU time, divided by that of the shortest chunk
+
+
+@dataclass(frozen=True)
+class SocketCost:
+    """What streams cost the server on sockets of their own and on shared ones."""
+
+    streams: int
+    sockets: int
+    chunk_ms: int
+    cpu_ms_per_stream_s: float
+    of_own_sockets: float | None
+    transport_alone: float | None
+    p99_ms: float | None
+
+
+@dataclass(frozen=True)
 class BenchReport:
     """One run of rc-bench."""
 
@@ -61,12 +85,56 @@ class BenchReport:
         return json.dumps(asdict(self), indent=1)
 
     def to_markdown(self) -> str:
-        """Tables, and where they come from."""
-        tables = [table(rows) for rows in (self.rows, self.files) if rows]
-        return "\n\n".join([*tables, f"`{self.command}`, {self.measured}"])
+        """Tables of everything, and where they come from."""
+        return self._section(self.rows, self.files)
+
+    def sections(self) -> dict[str, str]:
+        """What was measured, by name: all of it, what chunks cost, and what shared sockets save."""
+        tables: list[Sequence[Row]] = [chunk_costs(self.rows), socket_costs(self.rows)]
+        return {SECTIONS[0]: self.to_markdown()} | {
+            name: self._section(rows) for name, rows in zip(SECTIONS[1:], tables, strict=True) if rows
+        }
+
+    def _section(self, *tables: "Sequence[Row]") -> str:
+        return "\n\n".join([*(table(rows) for rows in tables if rows), f"`{self.command}`, {self.measured}"])
 
 
-def table(rows: Sequence[LoadResult | FilesResult]) -> str:
+Row = LoadResult | FilesResult | ChunkCost | SocketCost
+
+
+def chunk_costs(rows: Sequence[LoadResult]) -> list[ChunkCost]:
+    """One for each chunk, where several were measured; streams have sockets of their own."""
+    costs = []
+    for streams in sorted({row.streams for row in rows}):
+        chunks = sorted((row for row in rows if row.streams == row.sockets == streams), key=lambda row: row.chunk_ms)
+        if len(chunks) > 1:
+            shortest = max(chunks[0].cpu_ms_per_stream_s, 1e-3)
+            costs += [
+                ChunkCost(
+                    streams=streams,
+                    chunk_ms=row.chunk_ms,
+                    lag_p50_ms=row.lag_p50_ms,
+                    lag_p99_ms=row.lag_p99_ms,
+                    cpu_ms_per_stream_s=row.cpu_ms_per_stream_s,
+                    of_the_shortest=round(row.cpu_ms_per_stream_s / shortest, 2),
+                )
+                for row in chunks
+            ]
+    return costs
+
+
+def socket_costs(rows: Sequence[LoadResult]) -> list[SocketCost]:
+    """The loads that were measured on shared sockets too."""
+    shared = {(row.streams, row.chunk_ms) for row in rows if row.sockets < row.streams}
+    names = [column.name for column in fields(SocketCost)]
+    return [
+        SocketCost(**{name: getattr(row, name) for name in names})
+        for row in rows
+        if (row.streams, row.chunk_ms) in shared
+    ]
+
+
+def table(rows: Sequence[Row]) -> str:
     """A markdown table of results of one type; `-` stands for what was not measured."""
     columns = [column.name for column in fields(rows[0]) if column.metadata.get("column", True)]
     lines = [columns, ["---"] * len(columns), *([getattr(row, column) for column in columns] for row in rows)]
@@ -74,10 +142,21 @@ def table(rows: Sequence[LoadResult | FilesResult]) -> str:
     return "\n".join(f"| {' | '.join('-' if cell is None else str(cell) for cell in line)} |" for line in lines)
 
 
-def write_into(file: Path, text: str) -> None:
-    """Put text between the MARKS of a file. SystemExit where it has none."""
-    begin, end = MARKS
-    content, count = re.subn(f"{begin}.*{end}", lambda _: f"{begin}\n{text}\n{end}", file.read_text(), flags=re.DOTALL)
-    if not count:
-        sys.exit(f"{file}: expected {begin} and {end} to write between, got neither")
-    file.write_text(content)
+def write_into(file: Path, report: BenchReport) -> bool:
+    """Put the sections of a report between their marks; whether all of it is in. SystemExit without any mark."""
+    text, sections = file.read_text(), report.sections()
+    written = [name for name in sections if marks(name)[0] in text]
+    if not written:
+        expected = " or ".join(marks(name)[0] for name in sections)
+        sys.exit(f"{file}: expected {expected} to write behind, got neither")
+    for name in written:
+        begin, end = marks(name)
+        before, _, rest = text.partition(begin)
+        text = f"{before}{begin}\n{sections[name]}\n{end}{rest.partition(end)[2]}"
+    file.write_text(text)
+    return SECTIONS[0] in written
+
+
+def marks(name: str) -> tuple[str, str]:
+    """What stands before and behind a section."""
+    return f"<!-- {name} -->", f"<!-- /{name} -->"

@@ -33,6 +33,9 @@ export class Stream {
   #socket;
   #limit = Infinity; // bytes that may wait to be sent
   #resending = false; // more than that may wait
+  #chunk = 0; // samples per message that the server recommends
+  #blocks = []; // of the next message
+  #samples = 0; // in them
   #error; // the message of the server's fatal error
 
   constructor(settings, key, on) {
@@ -47,9 +50,11 @@ export class Stream {
     return this.#limit < Infinity && this.#socket.readyState === WebSocket.OPEN;
   }
 
-  // Returns false when the network does not keep up.
+  // Gathers blocks into messages. Returns false when the network does not keep up.
   send(block) {
-    this.#socket.send(block);
+    this.#blocks.push(block);
+    this.#samples += block.length;
+    if (this.#samples + block.length / 2 >= this.#chunk) this.#sendBlocks();
     const inTime = this.#socket.bufferedAmount <= this.#limit;
     this.#resending &&= !inTime;
     return inTime || this.#resending;
@@ -72,12 +77,31 @@ export class Stream {
   }
 
   #sendControl(message) {
-    if (this.ready) this.#socket.send(JSON.stringify(message));
+    if (this.ready) {
+      this.#sendBlocks();
+      this.#socket.send(JSON.stringify(message));
+    }
     return this.ready;
   }
 
+  #sendBlocks() {
+    if (!this.#samples) return;
+    const message = new Int16Array(this.#samples);
+    let start = 0;
+    for (const block of this.#blocks) {
+      message.set(block, start);
+      start += block.length;
+    }
+    this.#blocks = [];
+    this.#samples = 0;
+    this.#socket.send(message);
+  }
+
   #receive(message, on) {
-    if (message.type === "ready") this.#limit = 2 * message.config.sample_rate * message.limits.max_backlog_s;
+    if (message.type === "ready") {
+      this.#limit = 2 * message.config.sample_rate * message.limits.max_backlog_s;
+      this.#chunk = (message.config.sample_rate * message.chunk_ms) / 1000;
+    }
     if (message.type === "error" && message.fatal) this.#error = message.message;
     on[message.type]?.(message);
   }

@@ -17,7 +17,7 @@ from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from service.testing import free_port
 from tests.support.fake_microphone import FakeMicrophone
-from tests.support.fake_server import FakeStream, Refusal, fake_server, until_flush
+from tests.support.fake_server import SUMMARY, FakeStream, Refusal, fake_server, until_flush
 from tests.support.server import Running, serving
 from tests.support.speech import decode_pcm, pcm, synthesize
 from tests.support.tone_model import RATE
@@ -84,6 +84,24 @@ async def test_it_reports_what_a_spotter_detects(server: Running, model: Model) 
         "reconnects": 0,
         "lost_s": 0.0,
     }
+
+
+async def test_messages_are_as_long_as_the_server_recommends() -> None:
+    async def script(stream: FakeStream) -> None:
+        while await stream.receive() != {"type": "close"}:
+            pass
+        await stream.send(**SUMMARY)
+        await stream.socket.close(1000)
+
+    microphone = FakeMicrophone()
+    async with fake_server(script, chunk_ms=100) as (url, streams):
+        listening = RunningListener(microphone, url)
+        await listening.until(lambda event: event["type"] == "ready")
+        microphone.put(YES[: RATE // 4])
+        microphone.lose(RATE // 10)
+        microphone.put(YES[: RATE // 10])
+        await listening.end()
+        assert streams[0].sizes == [3200, 3200, 1600 + 3200, 3200]
 
 
 async def test_lag_runs_from_the_newest_sample_that_was_needed(server: Running) -> None:

@@ -44,9 +44,10 @@ def detection(label: str, audio_time_s: float, crossed: bool = True) -> Message:
 class FakeStream:
     """The server's end of one stream."""
 
-    def __init__(self, socket: ServerConnection, limits: Message) -> None:
+    def __init__(self, socket: ServerConnection, limits: Message, chunk_ms: float | None) -> None:
         self.socket = socket
         self.limits = {**LIMITS, **limits}
+        self.advice = {} if chunk_ms is None else {"chunk_ms": chunk_ms}
         self.config: Message = dict(CONFIG)
         self.texts: list[Message] = []
         self.sizes: list[int] = []  # sizes of the binary messages in bytes
@@ -58,7 +59,7 @@ class FakeStream:
     async def ready(self) -> None:
         """Take the configure message and answer it."""
         await self.receive()
-        await self.send(type="ready", model=MODEL, config=self.config, limits=self.limits)
+        await self.send(type="ready", model=MODEL, config=self.config, limits=self.limits, **self.advice)
 
     async def receive(self) -> Message | bytes:
         """The next message, kept; settings in it are applied."""
@@ -102,7 +103,7 @@ class Refusal:
 
 @asynccontextmanager
 async def fake_server(
-    script: Script, refusals: list[Refusal] | None = None, **limits: float
+    script: Script, refusals: list[Refusal] | None = None, chunk_ms: float | None = None, **limits: float
 ) -> AsyncIterator[tuple[str, list[FakeStream]]]:
     """A server that is ready at once and then follows `script` on every stream: its address and the streams so far.
 
@@ -111,7 +112,7 @@ async def fake_server(
     streams: list[FakeStream] = []
 
     async def handle(socket: ServerConnection) -> None:
-        streams.append(FakeStream(socket, limits))
+        streams.append(FakeStream(socket, limits, chunk_ms))
         await streams[-1].ready()
         await script(streams[-1])
         await socket.wait_closed()

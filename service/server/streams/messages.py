@@ -107,6 +107,7 @@ class Ready:
     config: ResolvedConfig
     warnings: list[ConfigWarning]
     limits: ReadyLimits
+    chunk_ms: float  # of audio per message that the operator recommends
 
 
 @dataclass(frozen=True)

@@ -263,9 +263,9 @@ class Stream:
     # To the client
 
     def _send_ready(self, warnings: list[ConfigWarning]) -> None:
-        limits = self._settings.max_message_bytes, self._settings.max_backlog_s, self._settings.idle_timeout_s
-        config = self._session.config
-        self._queue.put(Ready(self._id, VERSION, self._model, config, warnings, ReadyLimits(*limits)))
+        settings, config = self._settings, self._session.config
+        limits = ReadyLimits(settings.max_message_bytes, settings.max_backlog_s, settings.idle_timeout_s)
+        self._queue.put(Ready(self._id, VERSION, self._model, config, warnings, limits, settings.chunk_ms))
 
     def _send_event(self, event: Event) -> None:
         if isinstance(event, Scores):

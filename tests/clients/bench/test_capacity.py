@@ -11,7 +11,7 @@ import soundfile
 from clients.bench import capacity
 from clients.bench.files import measure_files
 from clients.bench.load import Load, LoadTally, connected, play_all, start_s
-from clients.bench.results import MARKS, BenchReport, FilesResult, LoadResult, write_into
+from clients.bench.results import BenchReport, FilesResult, LoadResult, write_into
 from tests.support.server import Running
 from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
@@ -113,15 +113,45 @@ def test_sizes_are_greater_than_zero(option: str, value: str, capsys: pytest.Cap
     assert f"argument {option}: expected a " in capsys.readouterr().err
 
 
+ROW = LoadResult(20, 8, 8, 4.0, 1.0, None, 250, 1.0, 2.0, 3.0, 4.0, 20.5, 31.0, 12.5, 1.0, 8, 8, 0, 0.5, {})
+ROWS = (
+    replace(ROW, sockets=2, cpu_ms_per_stream_s=3.0, of_own_sockets=0.75),
+    ROW,
+    replace(ROW, chunk_ms=40, cpu_ms_per_stream_s=3.0, lag_p50_ms=31.5),
+    replace(ROW, streams=2, sockets=2),
+)
+
+
+def test_a_table_has_what_longer_chunks_cost_and_another_what_shared_sockets_save() -> None:
+    sections = BenchReport("rc-bench", "2030-01-02, a machine", ROWS).sections()
+    chunks, source = sections["rc-bench chunks"].split("\n\n")
+    assert chunks.splitlines() == [
+        "| streams | chunk ms | lag p50 ms | lag p99 ms | cpu ms per stream s | of the shortest |",
+        "| --- | --- | --- | --- | --- | --- |",
+        "| 8 | 20 | 20.5 | 31.0 | 4.0 | 1.0 |",
+        "| 8 | 40 | 31.5 | 31.0 | 3.0 | 0.75 |",
+    ]
+    assert source == "`rc-bench`, 2030-01-02, a machine"
+    assert sections["rc-bench sockets"].split("\n\n")[0].splitlines() == [
+        "| streams | sockets | chunk ms | cpu ms per stream s | of own sockets | transport alone | p99 ms |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+        "| 8 | 2 | 20 | 3.0 | 0.75 | 1.0 | 3.0 |",
+        "| 8 | 8 | 20 | 4.0 | - | 1.0 | 3.0 |",
+    ]
+    assert list(BenchReport("rc-bench", "", (ROW,)).sections()) == ["rc-bench"]
+
+
 def test_tables_go_between_the_marks_of_a_file(tmp_path: Path) -> None:
-    begin, end = MARKS
-    file = tmp_path / "README.md"
-    file.write_text(f"before\n{begin}\nold\n{end}\nafter\n")
-    write_into(file, "new \\1")
-    assert file.read_text() == f"before\n{begin}\nnew \\1\n{end}\nafter\n"
+    file, report = tmp_path / "README.md", BenchReport("rc-bench \\1", "today", ROWS)
+    file.write_text("before\n<!-- rc-bench -->\nold\n<!-- /rc-bench -->\nafter\n")
+    assert write_into(file, report)
+    assert file.read_text() == f"before\n<!-- rc-bench -->\n{report.to_markdown()}\n<!-- /rc-bench -->\nafter\n"
+    file.write_text("before\n<!-- rc-bench chunks -->\nold\n<!-- /rc-bench chunks -->\nafter\n")
+    assert not write_into(file, report)
+    assert file.read_text().splitlines()[2].startswith("| streams | chunk ms |")
     file.write_text("no marks")
-    with pytest.raises(SystemExit, match="expected <!-- rc-bench --> and"):
-        write_into(file, "new")
+    with pytest.raises(SystemExit, match="expected <!-- rc-bench --> or <!-- rc-bench chunks --> or"):
+        write_into(file, report)
 
 
 def test_files_are_measured_in_batches_and_one_by_one(models_dir: Path) -> None:

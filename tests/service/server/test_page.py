@@ -186,6 +186,18 @@ def record(page: Page) -> list[bytes]:
     return sent
 
 
+def test_messages_are_as_long_as_the_server_recommends(opened: Open, models_dir: Path) -> None:
+    with serving(models_dir, chunk_ms=100) as running:
+        page = opened(running.http, script=DEVICE % RATE)
+        sent = record(page)
+        listen(page)
+        expect(page.locator("#detections tbody th")).to_have_text(["no", "yes"])
+        stop(page)
+        *messages, rest = map(len, sent)
+    assert set(messages) == {3200}
+    assert 0 < rest <= 3200
+
+
 def decisions(data: bytes, rate: int, model: Model | Path = MODELS / MODEL) -> list[list[str]]:
     """The detections in the same bytes in process, as the table shows them."""
     spotter = Spotter(model, sample_rate=rate)

@@ -48,13 +48,13 @@ GOLDEN: list[tuple[ServerEvent, str]] = [
         '{"type":"error","code":"overloaded","message":"expected \\u00e9","fatal":true}',
     ),
     (
-        Ready("ab12", VERSION, MODEL, CONFIG.resolved(METADATA), WARNINGS, ReadyLimits(65536, 2.0, 30.0)),
+        Ready("ab12", VERSION, MODEL, CONFIG.resolved(METADATA), WARNINGS, ReadyLimits(65536, 2.0, 30.0), 40.0),
         '{"type":"ready","session_id":"ab12","protocol":1,"model":{"name":"tones","version":"1","sha256":"ffff",'
         '"labels":["yes","no","_unknown_","_silence_"],"frame_ms":10.0,"look_ahead_ms":30.0},'
         '"config":{"sample_rate":48000,"encoding":"pcm_s16le","channels":1,"mode":"continuous","keywords":["yes"],'
         '"speed":"balanced","threshold":{"yes":0.9,"no":0.9,"_unknown_":0.9,"_silence_":1.0},"refractory_s":0.2,'
         '"scores_every_ms":0},"warnings":[{"code":"unknown_key","key":"treshold"}],'
-        '"limits":{"max_message_bytes":65536,"max_backlog_s":2.0,"idle_timeout_s":30.0}}',
+        '"limits":{"max_message_bytes":65536,"max_backlog_s":2.0,"idle_timeout_s":30.0},"chunk_ms":40.0}',
     ),
 ]
 

@@ -86,6 +86,7 @@ async def test_ready_echoes_what_was_understood(server: Running, model: Model) -
         },
         "warnings": [{"code": "unknown_key", "key": "treshold"}],
         "limits": {"max_message_bytes": 65536, "max_backlog_s": 2.0, "idle_timeout_s": 30.0},
+        "chunk_ms": 40.0,
     }
 
 
