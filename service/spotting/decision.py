@@ -30,6 +30,11 @@ class DecisionSettings:
         return np.where(self.allowed, self.thresholds, np.float32(np.inf))
 
     @cached_property
+    def lowest(self) -> float:
+        """The lowest threshold, early ones too, of a label that may be an answer."""
+        return float(min(self.reachable.min(), self.early_reachable.min()))
+
+    @cached_property
     def early_reachable(self) -> NDArray[np.float32]:
         """The same of early detections, at most those of `reachable`."""
         if self.early_thresholds is None:
@@ -68,7 +73,7 @@ class UtteranceDecider:
         self._frames = 0
         self._last: FrameScores | None = None
 
-    def push(self, scores: FrameScores) -> list[Hit]:
+    def push(self, scores: FrameScores, peak: float = 1.0) -> list[Hit]:
         """Decide on `scores` [frames, labels]; of labels that cross in the same frame the highest score wins."""
         start = self._frames
         self._frames += len(scores)
@@ -122,9 +127,12 @@ class ContinuousDecider:
         self.latched: set[int] = set()  # labels whose scores have not fallen far enough since their detection
         self._since: dict[int, int] = {}  # label -> first frame of those in which it has been at its threshold or above
 
-    def push(self, scores: FrameScores) -> list[Hit]:
-        """Decide on `scores` [frames, labels]; one frame makes at most one hit, that of the highest score."""
-        if self.is_idle and not np.count_nonzero(scores >= self.settings.reachable):
+    def push(self, scores: FrameScores, peak: float = 1.0) -> list[Hit]:
+        """Decide on `scores` [frames, labels]; one frame makes at most one hit, that of the highest score.
+
+        No label that may be an answer has a score above `peak`.
+        """
+        if self.is_idle and (peak < self.settings.lowest or not (scores >= self.settings.reachable).any()):
             self.frames += len(scores)  # nothing can happen: nearly always
             return []
         return [hit for row in scores.tolist() if (hit := self.step(row))]  # an array is slower for so few

@@ -1,7 +1,5 @@
 """Early detections, each settled by the rule of the chosen speed. Counted in frames, however these are cut."""
 
-import numpy as np
-
 from service.spotting.decision import REARM, ContinuousDecider, DecisionSettings, Hit, Status, UtteranceDecider
 from service.spotting.metadata import FrameScores
 
@@ -38,10 +36,13 @@ class EarlyDecider:
         self._latched: set[int] = set()  # labels that were settled and whose scores have not fallen far enough since
         self._scores: list[float] = []  # of the latest frame that was looked at
 
-    def push(self, scores: FrameScores) -> list[Hit]:
-        """Decide on `scores` [frames, labels]: early detections and what settles them, in the order of frames."""
+    def push(self, scores: FrameScores, peak: float = 1.0) -> list[Hit]:
+        """Decide on `scores` [frames, labels]: early detections and what settles them, in the order of frames.
+
+        No label that may be an answer has a score above `peak`.
+        """
         idle = self._final.is_idle and not self._open and not self._latched
-        if idle and not np.count_nonzero(scores >= self.settings.early_reachable):
+        if idle and (peak < self.settings.lowest or not (scores >= self.settings.early_reachable).any()):
             self._final.frames += len(scores)  # nothing can happen: nearly always
             return []
         return [hit for row in scores.tolist() for hit in self._step(row)]

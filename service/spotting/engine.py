@@ -32,18 +32,17 @@ class InferenceTiming:
     streams: int  # that shared it
 
 
+OnScores = Callable[[FrameScores, float, InferenceTiming], None]
+
+
 class EngineSlot:
     """One stream: its audio that waits to be scored, and its row of the state.
 
-    `on_scores(scores [frames, labels], run)` is called for each run, in order; `on_fault(error)` when a run failed.
+    `on_scores(scores [frames, labels], peak, run)` is called for each run, in order; peak is the highest score of a
+    keyword among them. `on_fault(error)` is called when a run failed.
     """
 
-    def __init__(
-        self,
-        engine: "Engine",
-        on_scores: Callable[[FrameScores, InferenceTiming], None],
-        on_fault: Callable[[Exception], None],
-    ) -> None:
+    def __init__(self, engine: "Engine", on_scores: OnScores, on_fault: Callable[[Exception], None]) -> None:
         self.on_scores, self.on_fault = on_scores, on_fault
         self.row: int | None = None  # of the state; None until its first audio is scored, and after a reset
         self.samples = 0  # waiting to be scored
@@ -91,6 +90,7 @@ class Engine:
         """`clock` gives the seconds of InferenceTiming; no decision depends on them."""
         self._model, self._loop, self._on_run, self._clock = model, loop, on_run, clock
         self._hop = model.metadata.hop
+        self._keywords = [model.metadata.labels.index(keyword) for keyword in model.metadata.keywords]
         self._state = model.initial_state(FIRST_ROWS)
         self._free = list(range(FIRST_ROWS))
         self._rows = FIRST_ROWS
@@ -99,9 +99,7 @@ class Engine:
         self._timer: asyncio.TimerHandle | None = None  # of the next run
         self._next_s = 0.0  # loop time before which the next batch does not begin
 
-    def open(
-        self, on_scores: Callable[[FrameScores, InferenceTiming], None], on_fault: Callable[[Exception], None]
-    ) -> EngineSlot:
+    def open(self, on_scores: OnScores, on_fault: Callable[[Exception], None]) -> EngineSlot:
         """A new stream; close it when it is over."""
         return EngineSlot(self, on_scores, on_fault)
 
@@ -109,7 +107,8 @@ class Engine:
         """A stream has audio waiting."""
         if slot not in self._batch and slot not in self._ready:
             self._ready[slot] = self._clock()
-        self._schedule()
+        if self._timer is None:
+            self._schedule()
 
     def release(self, slot: EngineSlot) -> None:
         """A stream needs neither scores nor its row any more."""
@@ -144,8 +143,9 @@ class Engine:
         else:
             run = InferenceTiming(waiting_since, began, self._clock(), len(slots))
             self._on_run(run)
-            for slot, row in zip(slots, scores, strict=True):
-                _hand_over(slot, row, run)
+            peaks = scores.max(axis=1).take(self._keywords, axis=1).max(axis=1).tolist()
+            for slot, row, peak in zip(slots, scores, peaks, strict=True):
+                _hand_over(slot, row, peak, run)
         self._schedule()
 
     def _next_streams(self) -> tuple[list[EngineSlot], int, float]:
@@ -189,10 +189,10 @@ class Engine:
         self._rows *= 2
 
 
-def _hand_over(slot: EngineSlot, scores: FrameScores, run: InferenceTiming) -> None:
+def _hand_over(slot: EngineSlot, scores: FrameScores, peak: float, run: InferenceTiming) -> None:
     if slot.row is None:  # another stream of the run has closed this one
         return
     try:
-        slot.on_scores(scores, run)
+        slot.on_scores(scores, peak, run)
     except Exception as error:  # the other streams of the run still get their scores
         slot.on_fault(error)

@@ -84,12 +84,20 @@ class Session:
         self._clock.flush_silence = silence
         return self._hand_out(np.concatenate([tail, np.zeros(silence, np.float32)]))
 
-    def scored(self, scores: FrameScores) -> list[Event]:
-        """Take the scores [frames, labels] of the next frames handed out; returns their events, in order of frames."""
+    def scored(self, scores: FrameScores, peak: float = 1.0) -> list[Event]:
+        """Take the scores of the next frames handed out.
+
+        Args:
+            scores: [frames, labels].
+            peak: the highest score of a keyword among them, where the caller has it: saves time.
+
+        Returns:
+            Their events, in order of frames.
+        """
         clock, already_answered = self._clock, self._decider.answered
         first = clock.frames_scored
         clock.frames_scored += len(scores)
-        hits = self._decider.push(scores)
+        hits = self._decider.push(scores, peak)
         if self._scores_every and not already_answered:
             stop = hits[0].frame + 1 if self._decider.answered else clock.frames_scored
             frames = range(first + -(first + 1) % self._scores_every, stop, self._scores_every)

@@ -51,10 +51,12 @@ class LatencyTracker:
             self._received.popleft()
         return self._received[0][1]
 
-    def record_decision(self, seconds: float) -> None:
-        """The time from receiving a piece of audio to the decision on it."""
+    def record_decision(self, frame: int, now: float) -> float:
+        """The stream has been decided on up to `frame`; returns the seconds since the newest audio in it came."""
+        seconds = now - self.pop_receive_time(frame)
         self._server_ms[self._decisions % NEWEST] = 1000 * seconds
         self._decisions += 1
+        return seconds
 
     def reset(self) -> None:
         """The stream begins again: frames at 0, and no decision yet."""

@@ -83,12 +83,9 @@ class BacklogLimit:
         if self._session.outstanding:
             await self._wait(0)
 
-    def mark_scored(self) -> None:
-        """Scores came back."""
+    def mark_scored(self, took_s: float) -> ProtocolError | None:
+        """Scores came back after `took_s`; returns the error of a stream whose audio waited too long for them."""
         self._progress.set()
-
-    def check(self, took_s: float) -> ProtocolError | None:
-        """The error of a stream whose audio waited so long for its decision."""
         return self._overloaded() if took_s > self._max_s else None
 
     def _overloaded(self) -> ProtocolError:

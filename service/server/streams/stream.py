@@ -240,16 +240,14 @@ class Stream:
         for observer in self._observers:
             observer.on_audio(hops, received_s)
 
-    def _on_scores(self, scores: FrameScores, run: InferenceTiming) -> None:
+    def _on_scores(self, scores: FrameScores, peak: float, run: InferenceTiming) -> None:
         self._run = run
-        for event in self._session.scored(scores):
+        for event in self._session.scored(scores, peak):
             self._send_event(event)
         for observer in self._observers:
             observer.on_scores(scores, self._session.config)
-        took_s = perf_counter() - self._latency.pop_receive_time(self._session.frames_scored - 1)
-        self._latency.record_decision(took_s)
-        self._backlog.mark_scored()
-        if error := self._backlog.check(took_s):
+        took_s = self._latency.record_decision(self._session.frames_scored - 1, perf_counter())
+        if error := self._backlog.mark_scored(took_s):
             self._fail(error)
 
     def _on_fault(self, error: Exception) -> None:

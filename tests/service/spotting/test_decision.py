@@ -5,6 +5,7 @@ import pytest
 from numpy.typing import NDArray
 
 from service.spotting.decision import REARM, ContinuousDecider, DecisionSettings, Hit, UtteranceDecider
+from service.spotting.early import Decider, EarlyDecider
 
 THRESHOLDS = np.array([0.8, 0.6, 0.7], np.float32)  # "a", "b" and "_unknown_"
 ALL = np.array([True, True, True])
@@ -146,3 +147,18 @@ def test_cutting_the_frames_elsewhere_changes_nothing(
     got = [hit for piece in np.split(scores, cuts) for hit in pieces.push(piece)] + pieces.finish()
     assert got == expected
     assert len(expected) == 1 if kind is UtteranceDecider else len(expected) > 5
+
+
+@pytest.mark.parametrize("kind", [UtteranceDecider, ContinuousDecider, EarlyDecider])
+@pytest.mark.parametrize("seed", range(5))
+def test_the_peak_of_the_scores_saves_work_and_changes_nothing(kind: type[Decider], seed: int) -> None:
+    """Frames with scores at thresholds, above and below; the peak is exact or too high, never too low."""
+    rng = np.random.default_rng(seed)
+    scores = rng.dirichlet([0.1] * 3, size=400).astype(np.float32)
+    scores[rng.random(400) < 0.3, 0] = THRESHOLDS[0]
+    early = np.array([0.5, 0.55, 0.7], np.float32) if kind is EarlyDecider else None
+    settings = DecisionSettings(THRESHOLDS, WORDS, refractory=3, confirm=1, early_thresholds=early, decide_within=4)
+    with_peak, without = kind(settings), kind(settings)
+    for piece in np.split(scores, range(2, 400, 2)):
+        peak = float(piece[:, WORDS].max()) + (0.05 if rng.random() < 0.5 else 0)
+        assert with_peak.push(piece, peak) == without.push(piece)

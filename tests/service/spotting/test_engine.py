@@ -44,10 +44,12 @@ class ScoreCollector:
     def __init__(self, engine: Engine) -> None:
         self.scores: list[Any] = []
         self.runs: list[InferenceTiming] = []
+        self.peaks: list[tuple[float, float]] = []
         self.faults: list[Exception] = []
         self.stream: EngineSlot = engine.open(self._take, self.faults.append)
 
-    def _take(self, scores: Any, run: InferenceTiming) -> None:
+    def _take(self, scores: Any, peak: float, run: InferenceTiming) -> None:
+        self.peaks.append((peak, scores[:, :2].max()))  # of the model's keywords
         self.scores += list(scores)
         self.runs.append(run)
 
@@ -91,6 +93,8 @@ async def test_a_batch_scores_as_each_alone(engine: Engine, counting: CountingMo
             one.stream.push(samples[start : start + size])
     for samples, one in zip(audio, streams, strict=True):
         np.testing.assert_allclose(await one.until(len(samples) // HOP), solo(model, samples), atol=1e-5)
+        assert len(one.peaks) > 1
+        assert all(peak == expected for peak, expected in one.peaks)
     assert max(rows for rows, _ in counting.shapes) >= FIRST_ROWS
     assert len(counting.shapes) < 400  # of 1,900 stream frames
 
@@ -179,7 +183,7 @@ async def test_a_reset_forgets_what_waits(engine: Engine, counting: CountingMode
 
 async def test_a_stream_reset_by_another_of_its_run_gets_no_scores_of_it(engine: Engine, model: Model) -> None:
     last = ScoreCollector(engine)
-    first = engine.open(lambda scores, run: last.stream.reset(), lambda error: None)
+    first = engine.open(lambda scores, peak, run: last.stream.reset(), lambda error: None)
     first.push(hops("no")[:HOP])
     last.stream.push(hops("no")[:HOP])
     await asyncio.sleep(0.02)
@@ -233,7 +237,7 @@ async def test_a_fault_reaches_its_streams_and_no_other(engine: Engine, counting
 async def test_a_stream_that_fails_on_its_scores_keeps_nothing_from_others(
     engine: Engine, counting: CountingModel
 ) -> None:
-    def raise_error(scores: Any, run: InferenceTiming) -> None:
+    def raise_error(scores: Any, peak: float, run: InferenceTiming) -> None:
         raise ValueError("no scores wanted")
 
     faults: list[Exception] = []

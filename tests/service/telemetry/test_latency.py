@@ -21,9 +21,10 @@ def test_latency_has_its_parts_in_milliseconds() -> None:
 def test_percentiles_are_over_the_newest_decisions() -> None:
     tracker = LatencyTracker(35.0)
     assert tracker.percentiles() == LatencyPercentiles(None, None, None)
-    tracker.record_decision(1e6)
+    tracker.mark_received(1, 0.0)
+    assert tracker.record_decision(0, 1e6) == 1e6
     for ms in range(NEWEST):
-        tracker.record_decision(ms / 1000)
+        tracker.record_decision(0, ms / 1000)
     assert tracker.percentiles() == LatencyPercentiles(128.0, 243.0, 253.0)
     tracker.reset()
     assert tracker.percentiles() == LatencyPercentiles(None, None, None)

@@ -81,11 +81,11 @@ async def test_audio_that_waits_too_long_for_its_scores_is_overload() -> None:
         ) as refused:
             await waiting
         assert refused.value.code == "overloaded"
-    assert backlog.check(0.05) is None
-    assert (error := backlog.check(0.06)) is not None
+    assert backlog.mark_scored(0.05) is None
+    assert (error := backlog.mark_scored(0.06)) is not None
     assert error.code == "overloaded"
 
 
 def score(session: Session, backlog: BacklogLimit, frames: int) -> None:
     session.scored(np.full((frames, len(METADATA.labels)), 0.25, np.float32))
-    backlog.mark_scored()
+    backlog.mark_scored(0.0)
