@@ -10,11 +10,16 @@ const FLAG_ROWS = 3; // of flags that would cover each other
 const SECOND = 140; // width of a second of a live timeline
 const LOUDNESS = 0.6; // the waveform is drawn as amplitude to this power, so that quiet speech shows
 const GLOW_S = 1; // how long a label stays lit after its detection
+const RETRACTED_ALPHA = 0.5;
 const NAMES = { _unknown_: "other word", _silence_: "silence" };
 const still = matchMedia("(prefers-reduced-motion: reduce)");
 
 export function nameOf(label) {
   return NAMES[label] ?? label;
+}
+
+function isHollow(status) {
+  return status === "early" || status === "retracted";
 }
 
 export class Chart {
@@ -72,10 +77,17 @@ class Drawing {
     this.#inside(() => {
       this.#wave();
       this.labels.forEach((label, row) => this.#curve(label, row));
-      for (const mark of this.timeline.marks) this.#line(mark);
+      for (const mark of this.timeline.marks) this.#faded(mark, () => this.#line(mark));
     });
     const ends = Array.from({ length: FLAG_ROWS }, () => -Infinity);
-    for (const mark of this.timeline.marks) this.#flag(mark, ends);
+    for (const mark of this.timeline.marks) this.#faded(mark, () => this.#flag(mark, ends));
+  }
+
+  // What was taken back is pale.
+  #faded({ status }, paint) {
+    this.pen.globalAlpha = status === "retracted" ? RETRACTED_ALPHA : 1;
+    paint();
+    this.pen.globalAlpha = 1;
   }
 
   // A recording is shown whole; a live timeline scrolls, or turns like a page where motion is unwelcome.
@@ -124,7 +136,7 @@ class Drawing {
   #lane(label, row) {
     const { wave, lane } = this.size;
     const bottom = wave + (row + 1) * lane;
-    const mark = this.timeline.marks.findLast((earlier) => earlier.label === label);
+    const mark = this.timeline.marks.findLast((earlier) => earlier.label === label && earlier.status !== "retracted");
     const lit = mark && (this.whole || this.timeline.end - mark.t < GLOW_S);
     const score = this.#scoreAtEdge(label);
     this.#stroke("grid", [[0, bottom + 0.5], [this.right + this.size.values, bottom + 0.5]]);
@@ -167,19 +179,24 @@ class Drawing {
     this.#stroke(label.startsWith("_") ? "soft" : "trace", points);
   }
 
-  #line({ t, label, score }) {
+  // Hollow while it is not certain, and where it has been taken back.
+  #line({ t, label, score, status }) {
     const x = this.#x(t);
     const row = this.labels.indexOf(label);
-    this.#stroke("mark", [[x, 0], [x, this.height]]);
+    const hollow = isHollow(status);
+    this.#stroke("mark", [[x, 0], [x, this.height]], hollow ? [3, 3] : []);
     if (row < 0) return; // a keyword that has been switched off since
-    this.pen.fillStyle = this.#color("mark");
+    this.pen.fillStyle = this.#color(hollow ? "card" : "mark");
+    this.pen.strokeStyle = this.#color("mark");
+    this.pen.setLineDash([]);
     this.pen.beginPath();
     this.pen.arc(x, this.#y(row, score), 3.5, 0, 2 * Math.PI);
     this.pen.fill();
+    this.pen.stroke();
   }
 
   // In the first row where it covers no earlier flag. `ends`: where the last flag of each row ends.
-  #flag({ t, label }, ends) {
+  #flag({ t, label, status }, ends) {
     const name = nameOf(label);
     const width = this.pen.measureText(name).width + 12;
     const x = this.#x(t);
@@ -187,10 +204,13 @@ class Drawing {
     const start = Math.min(x, this.right + this.size.values - width);
     const row = Math.max(0, ends.findIndex((end) => end <= start));
     ends[row] = start + width;
-    this.pen.fillStyle = this.#color("mark");
-    this.pen.fillRect(start, row * (FLAG + 1), width, FLAG);
+    const top = row * (FLAG + 1);
+    this.pen.fillStyle = this.pen.strokeStyle = this.#color("mark");
+    this.pen.setLineDash([]);
+    if (isHollow(status)) this.pen.strokeRect(start + 0.5, top + 0.5, width - 1, FLAG - 1);
+    else this.pen.fillRect(start, top, width, FLAG);
     this.pen.textAlign = "left";
-    this.#text("on-mark", name, start + 6, row * (FLAG + 1) + FLAG / 2 + 0.5);
+    this.#text(isHollow(status) ? "mark" : "on-mark", name, start + 6, top + FLAG / 2 + 0.5);
   }
 
   #text(color, text, x, y, maxWidth) {

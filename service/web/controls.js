@@ -9,7 +9,8 @@ export class Controls {
   #settings;
   #mode; // the one whose thresholds are shown
 
-  // `on` has change(), model(), microphone(), key() and noKeyword(): the person tried to switch off the last one.
+  // `on` has change(), model(), stream() for what only a new stream takes, key() and noKeyword(): the person tried to
+  // switch off the last one.
   constructor(settings, on) {
     this.#settings = settings;
     $("settings").onsubmit = (event) => event.preventDefault();
@@ -18,7 +19,8 @@ export class Controls {
     this.#fields.threshold.oninput = ({ target }) => this.#chooseThreshold(target.valueAsNumber, on);
     $("reset").onclick = () => this.#reset(on);
     this.#fields.model.onchange = ({ target }) => (settings.choose(target.value), on.model());
-    this.#fields.microphone.onchange = on.microphone;
+    this.#fields.early.onchange = ({ target }) => ((settings.wantsEarly = target.checked), on.stream());
+    this.#fields.microphone.onchange = on.stream;
     this.#fields.key.onchange = on.key;
   }
 
@@ -42,6 +44,7 @@ export class Controls {
   showModel() {
     const { models, model, keywords } = this.#settings;
     this.#fields.model.replaceChildren(...models.map(({ name }) => new Option(name, name, false, name === model.name)));
+    $("early-field").hidden = !this.#settings.canBeEarly;
     $("model-field").hidden = models.length < 2;
     this.#fields.threshold.disabled = false;
     replaceChoices($("speeds"), "radio", "speed", Object.keys(model.speeds));

@@ -20,13 +20,36 @@ export function clearDetections(prompt) {
 
 // Only while there is nothing else to show.
 export function showPrompt(prompt) {
-  if ($("label").className) $("explanation").textContent = prompt;
+  if ($("label").className === "none") $("explanation").textContent = prompt;
 }
 
-// A detection of a live stream, `screen_ms` after its newest sample was captured.
-export function addDetection({ label, score, threshold, audio_time_s, screen_ms, latency }) {
+// An early detection of a live stream, which may be taken back. `screen_ms` as for `addDetection`.
+export function showEarly(message) {
+  showLabel(nameOf(message.label), `score ${seconds(message.score)}, not certain yet`, "early");
+  showLatency(message);
+}
+
+// An early detection was none. What another detection shows since then stays.
+export function showRetracted({ label, reason }) {
+  if ($("label").className !== "early" || $("label").textContent !== nameOf(label)) return;
+  const why = { fell: "the score fell again", timeout: "it was not confirmed in time" };
+  showLabel(nameOf(label), `taken back: ${why[reason] ?? reason}`, "retracted");
+}
+
+// A final detection of a live stream, `screen_ms` after its newest sample was captured.
+export function addDetection(message) {
+  const { label, score, threshold, audio_time_s, lead_ms, screen_ms, latency } = message;
+  const lead = lead_ms ? `, marked ${lead_ms.toFixed(0)} ms earlier` : "";
+  showLabel(nameOf(label), `score ${seconds(score)}, threshold ${seconds(threshold)}${lead}`);
+  showLatency(message);
   const { algorithmic_ms, server_ms, queue_ms, compute_ms } = latency;
-  showLabel(nameOf(label), `score ${seconds(score)}, threshold ${seconds(threshold)}`);
+  const latencies = [screen_ms, algorithmic_ms, server_ms, queue_ms, compute_ms].map(ms);
+  const body = showTable("Detected words, newest first", false);
+  body.prepend(row(label, audio_time_s, score, latencies));
+  while (body.rows.length > MAX_ROWS) body.lastChild.remove();
+}
+
+function showLatency({ screen_ms, latency: { algorithmic_ms, server_ms, queue_ms, compute_ms } }) {
   showBreakdown(
     [
       ["model", algorithmic_ms],
@@ -41,10 +64,6 @@ export function addDetection({ label, score, threshold, audio_time_s, screen_ms,
       ["Computing", ms(compute_ms), "ms", "in the server, running the model", "part"],
     ],
   );
-  const latencies = [screen_ms, algorithmic_ms, server_ms, queue_ms, compute_ms].map(ms);
-  const body = showTable("Detected words, newest first", false);
-  body.prepend(row(label, audio_time_s, score, latencies));
-  while (body.rows.length > MAX_ROWS) body.lastChild.remove();
 }
 
 // Every word of a recording.
@@ -76,9 +95,9 @@ export function showAnswer({ file, label, score, crossed, decision_time_s, durat
   $("detections").hidden = true;
 }
 
-// A new element each time, so that a repeated word is announced again.
-function showLabel(text, explanation) {
-  $("label").className = "";
+// A new element each time, so that a repeated word is announced again. `kind`: early, retracted or empty.
+function showLabel(text, explanation, kind = "") {
+  $("label").className = kind;
   $("label").replaceChildren(element("span", text));
   $("explanation").textContent = explanation;
 }

@@ -25,8 +25,10 @@ export class LiveSession {
   #failed = false;
   #on;
 
-  // `on` has ready(config), silent(yes or no), change(), detection(message with screen_ms: from capture to this page),
-  // interrupted(error, seconds to the next try), reconnected(report), end(summary or undefined, error or undefined).
+  // `on` has ready(config), silent(yes or no), change(), early(message), detection(message), of what is final,
+  // retracted(message), interrupted(error, seconds to the next try), reconnected(report), end(summary or undefined,
+  // error or undefined). Detections have screen_ms, from capture to this page, and confirmed ones lead_ms: how much
+  // audio before them the early one was.
   constructor(on) {
     this.#on = on;
   }
@@ -42,6 +44,8 @@ export class LiveSession {
       ready: (message) => this.#ready(message),
       scores: (message) => this.#scores(message),
       detection: (message) => this.#detection(message),
+      confirmed: (message) => this.#confirmed(message),
+      retracted: (message) => this.#retracted(message),
       summary: (message) => (this.#summary = message),
       interrupted: this.#on.interrupted,
       reconnected: this.#on.reconnected,
@@ -91,9 +95,25 @@ export class LiveSession {
   }
 
   #detection(message) {
-    const { audio_time_s: t, label, score } = message;
-    this.timeline.marks.push({ t, label, score });
-    this.#on.detection({ ...message, screen_ms: Date.now() - this.timeline.capturedAt(t) });
+    const { id, audio_time_s: t, label, score, status } = message;
+    this.timeline.marks.push({ id, t, label, score, status });
+    const shown = this.#shown(message);
+    if (status === "early") this.#on.early(shown);
+    else this.#on.detection(shown);
+  }
+
+  #confirmed(message) {
+    const { t } = this.timeline.settle(message.id, "confirmed");
+    this.#on.detection({ ...this.#shown(message), lead_ms: 1000 * (message.audio_time_s - t) });
+  }
+
+  #retracted(message) {
+    this.timeline.settle(message.id, "retracted");
+    this.#on.retracted(message);
+  }
+
+  #shown(message) {
+    return { ...message, screen_ms: Date.now() - this.timeline.capturedAt(message.audio_time_s) };
   }
 
   // An error after a stop does not matter, and neither does what follows an error.
@@ -101,6 +121,8 @@ export class LiveSession {
     if (this.#failed) return;
     const reason = this.over ? undefined : error;
     this.#failed = Boolean(reason);
+    this.timeline.retractOpen();
+    this.#on.change();
     if (!this.over) this.stop();
     this.#on.end(this.#summary, reason);
   }

@@ -2,7 +2,7 @@
 
 import { Chart } from "./chart.js";
 import { Controls } from "./controls.js";
-import { addDetection, clearDetections, showAnswer, showPrompt, showWords } from "./detections.js";
+import { addDetection, clearDetections, showAnswer, showEarly, showPrompt, showRetracted, showWords } from "./detections.js";
 import { UserError } from "./errors.js";
 import { onFile } from "./file_input.js";
 import { LiveSession } from "./live_session.js";
@@ -20,7 +20,7 @@ const settings = new Settings();
 const controls = new Controls(settings, {
   change: settingsChanged,
   model: modelChanged,
-  microphone: () => isListening() && listen(),
+  stream: () => isListening() && listen(),
   key: start,
   noKeyword: () => showStatus("Keep at least one keyword."),
 });
@@ -96,17 +96,18 @@ async function listen() {
     ready: shown((config) => (session.level.silent ? showSilence() : listening(config))),
     silent: shown((silent) => (silent ? showSilence() : listening(session.config))),
     change: shown(showProgress),
+    early: shown(showEarly),
     detection: shown(addDetection),
     interrupted: shown(showInterruption),
     reconnected: shown(showReconnection),
+    retracted: shown(showRetracted),
     end: shown(showEnd),
   });
   setSource(session);
   showStatus("Asking for the microphone.");
   try {
     if (!settings.model) await loadModels();
-    const config = { model: settings.model.name, ...settings.request(mode()) };
-    await session.begin(config, { key: controls.key, deviceId: controls.deviceId });
+    await session.begin(settings.streamRequest(mode()), { key: controls.key, deviceId: controls.deviceId });
     await showMicrophones();
   } catch (error) {
     session.stop();

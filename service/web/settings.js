@@ -1,11 +1,13 @@
 // What the person has chosen: the model, its keywords, its speed, and a threshold for each mode and speed of it.
 
 const DEFAULT_SPEED = "balanced";
+const EARLY_SPEED = "fast"; // at whose thresholds the server makes early detections
 
 export class Settings {
   models = []; // as the server lists them
   model;
   speed = DEFAULT_SPEED;
+  wantsEarly = true; // early detections at the microphone
   #keywords = new Map(); // name of a model -> its chosen keywords
   #thresholds = new Map(); // model, mode and speed -> the person's own threshold
 
@@ -20,6 +22,10 @@ export class Settings {
   choose(name) {
     this.model = this.models.find((model) => model.name === name);
     if (!(this.speed in this.model.speeds)) this.speed = DEFAULT_SPEED;
+  }
+
+  get canBeEarly() {
+    return EARLY_SPEED in this.model.speeds;
   }
 
   get keywords() {
@@ -52,6 +58,12 @@ export class Settings {
     const bySpeed = this.model.speeds[this.speed][mode];
     const labels = mode === "continuous" ? this.keywords : this.labels;
     return Object.fromEntries(labels.map((label) => [label, this.threshold(mode) ?? bySpeed[label]]));
+  }
+
+  // As the server takes them, of a new stream.
+  streamRequest(mode) {
+    const early = this.canBeEarly && this.wantsEarly;
+    return { model: this.model.name, ...this.request(mode), ...(early && { early }) };
   }
 
   // As the server takes them, of a stream that is open too.

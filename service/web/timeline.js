@@ -5,7 +5,7 @@ const PEAK_S = 0.005;
 export class Timeline {
   peaks = []; // {t, s, low, high}: a piece of waveform that ends at t, s long
   scores = []; // {t, scores}: label -> score
-  marks = []; // {t, label, score}: detections
+  marks = []; // {t, label, score}: detections; with early ones also {id, status: early, confirmed or retracted}
   end = 0;
   #blocks = []; // {t, at}: when the page received the sample at t, in ms since 1970
 
@@ -25,6 +25,16 @@ export class Timeline {
     this.end += samples.length / rate;
     this.#blocks.push({ t: this.end, at });
     this.#trim();
+  }
+
+  // Returns the mark of an early detection that has become this: "confirmed" or "retracted".
+  settle(id, status) {
+    return Object.assign(this.marks.find((mark) => mark.id === id), { status });
+  }
+
+  // Nothing will be confirmed any more.
+  retractOpen() {
+    for (const mark of this.marks) if (mark.status === "early") mark.status = "retracted";
   }
 
   // When the page received the sample at t, in ms since 1970.

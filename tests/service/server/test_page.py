@@ -13,15 +13,17 @@ import onnx
 import pytest
 import soundfile
 
+from clients.decisions import DECISIONS
 from clients.demo.__main__ import MODEL, MODELS, RECORDING
 from service.server.rest.pages import PAGE_FILES
 from service.spotting.events import Detection
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from service.testing import free_port
+from tests.support.early import EARLY_METADATA
 from tests.support.server import Running, serving
 from tests.support.speech import synthesize
-from tests.support.tone_model import LABELS, METADATA, RATE, tone_model
+from tests.support.tone_model import LABELS, METADATA, RATE, tone_model, write_model
 
 pytest.importorskip("playwright.sync_api", reason="the browser page: expected playwright")
 
@@ -56,6 +58,14 @@ navigator.mediaDevices.getUserMedia = async () => {
   };
   return output.stream;
 };
+"""
+RECORD_LABELS = """
+window.shown = [];
+addEventListener("DOMContentLoaded", () => {
+  const label = document.getElementById("label");
+  new MutationObserver(() => label.className !== "none" && shown.push(`${label.className} ${label.textContent}`))
+    .observe(label, { childList: true });
+});
 """
 NO_MICROPHONE = "navigator.mediaDevices.getUserMedia = async () => { throw new DOMException('none', '%s'); };"
 LATE_MICROPHONE = """
@@ -440,7 +450,7 @@ def test_a_session_that_was_replaced_shows_nothing_any_more(page: Page, tones: P
 
     def hold(socket: WebSocketRoute) -> None:
         def forward(text: str | bytes) -> None:
-            if '"detection"' in str(text):
+            if json.loads(text)["type"] in DECISIONS:
                 held.append((socket, str(text)))
             else:
                 socket.send(text)
@@ -449,7 +459,7 @@ def test_a_session_that_was_replaced_shows_nothing_any_more(page: Page, tones: P
 
     page.route_web_socket(re.compile("/v1/stream"), hold)
     listen(page)
-    while len(held) < 2:
+    while len(held) < 4:
         page.wait_for_timeout(20)
     choose(page, tones)
     expect(page.locator("#label")).to_have_text("2 words")
@@ -490,6 +500,49 @@ def test_a_recording_can_be_dropped(page: Page) -> None:
         document.body.dispatchEvent(new DragEvent("drop", { dataTransfer: dropped, bubbles: true, cancelable: true }));
     }""")
     expect(status(page)).to_contain_text("letter.wav: expected")
+
+
+def test_early_detections_are_shown_and_confirmed_or_taken_back(
+    playwright: Playwright, opened: Open, tmp_path: Path
+) -> None:
+    """The label is shown as uncertain first; only what is confirmed gets a row."""
+    write_model(tmp_path / "models", "tones", EARLY_METADATA)
+    short, long = synthesize("no", word_s=0.05, gap_s=0.6), synthesize("yes", gap_s=0.6)
+    soundfile.write(recording := tmp_path / "words.flac", np.concatenate([long, short]), RATE)
+    using = launch(playwright, recording, tmp_path)
+    with serving(tmp_path / "models") as server:
+        page = opened(server.http, using=using, script=RECORD_LABELS)
+        listen(page)
+        expect(page.locator("#explanation")).to_have_text("taken back: the score fell again")
+        assert page.evaluate("shown") == ["early yes", " yes", "early no", "retracted no"]
+        assert [row[0] for row in rows(page)] == ["yes"]
+        stop(page)
+        expect(status(page)).to_contain_text(": 1 word.")
+    using.close()
+
+
+def test_early_detections_can_be_switched_off(opened: Open, server: Running) -> None:
+    page = opened(server.http, script=RECORD_LABELS)
+    received: list[dict[str, Any]] = []
+    page.on("websocket", lambda socket: socket.on("framereceived", lambda data: received.append(json.loads(data))))
+    listen(page)
+    expect(status(page)).to_contain_text("Listening")
+    page.get_by_label("Early").uncheck()
+    expect(page.locator("#detections tbody th")).to_have_text(["no", "yes"])
+    stop(page)
+    configs = [message["config"] for message in received if message["type"] == "ready"]
+    assert [config.get("early") for config in configs] == [True, None]
+    assert page.evaluate("shown")[-2:] == [" yes", " no"]
+
+
+def test_a_model_without_fast_offers_no_early_detections(opened: Open, tmp_path: Path) -> None:
+    speeds = {speed: METADATA.speeds[speed] for speed in ("balanced", "accurate")}
+    write_model(tmp_path, "tones", replace(METADATA, speeds=speeds))
+    with serving(tmp_path) as server:
+        page = opened(server.http)
+        listen(page)
+        expect(page.locator("#detections tbody th")).to_have_text(["no", "yes"])
+        expect(page.get_by_label("Early")).to_be_hidden()
 
 
 def test_a_model_can_be_chosen(page: Page, server: Running) -> None:
