@@ -97,7 +97,8 @@ class LogMel(nn.Module):
         """
         hops = audio.reshape(audio.shape[0], -1, self.settings.hop)
         is_audio = hops != 0
-        means = hops.sum(2, keepdim=True) / is_audio.sum(2, keepdim=True).clamp_min(1)
+        counts = is_audio.to(hops.dtype).sum(2, keepdim=True)  # onnxruntime takes far longer to add integers
+        means = hops.sum(2, keepdim=True) / counts.clamp_min(1)
         before = torch.where(offset[:, 1:] > 0, offset[:, :1], means[:, 0])
         after = exponential_average(means, before, OFFSET_SHARE)
         earlier = torch.cat([before[:, None], after[:, :-1]], dim=1)

@@ -58,3 +58,12 @@ def test_a_state_that_is_not_carried_is_noticed(tmp_path: Path, monkeypatch: pyt
     with pytest.raises(ExportMismatchError, match="by frames: expected scores within"):
         export(step, metadata, noise(), tmp_path / "model.onnx")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_export_adds_up_no_integers(tmp_path: Path) -> None:
+    """onnxruntime would take a tenth of a run for them."""
+    step, metadata = step_and_metadata("conv")
+    write_graph(step.eval(), metadata.hop, tmp_path / "model.onnx")
+    graph = onnx.shape_inference.infer_shapes(onnx.load(tmp_path / "model.onnx")).graph
+    types = {value.name: value.type.tensor_type.elem_type for value in (*graph.value_info, *graph.input)}
+    assert {types[node.input[0]] for node in graph.node if node.op_type == "ReduceSum"} == {onnx.TensorProto.FLOAT}
