@@ -1,6 +1,6 @@
 """Hostile clients by the thousand against a server of their own, and a healthy stream beside them.
 
-    python -m tests.stress.fuzz --sessions 10000 --files 2000 --requests 200
+    python -m tests.stress.fuzz --sessions 10000 --shared 2000 --files 2000 --requests 200
 
 Ends with status 1 at the first session or file that the server does not answer as docs/protocol.md says, and when a
 slot is lost, an event of the healthy stream is missing, or the server's log has a traceback. Prints what it did.
@@ -23,52 +23,27 @@ from urllib.parse import urlencode
 
 import httpx
 import numpy as np
-from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from websockets.asyncio.client import connect
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from clients.connection import connect as healthy_connect
 from clients.pace import Pace
+from tests.stress.fuzz_values import AUDIO, CONFIG, CONTROL, FAIR_ENDS, JUNK, SESSION_S, WILD, repeat
+from tests.stress.shared_sessions import fuzz_shared_sessions
 from tests.support.server_process import command
-from tests.support.speech import pcm, synthesize
+from tests.support.speech import synthesize
 from tests.support.tone_model import write_model
 from tests.support.unusual_files import damaged, unusual
 
-FAIR_ENDS = {1000, 1002, 1003, 1007, 1008, 1009, 1013}  # 1011 is a fault of the server, 1006 a crash
-ALL_OF_IT_S = 30.0  # a session from its handshake to its end
+SLOTS_S = 30.0  # limit for the last streams to give their slots back
 FILES_PER_REQUEST = 20
 
-YES = pcm(synthesize("yes"))
-JUNK = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
-    max_leaves=6,
-)
-KNOWN: dict[str, st.SearchStrategy[Any]] = {
-    "sample_rate": st.sampled_from([8000, 11025, 16000, 44100, 48000]),
-    "encoding": st.sampled_from(["pcm_s16le", "pcm_f32le", "pcm_mulaw"]),
-    "channels": st.sampled_from([1, 2]),
-    "mode": st.sampled_from(["utterance", "continuous"]),
-    "keywords": st.sampled_from([["yes"], ["yes", "no"]]),
-    "speed": st.sampled_from(["fast", "balanced", "accurate"]),
-    "threshold": st.floats(0.01, 1) | st.just({"yes": 0.5}),
-    "refractory_s": st.floats(0, 5),
-    "scores_every_ms": st.sampled_from([0, 10, 100]),
-}
-CONFIG = st.fixed_dictionaries({}, optional=KNOWN)
-WILD = st.dictionaries(st.sampled_from([*KNOWN, "model", "token", "type"]) | st.text(max_size=5), JUNK, max_size=3)
-CONTROL = st.sampled_from(["configure", "update", "reset", "flush", "keepalive", "nonsense"])
 TEXT = st.one_of(
     st.builds(lambda kind, fields: json.dumps({**fields, "type": kind}), CONTROL, CONFIG | WILD),
     st.builds(json.dumps, JUNK),
     st.text(max_size=30),
     st.just("[" * 5000),
-)
-AUDIO = st.one_of(
-    st.binary(max_size=300),
-    st.builds(lambda size, byte: bytes([byte]) * size, st.integers(0, 70_000), st.integers(0, 255)),
-    st.sampled_from([1280, 20_000, 28_800]).map(lambda size: YES[:size]),
 )
 STEP = st.tuples(st.sampled_from(["audio", "audio", "text", "raw", "wait"]), AUDIO, TEXT)
 SESSION = st.fixed_dictionaries(
@@ -83,7 +58,7 @@ SESSION = st.fixed_dictionaries(
 async def run_session(url: str, session: dict[str, Any]) -> str:
     """Play one; says how it ended. Raises AssertionError for a wrong end, and for one that hangs."""
     try:
-        async with asyncio.timeout(ALL_OF_IT_S):
+        async with asyncio.timeout(SESSION_S):
             return await play_session(url, session)
     except TimeoutError:
         steps = [(kind, audio[:20] if kind != "text" else text[:80]) for kind, audio, text in session["steps"]]
@@ -126,27 +101,7 @@ async def play_session(url: str, session: dict[str, Any]) -> str:
 
 def fuzz_sessions(address: str, count: int) -> Counter[str]:
     """That many sessions, four at once."""
-    ends: Counter[str] = Counter()
-
-    async def together(sessions: list[dict[str, Any]]) -> list[str]:
-        url = f"ws://{address}/v1/stream"
-        return await asyncio.gather(*(run_session(url, session) for session in sessions))
-
-    with asyncio.Runner() as runner:
-
-        @settings(
-            max_examples=-(-count // 4),
-            phases=[Phase.generate],  # what depends on time does not shrink
-            deadline=None,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(st.lists(SESSION, min_size=4, max_size=4))
-        def play(sessions: list[dict[str, Any]]) -> None:
-            ends.update(runner.run(together(sessions)))
-
-        play()
-    return ends
+    return repeat(lambda session: run_session(f"ws://{address}/v1/stream", session), SESSION, count)
 
 
 def fuzz_files(address: str, count: int, seed: int) -> Counter[str]:
@@ -244,7 +199,7 @@ def watched(address: str) -> Iterator[Healthy]:
     healthy.start()
     yield healthy
     healthy.stop()
-    end = time.monotonic() + ALL_OF_IT_S
+    end = time.monotonic() + SLOTS_S
     while "\nkws_streams 0.0" not in httpx.get(f"http://{address}/metrics", trust_env=False).text:
         assert time.monotonic() < end, "expected no stream to be left open"
         time.sleep(0.1)
@@ -253,6 +208,7 @@ def watched(address: str) -> Iterator[Healthy]:
 def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.stress.fuzz", description="Hostile clients by the thousand.")
     parser.add_argument("--sessions", type=int, default=10_000, help="WebSocket sessions (default: %(default)s)")
+    parser.add_argument("--shared", type=int, default=2_000, help="on shared sockets (default: %(default)s)")
     parser.add_argument("--files", type=int, default=2_000, help="unusual and damaged ones (default: %(default)s)")
     parser.add_argument("--requests", type=int, default=200, help="examples of each operation (default: %(default)s)")
     parser.add_argument("--seed", type=int, default=0, help="of the files (default: %(default)s)")
@@ -263,11 +219,13 @@ def main(argv: list[str] | None = None) -> int:
         log = Path(folder) / "log"
         with command(Path(folder), *flags, log=log) as (_, address), watched(address) as healthy:
             ends = fuzz_sessions(address, asked.sessions)
+            shared = fuzz_shared_sessions(address, asked.shared)
             answers = fuzz_files(address, asked.files, asked.seed)
             if asked.requests:
                 fuzz_requests(address, asked.requests)
         failures = [line for line in log.read_text().splitlines() if '"level": "error"' in line]
     print(f"sessions: {ends.total()}, ends: {dict(ends.most_common())}")
+    print(f"shared sockets: {shared.total()}, ends: {dict(shared.most_common())}")
     print(f"files: {answers.total()}, {dict(answers)}; requests: {asked.requests} of each operation, none 5xx")
     late = np.percentile(healthy.server_ms, [50, 99, 100])
     print(f"healthy stream: {healthy.detected} of {healthy.expected} events; server_ms p50, p99, most: {late.round(1)}")

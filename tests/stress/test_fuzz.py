@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.stress.fuzz import fuzz_files, fuzz_requests, fuzz_sessions, watched
+from tests.stress.shared_sessions import fuzz_shared_sessions
 from tests.support.server import serving
 
 
@@ -18,8 +19,10 @@ def address(models_dir: Path) -> Iterator[str]:
 def test_sessions_and_files_of_all_kinds_and_a_healthy_stream(address: str) -> None:
     with watched(address) as healthy:
         ends = fuzz_sessions(address, 40)
+        shared = fuzz_shared_sessions(address, 40)
         answers = fuzz_files(address, 100, seed=1)
     assert ends.total() >= 40
+    assert shared.total() >= 40
     assert answers.total() == 100
     assert answers["error"] > 0
     assert healthy.detected > 0
