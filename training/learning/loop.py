@@ -26,7 +26,7 @@ from training.learning.validation import posteriors, seconds_until, validate
 from training.model.frontend import State
 from training.model.network import Network
 
-CHUNK = 10  # steps that are run between two looks for spikes; fewer cost more in calls than they save
+CHUNK_FRAMES = 20  # feature frames run between two looks for spikes; fewer cost more in calls than they save
 MINED = 6  # utterances per batch that are scored to find hard negatives
 RAMP = 0.4  # share of the epochs over which augmentation grows to full strength: clean clips teach faster
 
@@ -131,7 +131,8 @@ def answers_and_loss(
 ) -> tuple[Answers, Tensor]:
     """By the method of the run."""
     if settings.method is TrainingMethod.RC:
-        answers = answer_at_first_spike(network, features, state, theta, CHUNK, settings.network.stride)
+        stride = settings.network.stride
+        answers = answer_at_first_spike(network, features, state, theta, CHUNK_FRAMES // stride, stride)
         return answers, rank_coding_loss(answers.logits, targets, settings.beta)
     logits, _ = network(features[:, :], state)
     answers = at_last_step(logits)

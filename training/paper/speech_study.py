@@ -22,7 +22,7 @@ from training.data.training_data import ClipSet, TrainingData, clip_set, load_tr
 from training.evaluation.calibration import exported_step
 from training.evaluation.operating_points import OperatingPoint, TimedAccuracy, accuracy_at
 from training.learning.checkpoint import Checkpoint, read_checkpoint
-from training.learning.loop import CHUNK, sampler_of, train
+from training.learning.loop import CHUNK_FRAMES, sampler_of, train
 from training.learning.rank_coding import first_crossing
 from training.learning.run import EpochMetrics
 from training.learning.settings import RunSettings, TrainingMethod
@@ -166,11 +166,11 @@ def flop_per_step(settings: RunSettings) -> float:
     In double precision, as torch's counter does not see into its LSTM in single precision.
     """
     network = Network(settings.network).double()
-    features = torch.zeros(1, CHUNK * settings.network.stride, settings.network.bands).double()
+    features = torch.zeros(1, CHUNK_FRAMES, settings.network.bands).double()
     state = {name: value.double() for name, value in network.initial_state(1).items()}
     with FlopCounterMode(display=False) as counter:
         network(features, state)[0].sum().backward()
-    return counter.get_total_flops() / CHUNK
+    return counter.get_total_flops() * settings.network.stride / CHUNK_FRAMES
 
 
 def measure(folder: Path, validation: ClipSet, test: ClipSet) -> StudyFigures:
