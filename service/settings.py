@@ -114,6 +114,9 @@ class Settings(BaseSettings):
         description="HTTP requests per key or address, in bursts of up to one second; further ones get 429",
     )
 
+    skip_silence: bool = Field(
+        default=True, description="take silence, by a model's own rule, for _silence_ without running the model"
+    )
     max_streams: Count = Field(default=1000, description="streams open at once; further ones get 503")
     retry_after_s: Count = Field(default=5, description="the Retry-After of a 503")
     handshake_timeout_s: Seconds = Field(default=10.0, description="for the head of a request to arrive")

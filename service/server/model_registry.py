@@ -86,7 +86,7 @@ def _load(settings: Settings, known: Iterable[Model] = ()) -> dict[str, Model]:
     """Every model under the models directory, warmed, by its own name; known models are kept."""
     models: dict[str, Model] = {}
     for file in sorted(settings.models_dir.glob("*/model.onnx")):
-        model = Model(file)
+        model = Model(file, settings.skip_silence)
         if model.metadata.name in models:
             raise ModelError(f"{file}: expected a name of its own, got {model.metadata.name} again")
         same = (other for other in known if (other.sha256, other.report) == (model.sha256, model.report))
@@ -103,7 +103,7 @@ def _warm(model: Model) -> Model:
     """Run the smallest and the largest batches before any stream: the first run of a size is slow."""
     most, longest = MAX_FRAMES_PER_RUN, MAX_FRAMES_PER_STREAM
     for batch, frames in ((1, 1), (most, 1), (most // 2, 2), (most // longest, longest)):
-        model.run(np.zeros((batch, frames * model.metadata.hop), np.float32), model.initial_state(batch))
+        model.run(np.full((batch, frames * model.metadata.hop), 0.1, np.float32), model.initial_state(batch))
     return model
 
 

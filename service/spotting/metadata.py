@@ -7,11 +7,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from service.spotting.silence import SilenceRule
+
 FORMAT_VERSION = 1
 MODES = ("utterance", "continuous")
 DEFAULT_SPEED = "balanced"  # the operating point of a stream that names none
 MAX_DECIDE_WITHIN_MS = 5000
 EARLY_SPEED = "fast"  # the operating point of early detections
+SILENCE = "_silence_"  # the label of silent frames
+SILENCE_KEYS = ("level", "after_s")  # largest sample, full scale 1; audio without a larger one before it is silence
 FrameScores = NDArray[np.float32]  # [frames, labels], probabilities; labels in the order of the metadata
 
 
@@ -42,6 +46,7 @@ class Metadata:
     seed: int
     commit: str
     confirm_ms: dict[str, float] = field(default_factory=dict)  # speed -> how long a continuous score must stand
+    silence: dict[str, float] = field(default_factory=dict)  # SILENCE_KEYS of the rule of silence; empty: none
     decide_within_ms: float = 600.0  # audio from an early detection to what becomes of it
 
     def __post_init__(self) -> None:
@@ -61,6 +66,22 @@ class Metadata:
         if not (isinstance(within, int | float) and self.frame_ms <= within <= MAX_DECIDE_WITHIN_MS):
             raise ModelError(f"decide_within_ms: expected {self.frame_ms:g} to {MAX_DECIDE_WITHIN_MS}, got {within!r}")
 
+        self._check_silence()
+
+    def _check_silence(self) -> None:
+        if not self.silence:
+            return
+        if SILENCE not in self.labels:
+            raise ModelError(f"silence: expected the label {SILENCE}, got {list(self.labels)}")
+        if not (
+            set(self.silence) == set(SILENCE_KEYS)
+            and all(isinstance(value, int | float) for value in self.silence.values())
+            and 0 <= self.silence["level"] < 1
+            and self.frame_ms <= 1000 * self.silence["after_s"] <= 60_000
+        ):
+            expected = f"a level from 0 to below 1, after_s from {self.frame_ms / 1000:g} to 60"
+            raise ModelError(f"silence: expected {expected}, got {self.silence}")
+
     def _check_thresholds(self, speed: str, modes: dict[str, dict[str, float]]) -> None:
         if set(modes) != set(MODES):
             raise ModelError(f"speeds.{speed}: expected the modes {list(MODES)}, got {sorted(modes)}")
@@ -68,6 +89,13 @@ class Metadata:
             if set(thresholds) != set(self.labels):
                 expected = f"a threshold for each of {list(self.labels)}"
                 raise ModelError(f"speeds.{speed}.{mode}: expected {expected}, got {sorted(thresholds)}")
+
+    @property
+    def silence_rule(self) -> SilenceRule | None:
+        """Which frames are silent without asking the model; None where the model has no such rule."""
+        if not self.silence:
+            return None
+        return SilenceRule(self.silence["level"], round(self.silence["after_s"] * self.sample_rate / self.hop))
 
     @property
     def frame_ms(self) -> float:

@@ -14,12 +14,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from service.spotting.audio import Pcm, to_float
-from service.spotting.metadata import FrameScores, Metadata, ModelError
+from service.spotting.metadata import SILENCE, FrameScores, Metadata, ModelError
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import: onnxruntime would report to its maker
 import onnxruntime as ort
 
 State = dict[str, NDArray[np.float32]]  # name -> [batch, ...]
+QUIET = "quiet"  # of the state, beside the graph's own: quiet frames so far, of the rule of silence
 
 
 class Model:
@@ -27,6 +28,8 @@ class Model:
 
     Args:
         path: a `model.onnx` or the folder it is in.
+        skip_silence: whether frames that are silent by the metadata's rule are cut out of the audio: their scores are
+            those of `_silence_`, and the state stays as it was before them.
 
     Attributes:
         metadata: labels, timing and thresholds.
@@ -37,7 +40,7 @@ class Model:
         ModelError: the file is not a model of this format, or not what its metadata or its checksum says.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, skip_silence: bool = True) -> None:
         file = Path(path)
         file = file / "model.onnx" if file.is_dir() else file
         if not file.is_file():
@@ -47,6 +50,7 @@ class Model:
         _check_sha256(self.sha256, checksum_file(file))
         self._session = _open(content, file)
         self.metadata = Metadata.from_props(self._session.get_modelmeta().custom_metadata_map)
+        self._silence = self.metadata.silence_rule if skip_silence else None
         self.report: dict[str, Any] | None = _read_report(file.with_name("report.json"))
         self._shapes = _state_shapes(self._session)
         self._outputs = ["scores", *(f"next_{name}" for name in self._shapes)]
@@ -54,7 +58,8 @@ class Model:
 
     def initial_state(self, batch: int) -> State:
         """The state before any audio, for `batch` streams: all zeros."""
-        return {name: np.zeros((batch, *shape), np.float32) for name, shape in self._shapes.items()}
+        shapes = {**self._shapes, QUIET: ()} if self._silence else self._shapes
+        return {name: np.zeros((batch, *shape), np.float32) for name, shape in shapes.items()}
 
     def run(self, audio: Pcm, state: State) -> tuple[FrameScores, State]:
         """Score the next frames of some streams.
@@ -66,13 +71,41 @@ class Model:
         Returns:
             float32 scores [batch, frames, labels], probabilities, and the state after it.
         """
+        if self._silence is None:
+            return self._infer(audio, state)
+        hops = audio.reshape(len(audio), -1, self.metadata.hop)
+        silent, quiet = self._silence.apply(hops, state[QUIET])
+        before = {name: state[name] for name in self._shapes}
+        scores, after = self._infer_others(hops, silent, before) if silent.any() else self._infer(audio, before)
+        return scores, {**after, QUIET: quiet}
+
+    def _infer(self, audio: Pcm, state: State) -> tuple[FrameScores, State]:
+        """Run the graph."""
         scores, *after = self._session.run(self._outputs, {"audio": to_float(audio), **state})
         return scores, dict(zip(self._shapes, after, strict=True))
+
+    def _infer_others(self, hops: Pcm, silent: NDArray[np.bool_], state: State) -> tuple[FrameScores, State]:
+        """Run the graph on `hops` [batch, frames, hop] without the silent ones; as many of each row share a run."""
+        scores = np.zeros((*silent.shape, len(self.metadata.labels)), np.float32)
+        scores[silent, self.metadata.labels.index(SILENCE)] = 1
+        after = {name: array.copy() for name, array in state.items()}
+        counts = (~silent).sum(axis=1)
+        for count in set(counts.tolist()) - {0}:
+            rows = np.flatnonzero(counts == count)
+            chosen = ~silent & (counts == count)[:, np.newaxis]
+            run_scores, run_after = self._infer(
+                hops[chosen].reshape(len(rows), -1), {name: array[rows] for name, array in state.items()}
+            )
+            scores[chosen] = run_scores.reshape(-1, scores.shape[2])
+            for name, array in run_after.items():
+                after[name][rows] = array
+        return scores, after
 
     def _probe(self) -> None:
         """Run three silent frames of two streams: shows fixed dimensions and scores that are not probabilities."""
         try:
-            scores, after = self.run(np.zeros((2, 3 * self.metadata.hop), np.float32), self.initial_state(2))
+            state = {name: np.zeros((2, *shape), np.float32) for name, shape in self._shapes.items()}
+            scores, after = self._infer(np.zeros((2, 3 * self.metadata.hop), np.float32), state)
         except Exception as error:  # onnxruntime raises many kinds
             raise ModelError(f"expected to run on audio [2, 3 * {self.metadata.hop}], got: {error}") from error
         states = {name: (2, *shape) for name, shape in self._shapes.items()}

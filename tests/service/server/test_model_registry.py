@@ -1,6 +1,8 @@
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import onnx
 import pytest
 
 from service.bundled import BUNDLED_MODEL
@@ -8,8 +10,9 @@ from service.server.model_registry import ModelRegistry
 from service.settings import Settings
 from service.spotting.config import ProtocolError
 from service.spotting.metadata import ModelError
+from service.spotting.model import QUIET
 from service.telemetry.metrics import Metrics
-from tests.support.tone_model import write_model
+from tests.support.tone_model import METADATA, tone_model, write_model
 
 
 def registry(models_dir: Path, **settings: Any) -> ModelRegistry:
@@ -43,3 +46,10 @@ async def test_models_are_served_from_the_start(models_dir: Path) -> None:
     with pytest.raises(ProtocolError, match="model: expected among other, tones, got 'three'"):
         models.get("three")
     assert started == [False, True]
+
+
+def test_silence_is_skipped_unless_that_is_off(tmp_path: Path) -> None:
+    (tmp_path / "tones").mkdir()
+    onnx.save(tone_model(replace(METADATA, silence={"level": 0.01, "after_s": 0.1})), tmp_path / "tones" / "model.onnx")
+    (skipping,), (running,) = registry(tmp_path), registry(tmp_path, skip_silence=False)
+    assert {*skipping.initial_state(1)} - {*running.initial_state(1)} == {QUIET}
