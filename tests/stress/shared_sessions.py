@@ -14,20 +14,24 @@ HEALTHY = 0xC0FFEE  # its id, which no hostile message has
 EXPECTED = [("yes", 27)]  # label and frame of its detection
 STREAM = st.integers(0, 3) | st.just(2**32 - 1)
 BLOCKS = st.lists(st.tuples(STREAM, AUDIO.filter(lambda audio: len(audio) < 30_000)), max_size=4)
-ADDRESS: st.SearchStrategy[dict[str, Any]] = st.fixed_dictionaries({"stream": STREAM | JUNK}) | st.just({})
-TEXT = st.one_of(
-    st.builds(
-        lambda kind, fields, address: json.dumps({**fields, "type": kind, **address}),
-        CONTROL | st.just("configure"),
-        CONFIG | WILD,
-        ADDRESS,
-    ),
+CONTROLS = st.builds(
+    lambda kind, fields, stream: json.dumps({**fields, "type": kind, "stream": stream}), CONTROL, CONFIG | WILD, STREAM
+)
+STRAY = st.one_of(  # of no stream
+    st.builds(lambda kind, stream: json.dumps({"type": kind, "stream": stream}), CONTROL, JUNK),
     st.builds(json.dumps, JUNK),
     st.text(max_size=30),
     st.just("[" * 5000),
+    st.binary(max_size=40),
 )
-STEP = st.one_of(st.tuples(st.just("audio"), BLOCKS), st.tuples(st.just("broken"), st.binary(max_size=40)), TEXT)
-SESSION = st.fixed_dictionaries({"steps": st.lists(STEP, max_size=12), "abort": st.booleans()})
+STEP = BLOCKS | CONTROLS | STRAY
+SESSION = st.fixed_dictionaries(
+    {
+        "configs": st.lists(CONFIG, min_size=3, max_size=4),  # of the streams 0, 1, ...
+        "steps": st.lists(STEP, min_size=3, max_size=12),
+        "abort": st.booleans(),
+    }
+)
 
 
 async def run_session(url: str, session: dict[str, Any]) -> str:
@@ -36,6 +40,8 @@ async def run_session(url: str, session: dict[str, Any]) -> str:
         async with asyncio.timeout(SESSION_S), shared_client(url) as socket:
             await socket.ask("configure", stream=HEALTHY)
             await socket.stream_until(HEALTHY, "ready")
+            for stream, config in enumerate(session["configs"]):
+                await socket.ask("configure", stream=stream, **config)
             pieces = [YES[start : start + 2400] for start in range(0, len(YES), 2400)]
             for step in session["steps"]:
                 await _send(socket, step)
@@ -53,12 +59,10 @@ async def run_session(url: str, session: dict[str, Any]) -> str:
 
 
 async def _send(socket: SharedClient, step: Any) -> None:
-    if isinstance(step, str):
-        await socket.socket.send(step)
-    elif step[0] == "audio":
-        await socket.send_audio(*step[1])
+    if isinstance(step, list):
+        await socket.send_audio(*step)
     else:
-        await socket.socket.send(step[1])
+        await socket.socket.send(step)
 
 
 def _check(socket: SharedClient, ended: dict[str, Any]) -> None:
