@@ -47,6 +47,7 @@ class SharedSocket:
         self._places: dict[SharedClient, ExitStack] = {}  # in the count of streams
         self._serving: set[asyncio.Task[None]] = set()
         self._is_waiting = False  # for the next message, with nothing else to do
+        self._gone: ClientGoneError | None = None  # once a stream could not send
         self._sending = 0  # events that the client has not taken
         self._all_sent = asyncio.Event()
 
@@ -226,11 +227,14 @@ class SharedSocket:
 
     async def _send(self, text: str) -> None:
         """Raises ClientGoneError."""
+        if self._gone:
+            raise self._gone
         self._sending += 1
         try:
             await self._socket.send_text(text)
         except WebSocketDisconnect as gone:
-            raise ClientGoneError(gone.code) from gone
+            self._gone = ClientGoneError(gone.code)
+            raise self._gone from gone
         finally:
             self._sending -= 1
             self._all_sent.set()

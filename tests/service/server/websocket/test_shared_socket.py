@@ -439,3 +439,24 @@ async def test_a_client_that_takes_no_events_is_not_read(models_dir: Path, reads
             serving_it.cancel()
         await asyncio.gather(serving_it, return_exceptions=True)
     assert app.state.server.stream_count == app.state.server.shared_socket_count == 0
+
+
+async def test_streams_of_a_client_that_cannot_be_written_to_just_end(
+    models_dir: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The disconnect comes only after several streams have tried to send."""
+    app = create_app(Settings(models_dir=models_dir, default_model="tones"))
+    starts = [json.dumps({"type": "configure", "stream": stream}) for stream in range(3)]
+    socket = StuckSocket(
+        [{"type": "websocket.connect"}, *({"type": "websocket.receive", "text": text} for text in starts)]
+    )
+
+    async def send(message: Any) -> None:
+        if message["type"] != "websocket.accept":
+            raise OSError("broken pipe")
+
+    scope = {"type": "websocket", "path": "/v1/streams", "query_string": b"", "headers": [], "app": app}
+    async with app.router.lifespan_context(app), asyncio.timeout(5):
+        await app(scope, socket.receive, send)
+    assert app.state.server.stream_count == app.state.server.shared_socket_count == 0
+    assert [record.getMessage() for record in caplog.records if record.levelname == "ERROR"] == []
