@@ -2,7 +2,8 @@
 
 Starts a server of its own, sends the bundled recording over N WebSocket streams at live pace, and compares every
 detection with those of one stream alone. Server CPU and memory come from the server's own /metrics. `--transport`
-measures the same load on a server that does nothing with its audio, `--files` how fast files are classified.
+measures the same load on a server that does nothing with its audio, `--early` the same with early detections, `--files`
+how fast files are classified.
 """
 
 import argparse
@@ -18,6 +19,7 @@ from pathlib import Path
 import numpy as np
 from uvicorn.loops.auto import auto_loop_factory
 
+from clients.bench.early import DEFAULT_ROUNDS, Cost, EarlyCost, measure_early
 from clients.bench.files import measure_files
 from clients.bench.load import ExpectedDetection, Load, LoadTally, connected, play_all
 from clients.bench.results import SECTIONS, BenchReport, LoadResult, write_into
@@ -111,11 +113,31 @@ def percentiles(ms: Sequence[float]) -> list[float | None]:
     return [round(float(np.percentile(ms, p)), 2) if ms else None for p in (50, 95, 99, 100)]
 
 
+def looped_recording(seconds: float) -> Samples:
+    """The bundled recording, again and again."""
+    once, length = read_audio(RECORDING), int(seconds * SAMPLE_RATE)
+    return np.tile(once, length // len(once) + 1)[:length]
+
+
+def run_early(args: argparse.Namespace) -> tuple[EarlyCost, ...]:
+    """What early detections cost with the first size of chunk, one result per number of streams."""
+    audio, port = looped_recording(args.seconds), free_port()
+    expected = expected_of(args.models / args.model, audio)
+
+    def cost(load: Load) -> Cost:
+        row = measure(port, load)
+        return Cost(row.cpu_ms_per_stream_s, row.found, row.expected)
+
+    def load(streams: int) -> Load:
+        return Load(f"ws://{HOST}:{port}/v1/stream", streams, audio, SAMPLE_RATE, args.chunk_ms[0] / 1000, expected)
+
+    with serving(port, rc_serve(port, args.models, args.model)):
+        return tuple(measure_early(load(streams), args.early, cost) for streams in args.streams)
+
+
 def run(args: argparse.Namespace) -> tuple[LoadResult, ...]:
     """One result per load; with --transport beside it the CPU time of a server that does nothing with its audio."""
-    once, length = read_audio(RECORDING), int(args.seconds * SAMPLE_RATE)
-    audio = np.tile(once, length // len(once) + 1)[:length]
-    port = free_port()
+    audio, port = looped_recording(args.seconds), free_port()
     with serving(port, rc_serve(port, args.models, args.model)):
         results = measure_loads(args, port, audio, expected_of(args.models / args.model, audio), args.find_capacity)
     if not args.transport:
@@ -190,6 +212,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--find-capacity", action="store_true", help=f"more streams until p99 passes {P99_LIMIT_MS:g} ms"
     )
     parser.add_argument("--transport", action="store_true", help="also on a server that does nothing with audio")
+    early = "the streams also with early detections, in turn with streams without, so many times (default: %(const)s)"
+    parser.add_argument("--early", type=positive_count, nargs="?", const=DEFAULT_ROUNDS, metavar="ROUNDS", help=early)
     parser.add_argument(
         "--files", type=positive_count, metavar="N", help="classify N one-second files too, WAV and FLAC"
     )
@@ -210,7 +234,8 @@ def bench(args: argparse.Namespace, command: str) -> int:
     """Measure, and print or write the report."""
     rows = run(args)
     files = measure_files(args.models / args.model, read_audio(RECORDING), args.files) if args.files else ()
-    report = BenchReport(command, f"{datetime.now(UTC):%Y-%m-%d}, {this_machine()}", rows, tuple(files))
+    early = run_early(args) if args.early else ()
+    report = BenchReport(command, f"{datetime.now(UTC):%Y-%m-%d}, {this_machine()}", rows, tuple(files), early)
     if args.into and write_into(args.into, report):
         args.into.with_name("data.json").write_text(report.to_json() + "\n")
     print(report.to_json() if args.json else report.to_markdown())

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from clients.connection import Connection, Event, OpeningConnection, connect, encode
+from clients.decisions import is_final
 from clients.pace import Pace
 from clients.shared_connection import connect_shared
 
@@ -51,6 +52,7 @@ class Load:
     chunk_s: float
     expected: tuple[ExpectedDetection, ...]
     shared_sockets: int = 0
+    early: bool = False  # early detections; what is expected are the confirmed ones
 
 
 @asynccontextmanager
@@ -67,12 +69,13 @@ async def connected(load: Load, tally: LoadTally) -> AsyncIterator[list[Connecti
 async def _opener(load: Load) -> AsyncIterator[Callable[[int], OpeningConnection]]:
     """How the stream of each number is opened. Neighbours share a socket."""
     async with AsyncExitStack() as stack:
+        settings: dict[str, object] = {"sample_rate": load.sample_rate, **({"early": True} if load.early else {})}
         shared = [await stack.enter_async_context(connect_shared(load.url)) for _ in range(load.shared_sockets)]
 
         def open_stream(number: int) -> OpeningConnection:
             if shared:
-                return shared[number * len(shared) // load.streams].open(sample_rate=load.sample_rate)
-            return connect(load.url, sample_rate=load.sample_rate)
+                return shared[number * len(shared) // load.streams].open(**settings)
+            return connect(load.url, **settings)
 
         yield open_stream
 
@@ -93,7 +96,7 @@ async def play(load: Load, data: bytes, number: int, connection: Connection, tal
             tasks.create_task(send(load, data, connection, pace, tally))
             async for event in connection:
                 events.append(event)
-                if event["type"] == "detection":
+                if is_final(event):
                     tally.lag_ms.append(pace.lag_ms(event["audio_time_s"]))
         count(load, events, tally)
     except Exception as error:  # the other streams go on, whatever happened
@@ -123,7 +126,7 @@ async def send(load: Load, data: bytes, connection: Connection, pace: Pace, tall
 
 def count(load: Load, events: list[Event], tally: LoadTally) -> None:
     """Add the events of one stream."""
-    detections = [event for event in events if event["type"] == "detection"]
+    detections = [event for event in events if is_final(event)]
     placed = Counter((event["label"], event["frame"]) for event in detections)
     tally.found += (placed & Counter(load.expected)).total()
     tally.server_ms += [event["latency"]["server_ms"] for event in detections]

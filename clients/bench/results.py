@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
+from clients.bench.early import EarlyCost
+
 SECTIONS = ("rc-bench", "rc-bench chunks", "rc-bench sockets")  # names of the marks that --into writes between
 
 
@@ -79,6 +81,7 @@ class BenchReport:
     measured: str  # date and machine
     rows: tuple[LoadResult, ...]
     files: tuple[FilesResult, ...] = ()
+    early: tuple[EarlyCost, ...] = ()
 
     def to_json(self) -> str:
         """The report as a JSON object."""
@@ -86,7 +89,7 @@ class BenchReport:
 
     def to_markdown(self) -> str:
         """Tables of everything, and where they come from."""
-        return self._section(self.rows, self.files)
+        return self._section(self.rows, self.files, self.early)
 
     def sections(self) -> dict[str, str]:
         """What was measured, by name: all of it, what chunks cost, and what shared sockets save."""
@@ -99,7 +102,7 @@ class BenchReport:
         return "\n\n".join([*(table(rows) for rows in tables if rows), f"`{self.command}`, {self.measured}"])
 
 
-Row = LoadResult | FilesResult | ChunkCost | SocketCost
+Row = LoadResult | FilesResult | EarlyCost | ChunkCost | SocketCost
 
 
 def chunk_costs(rows: Sequence[LoadResult]) -> list[ChunkCost]:

@@ -1,0 +1,41 @@
+import asyncio
+from dataclasses import replace
+from pathlib import Path
+
+from clients.bench import capacity
+from clients.bench.early import Cost, measure_early
+from clients.bench.load import Load, LoadTally, connected, play_all
+from tests.support.server import Running
+from tests.support.speech import synthesize
+from tests.support.tone_model import RATE
+
+
+def test_what_is_confirmed_is_what_a_stream_without_early_detections_detects(server: Running, models_dir: Path) -> None:
+    audio = synthesize("no", "yes")
+    load = Load(server.ws(), 3, audio, RATE, 0.02, capacity.expected_of(models_dir / "tones", audio), early=True)
+    tally = LoadTally()
+
+    async def run() -> None:
+        async with connected(load, tally) as streams:
+            await play_all(load, streams, tally)
+
+    asyncio.run(run())
+    assert (tally.found, tally.expected, len(tally.lag_ms)) == (6, 6, 6)
+
+
+def test_rounds_take_turns_and_the_ratio_is_of_their_means() -> None:
+    load = Load("", 7, synthesize("yes"), RATE, 0.02, ())
+    costs = iter([Cost(1.0, 8, 8), Cost(1.1, 8, 8), Cost(1.0, 7, 8), Cost(1.0, 8, 8)])
+    measured: list[Load] = []
+
+    def measure(load: Load) -> Cost:
+        measured.append(load)
+        return next(costs)
+
+    result = measure_early(load, 2, measure)
+    early = replace(load, early=True)
+    assert measured == [load, early, early, load]
+    assert (result.streams, result.chunk_ms, result.rounds) == (7, 20, 2)
+    assert (result.cpu_ms_per_stream_s, result.with_early, result.ratio) == (1.0, 1.05, 1.05)
+    assert (result.lowest_ratio, result.highest_ratio) == (1.0, 1.1)
+    assert (result.found, result.expected) == (15, 16)
