@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from statistics import median
 
 from clients.bench.load import Load
 
@@ -18,8 +19,8 @@ class EarlyCost:
     rounds: int
     cpu_ms_per_stream_s: float  # without early detections
     with_early: float
-    ratio: float
-    lowest_ratio: float  # of a round
+    ratio: float  # median of the rounds, each of which compares two runs that follow each other
+    lowest_ratio: float
     highest_ratio: float
     found: int
     expected: int
@@ -43,14 +44,13 @@ def measure_early(load: Load, rounds: int, measure: Callable[[Load], Cost]) -> E
             (early if with_early else plain).append(measure(replace(load, early=with_early)))
         print(f"round {number + 1}: {plain[-1]}, with early: {early[-1]}", file=sys.stderr)
     ratios = [_ratio(*pair) for pair in zip(early, plain, strict=True)]
-    without, with_early_ms = _mean_ms(plain), _mean_ms(early)
     return EarlyCost(
         streams=load.streams,
         chunk_ms=round(1000 * load.chunk_s),
         rounds=rounds,
-        cpu_ms_per_stream_s=round(without, 3),
-        with_early=round(with_early_ms, 3),
-        ratio=round(with_early_ms / max(without, 1e-3), 3),
+        cpu_ms_per_stream_s=round(_mean_ms(plain), 3),
+        with_early=round(_mean_ms(early), 3),
+        ratio=round(median(ratios), 3),
         lowest_ratio=round(min(ratios), 3),
         highest_ratio=round(max(ratios), 3),
         found=sum(cost.found for cost in early),

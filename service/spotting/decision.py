@@ -42,6 +42,11 @@ class DecisionSettings:
         return np.where(self.allowed, np.minimum(self.early_thresholds, self.thresholds), np.float32(np.inf))
 
     @cached_property
+    def rearm_levels(self) -> list[float]:
+        """For each label the score below which it may be detected again."""
+        return [REARM * threshold for threshold in self.thresholds.tolist()]
+
+    @cached_property
     def active_thresholds(self) -> list[tuple[int, float]]:
         """The number and the threshold of each label that may be an answer."""
         return [(label, float(self.thresholds[label])) for label in self.allowed.nonzero()[0].tolist()]
@@ -150,7 +155,8 @@ class ContinuousDecider:
         frame = self.frames
         self.frames += 1
         if self.latched:
-            self.latched = {label for label in self.latched if scores[label] >= REARM * self.settings.thresholds[label]}
+            rearm_levels = self.settings.rearm_levels
+            self.latched = {label for label in self.latched if scores[label] >= rearm_levels[label]}
         self._since = {
             label: self._since.get(label, frame)
             for label, threshold in self.settings.active_thresholds

@@ -1,5 +1,7 @@
 """Early detections, each settled by the rule of the chosen speed. Counted in frames, however these are cut."""
 
+import math
+
 from service.spotting.decision import REARM, ContinuousDecider, DecisionSettings, Hit, Status, UtteranceDecider
 from service.spotting.metadata import FrameScores
 
@@ -28,7 +30,9 @@ class EarlyDecider:
     @settings.setter
     def settings(self, settings: DecisionSettings) -> None:
         self._final.settings = settings
-        self._thresholds: list[float] = settings.early_reachable.tolist()
+        thresholds: list[float] = settings.early_reachable.tolist()
+        self._active = [(label, threshold) for label, threshold in enumerate(thresholds) if threshold < math.inf]
+        self._rearm_levels = [REARM * threshold for threshold in thresholds]
 
     def reset(self) -> None:
         self._final.reset()
@@ -57,30 +61,33 @@ class EarlyDecider:
         frame = self._final.frames
         self._scores = scores
         final = self._final.step(scores)
-        self._latched = {label for label in self._latched if not self._has_fallen(label)}
-        hits = [
+        if self._latched:
+            self._latched = {label for label in self._latched if not self._has_fallen(label)}
+        hits = self._retract_due(frame, final) if self._open else []
+        if final:
+            return hits + self._confirm(final)
+        return hits + self._detect(frame, scores) if frame >= self._final.quiet_until else hits
+
+    def _retract_due(self, frame: int, final: Hit | None) -> list[Hit]:
+        """Retract what has fallen or was not confirmed in time."""
+        return [
             self._retract(label, frame, "fell" if self._has_fallen(label) else "timeout")
             for label, since in list(self._open.items())
             if (final is None or label != final.label)
             and (self._has_fallen(label) or frame - since >= self.settings.decide_within)
         ]
-        if final:
-            return hits + self._confirm(final)
-        return hits + self._detect(frame) if frame >= self._final.quiet_until else hits
 
-    def _detect(self, frame: int) -> list[Hit]:
+    def _detect(self, frame: int, scores: list[float]) -> list[Hit]:
         """The early detection of a frame, if it has one: that of the highest score."""
-        excluded = self._latched | self._final.latched | self._open.keys()
-        reached = [
-            label
-            for label, threshold in enumerate(self._thresholds)
-            if self._scores[label] >= threshold and label not in excluded
-        ]
+        reached = [label for label, threshold in self._active if scores[label] >= threshold and self._is_armed(label)]
         if not reached:
             return []
-        label = max(reached, key=self._scores.__getitem__)
+        label = max(reached, key=scores.__getitem__)
         self._open[label] = frame
-        return [Hit(frame, label, self._scores[label], True, "early")]
+        return [Hit(frame, label, scores[label], True, "early")]
+
+    def _is_armed(self, label: int) -> bool:
+        return label not in self._open and label not in self._latched and label not in self._final.latched
 
     def _confirm(self, hit: Hit) -> list[Hit]:
         early = self._open.pop(hit.label, None)
@@ -95,7 +102,7 @@ class EarlyDecider:
         return Hit(frame, label, self._scores[label], True, reason)
 
     def _has_fallen(self, label: int) -> bool:
-        return self._scores[label] < REARM * self._thresholds[label]
+        return self._scores[label] < self._rearm_levels[label]
 
 
 Decider = UtteranceDecider | ContinuousDecider | EarlyDecider

@@ -5,7 +5,7 @@ What each of them means is in docs/protocol.md.
 
 import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from websockets.frames import CloseCode
@@ -180,11 +180,15 @@ TIMED: dict[type[Decision], Callable[..., TimedDecision]] = {
 def encode(event: ServerEvent | Ended, stream: int | None = None) -> str:
     """The text message of an event; `stream` is the id of its stream on a shared socket."""
     address = {} if stream is None else {"stream": stream}
-    return json.dumps({"type": event.type, **address, **asdict(event)}, separators=(",", ":"), default=_config)
+    return _to_json({"type": event.type, **address, **vars(event)})
 
 
-def _config(value: object) -> dict[str, Any]:
-    """The settings inside `ready`; its model has a field of its own, and `early` is there only when it is true."""
-    if isinstance(value, ResolvedConfig):
-        return value.model_dump(exclude={"model"} if value.early else {"model", "early"})
-    raise TypeError(f"expected a value that JSON has, got {type(value).__name__}")
+def _plain(value: Any) -> dict[str, Any]:
+    """A dataclass inside an event, or the settings in `ready`; `early` is in them only when it is true."""
+    plain: dict[str, Any] = vars(value)
+    if isinstance(value, ResolvedConfig):  # its model has a field of its own
+        plain = value.model_dump(exclude={"model"} if value.early else {"model", "early"})
+    return plain
+
+
+_to_json = json.JSONEncoder(separators=(",", ":"), default=_plain).encode  # asdict copies: three times slower

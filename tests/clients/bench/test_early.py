@@ -23,7 +23,7 @@ def test_what_is_confirmed_is_what_a_stream_without_early_detections_detects(ser
     assert (tally.found, tally.expected, len(tally.lag_ms)) == (6, 6, 6)
 
 
-def test_rounds_take_turns_and_the_ratio_is_of_their_means() -> None:
+def test_rounds_take_turns_and_the_ratio_is_their_median() -> None:
     load = Load("", 7, synthesize("yes"), RATE, 0.02, ())
     costs = iter([Cost(1.0, 8, 8), Cost(1.1, 8, 8), Cost(1.0, 7, 8), Cost(1.0, 8, 8)])
     measured: list[Load] = []
