@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from tests.support.protocol_page import OVERLOADED, blocks, first_of_each_type, messages
+from tests.support.protocol_page import OVERLOADED, blocks, early_decisions, first_of_each_type, messages
 from tests.support.server import Running, serving
 from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
@@ -42,6 +42,13 @@ def test_the_messages_are_those_of_the_bundled_model() -> None:
     (block,) = (block for block in blocks("json") if '"type":"ready"' in block)
     assert [steady(message) for message in messages(block)] == [steady(message) for message in first_of_each_type()]
     assert messages(block)[-1] == OVERLOADED
+
+
+def test_the_early_decisions_are_those_of_the_bundled_model() -> None:
+    """When this fails for a new model: python -m tests.support.protocol_page."""
+    (block,) = (block for block in blocks("json") if '"status":"early"' in block)
+    assert [steady(message) for message in messages(block)] == [steady(message) for message in early_decisions()]
+    assert [message["type"] for message in messages(block)] == ["detection", "confirmed", "detection", "retracted"]
 
 
 def test_every_other_block_of_json_is_json() -> None:

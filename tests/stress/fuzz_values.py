@@ -29,6 +29,7 @@ KNOWN: dict[str, st.SearchStrategy[Any]] = {
     "threshold": st.floats(0.01, 1) | st.just({"yes": 0.5}),
     "refractory_s": st.floats(0, 5),
     "scores_every_ms": st.sampled_from([0, 10, 100]),
+    "early": st.booleans(),
 }
 CONFIG = st.fixed_dictionaries({}, optional=KNOWN)
 WILD = st.dictionaries(st.sampled_from([*KNOWN, "model", "token", "type"]) | st.text(max_size=5), JUNK, max_size=3)

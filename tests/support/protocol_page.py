@@ -7,7 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from clients.connection import encode
+from clients.decisions import DECISIONS
 from clients.demo.__main__ import MODEL, MODELS, RECORDING
+from service.spotting.audio import SAMPLE_RATE
 from service.spotting.files import read_audio
 from tests.support.paths import ROOT
 from tests.support.server import serving
@@ -15,6 +17,7 @@ from tests.support.ws_client import stream
 
 PAGE = ROOT / "docs" / "protocol.md"
 SETTINGS = {"scores_every_ms": 1000, "treshold": 1}  # as the page says
+EARLY_S = 2.55  # of the recording, as the page says: the second word is open at its end
 OVERLOADED = {
     "type": "error",
     "code": "overloaded",
@@ -50,9 +53,17 @@ def first_of_each_type() -> list[dict[str, Any]]:
     return [*kinds.values(), OVERLOADED]
 
 
-def example() -> str:
-    """The block of the page."""
-    return "\n".join(_wrapped(json.dumps(message, separators=(",", ":"))) for message in first_of_each_type())
+def early_decisions() -> list[dict[str, Any]]:
+    """What the server says of the beginning of the recording with early detections: the messages about words."""
+    audio = encode(read_audio(RECORDING)[: round(EARLY_S * SAMPLE_RATE)], "pcm_s16le")
+    with serving(MODELS, MODEL) as running:
+        received = asyncio.run(stream(running.ws(early="true"), audio)).received
+    return [message for message in received if message["type"] in DECISIONS]
+
+
+def example(received: list[dict[str, Any]]) -> str:
+    """The block of the page for these messages."""
+    return "\n".join(_wrapped(json.dumps(message, separators=(",", ":"))) for message in received)
 
 
 def _wrapped(text: str) -> str:
@@ -67,8 +78,11 @@ def _wrapped(text: str) -> str:
 
 
 def main(page: Path = PAGE) -> None:
-    before = next(block for block in blocks("json") if '"type":"ready"' in block)
-    page.write_text(page.read_text().replace(before, example() + "\n"))
+    text = page.read_text()
+    for mark, received in (('"type":"ready"', first_of_each_type()), ('"status":"early"', early_decisions())):
+        before = next(block for block in blocks("json") if mark in block)
+        text = text.replace(before, example(received) + "\n")
+    page.write_text(text)
 
 
 if __name__ == "__main__":

@@ -55,19 +55,21 @@ async def play(socket: SharedClient, stream: int, data: bytes, chunk: int = 1280
     return await socket.stream_until(stream, "ended")
 
 
-async def test_a_stream_is_what_a_socket_of_its_own_is(server: Running) -> None:
-    async with own_client(server.ws(scores_every_ms=100)) as own:
+@pytest.mark.parametrize("early", [False, True])
+async def test_a_stream_is_what_a_socket_of_its_own_is(server: Running, early: bool) -> None:
+    async with own_client(server.ws(scores_every_ms=100, early=str(early))) as own:
         await own.send(SPEECH, 1280)
         await own.ask("close")
         await own.closed()
     async with shared_client(server.ws_shared) as socket:
-        await open_streams(socket, 7, scores_every_ms=100)
+        await open_streams(socket, 7, scores_every_ms=100, early=early)
         ended = await play(socket, 7, SPEECH)
     assert ended == {"type": "ended", "stream": 7, "code": 1000, "reason": "", "retry_after_s": None}
     assert list(socket.of) == [7]
     events = socket.of[7][:-1]
     assert all(list(event)[:2] == ["type", "stream"] for event in events)
     assert [steady(event) for event in events] == [steady(event) for event in own.received]
+    assert any(event["type"] == "confirmed" for event in events) == early
 
 
 def steady(event: dict[str, Any]) -> dict[str, Any]:
