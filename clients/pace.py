@@ -11,12 +11,15 @@ import asyncio
 class Pace:
     """The sending of one recording, from the first `wait` on."""
 
-    def __init__(self, window_s: float = 0.0) -> None:
-        """`window_s`: seconds of audio that may be on the way without a score; 0 is live pace."""
+    def __init__(self, window_s: float = 0.0, start: float | None = None) -> None:
+        """`window_s`: seconds of audio that may be on the way without a score; 0 is live pace.
+
+        `start`: when the first sample is spoken, on the event loop's clock; by default at the first `wait`.
+        """
         self.stopped = False
         self._window_s = window_s
         self._scored_s = 0.0
-        self._start: float | None = None  # on the event loop's clock
+        self._start = start
         self._progress = asyncio.Event()
 
     async def wait(self, end_s: float) -> bool:

@@ -84,13 +84,14 @@ async def play_all(load: Load, streams: Sequence[Connection], tally: LoadTally) 
     """Play the load to its end; all detections of a stream that fails count as missed."""
     tally.expected = load.streams * len(load.expected)
     data = encode(load.audio, "pcm_s16le")
-    await asyncio.gather(*(play(load, data, i, stream, tally) for i, stream in enumerate(streams)))
+    start = asyncio.get_running_loop().time()
+    paces = [Pace(start=start + start_s(load, number)) for number in range(len(streams))]
+    await asyncio.gather(*(play(load, data, stream, pace, tally) for stream, pace in zip(streams, paces, strict=True)))
 
 
-async def play(load: Load, data: bytes, number: int, connection: Connection, tally: LoadTally) -> None:
+async def play(load: Load, data: bytes, connection: Connection, pace: Pace, tally: LoadTally) -> None:
     """One of the streams, from its first audio to its summary."""
-    await asyncio.sleep(start_s(load, number))
-    pace, events = Pace(), list[Event]()
+    events = list[Event]()
     try:
         async with connection, asyncio.TaskGroup() as tasks:
             tasks.create_task(send(load, data, connection, pace, tally))

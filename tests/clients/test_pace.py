@@ -61,3 +61,13 @@ async def test_lag_counts_from_when_the_sample_was_spoken() -> None:
     pace = Pace()
     await pace.wait(0.05)
     assert 30 <= pace.lag_ms(0.02) < 130
+
+
+async def test_a_start_in_the_past_is_caught_up() -> None:
+    loop = asyncio.get_running_loop()
+    began = loop.time()
+    pace = Pace(start=began - 1)
+    for end_s in (0.5, 1.0, 1.1):
+        await pace.wait(end_s)
+    assert 0.09 < loop.time() - began < 0.6
+    assert pace.lag_ms(1.1) < 500

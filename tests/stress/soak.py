@@ -26,6 +26,7 @@ import soundfile
 
 from clients.bench.load import Load, LoadTally, connected, play
 from clients.connection import encode
+from clients.pace import Pace
 from service.settings import Settings
 from service.spotting.events import Detection
 from service.spotting.model import Model
@@ -79,7 +80,7 @@ async def run_streams(number: int, loads: list[Load], tally: LoadTally, begin: f
         async with connected(load, tally) as admitted:
             for stream in admitted:
                 tally.expected += len(load.expected)
-                await play(load, encode(load.audio, "pcm_s16le"), 0, stream, tally)
+                await play(load, encode(load.audio, "pcm_s16le"), stream, Pace(), tally)
                 played += 1
         if not admitted:
             await asyncio.sleep(RETRY_S)
