@@ -65,7 +65,7 @@ def voice(samples: int, corpus: Corpus, rng: np.random.Generator) -> Samples:
 
 def without_keyword(corpus: Corpus, rng: np.random.Generator) -> Utterance:
     for _ in range(TRIES):
-        recording = corpus.speech[rng.integers(len(corpus.speech))]
+        recording = corpus.any_speech(rng)
         if all(word.kind == "speech" for word in recording.words):
             break
     return recording

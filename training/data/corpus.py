@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Literal
 
@@ -77,6 +78,15 @@ class Corpus:
     @property
     def speech_s(self) -> float:
         return sum(len(recording.samples) for recording in self.speech) / SAMPLE_RATE
+
+    @cached_property
+    def speech_ends(self) -> NDArray[np.int64]:
+        """Where each recording of running speech would end if all were end to end, in samples."""
+        return np.cumsum([len(recording.samples) for recording in self.speech])
+
+    def any_speech(self, rng: np.random.Generator) -> Utterance:
+        """A random recording of running speech, the longer the likelier."""
+        return self.speech[np.searchsorted(self.speech_ends, rng.integers(self.speech_ends[-1]), side="right")]
 
 
 def read_corpus(sources: DataSources, labels: Labels, split: str, clips: LoadedClips) -> Corpus:

@@ -81,7 +81,7 @@ def sample_utterance(kind: str, corpus: Corpus, settings: MixSettings, rng: np.r
     if kind == "noise":
         return Utterance(as_int16(background(int(settings.noise_s * SAMPLE_RATE), corpus, rng)), ())
     if kind == "speech":
-        return excerpt(corpus.speech[rng.integers(len(corpus.speech))], rng.uniform(*settings.speech_s), rng)
+        return excerpt(corpus.any_speech(rng), rng.uniform(*settings.speech_s), rng)
     words = list((corpus.others if kind == "other" else corpus.keywords).values())
     weights = np.sqrt([len(clips) if kind == "other" else 1 for clips in words])
     clips = words[rng.choice(len(words), p=weights / weights.sum())]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tests.support.toy_dataset import RATE, SPEECH_SPEAKERS, write_speech, write_table, write_words
-from training.data.corpus import LOUDNESS, Corpus, read_corpus, read_speech, split_of_speech
+from training.data.corpus import LOUDNESS, Corpus, Utterance, read_corpus, read_speech, split_of_speech
 from training.data.labels import Labels
 from training.data.recordings import DatasetError, read_split, split_of_recording
 from training.data.sources import DataSources
@@ -76,3 +76,10 @@ def test_what_is_missing_is_named(keywords: list[str], message: str, tmp_path: P
 def test_speech_without_its_tables_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DatasetError, match=r"keyword_times\.tsv: expected the words of running speech"):
         list(read_speech(tmp_path, ["up"]))
+
+
+def test_a_second_of_any_running_speech_is_equally_likely() -> None:
+    short, long = (Utterance(np.zeros(seconds * RATE, np.int16), ()) for seconds in (1, 9))
+    corpus = Corpus({}, {}, [short, long], np.zeros(1, np.float32), np.zeros((0, 1), np.float32))
+    rng = np.random.default_rng(0)
+    assert np.mean([corpus.any_speech(rng) is short for _ in range(2000)]) == pytest.approx(0.1, abs=0.03)
