@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 State = dict[str, Tensor]
 SAMPLE_RATE = 16_000
-ENERGY_FLOOR = 1e-6  # added to every energy; full-scale samples are 1.0
+LOG_FLOOR, PCEN_FLOOR = 1e-6, 1e-4  # added to every energy, full-scale samples being 1.0; the second: hiss of -75 dBFS
 OFFSET_SHARE = 0.05  # of a new hop in the running offset, a time constant of 0.2 s
 NO_OFFSET_HZ = 50.0  # lowest edge of the bands with PCEN: a constant offset reaches only the bins at 0 and 40 Hz
 SMOOTHING = 0.04  # share of a new frame in the running floor of its band, a time constant of 0.25 s
@@ -42,6 +42,7 @@ class LogMel(nn.Module):
         settings: bands, and window and hop in samples at SAMPLE_RATE.
     """
 
+    energy_floor = LOG_FLOOR
     basis_even: Tensor
     basis_odd: Tensor
     mel: Tensor
@@ -114,7 +115,7 @@ class LogMel(nn.Module):
         """Samples and the tail before them → positive energies [batch, frames, bands] and the new tail."""
         audio = torch.cat([tail, audio], dim=1)
         power = self.power(self.frames(audio))
-        return power @ self.mel + ENERGY_FLOOR, audio[:, self.settings.hop - self.settings.window :]
+        return power @ self.mel + self.energy_floor, audio[:, self.settings.hop - self.settings.window :]
 
     def standardised(self, features: Tensor) -> Tensor:
         """Features [..., bands] with the mean and deviation of the training clips taken out."""
@@ -154,8 +155,10 @@ class Pcen(LogMel):
 
     The floor M_t = (1 - s) M_{t-1} + s E_t is computed for all frames of a call, as a product with a triangular matrix,
     so any chunking of the audio gives the same features. It begins with the first frame's energies. Level changes the
-    features little.
+    features little, and below its energy floor, which keeps onsets after digital silence in bounds, nothing is seen.
     """
+
+    energy_floor = PCEN_FLOOR
 
     def initial_state(self, batch: int) -> State:
         """Of the floor [batch, bands] zeros, which no floor has: the first frame sets it."""

@@ -63,7 +63,7 @@ class Convolutions(nn.Module):
         self.tails: list[tuple[int, int, int]] = []
         self.look_ahead, frames_per_step, inputs = 0, 1, 1
         for i, outputs in enumerate(channels):
-            width, step = (5, stride) if i == 0 else (3, 1)
+            width, step = (max(5, stride + 3), stride) if i == 0 else (3, 1)
             self.layers.append(nn.Conv2d(inputs, outputs, (width, 5), (step, 2), padding=(0, 2)))
             self.tails.append((inputs, width - step, bands))
             self.look_ahead += frames_per_step * (width // 2)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from training.model.frontend import (
-    ENERGY_FLOOR,
+    LOG_FLOOR,
     NO_OFFSET_HZ,
     SAMPLE_RATE,
     SMOOTHING,
@@ -41,7 +41,7 @@ def test_equals_librosa(settings: FrontEndSettings) -> None:
         fmin=settings.low_hz, fmax=settings.high_hz, htk=True, norm=None,
     )  # fmt: skip
     assert features.shape == (1, 100, settings.bands)
-    np.testing.assert_allclose(features[0].numpy(), np.log(reference.T + ENERGY_FLOOR), atol=2e-3)
+    np.testing.assert_allclose(features[0].numpy(), np.log(reference.T + LOG_FLOOR), atol=2e-3)
 
 
 @BOTH
@@ -107,6 +107,13 @@ def change_at_minus_35_db(settings: FrontEndSettings) -> float:
 def test_pcen_depends_little_on_the_level() -> None:
     assert change_at_minus_35_db(PCEN) < 0.3
     assert change_at_minus_35_db(FrontEndSettings()) > 3
+
+
+def test_pcen_takes_faint_hiss_for_silence() -> None:
+    front_end = front_end_of(PCEN)
+    hiss = 10 ** (-100 / 20) * torch.randn(1, 16_000, generator=torch.Generator().manual_seed(0))
+    features = [front_end(audio, front_end.initial_state(1))[0] for audio in (hiss, torch.zeros_like(hiss))]
+    torch.testing.assert_close(*features, atol=0.02, rtol=0)
 
 
 def test_a_matrix_product_equals_the_fft(monkeypatch: pytest.MonkeyPatch) -> None:
