@@ -38,7 +38,7 @@ from training.paper import (
     two_sequence_report,
 )
 from training.presets import PRESETS
-from training.recipe import EPOCHS, FEW_EPOCHS, MIN_BATCHES, Recipe, train_and_export
+from training.recipe import EPOCHS, FEW_EPOCHS, MIN_BATCHES, STREAM_BATCH, Recipe, train_and_export
 from training.reports.model_card import card_figures, write_model_files
 from training.reports.model_report import ModelReport
 from training.reports.provenance import provenance
@@ -160,6 +160,9 @@ def add_speech(command: argparse.ArgumentParser) -> None:
         help=f"maximum number of epochs, of {MIN_BATCHES} batches or more; a run stops early when validation no "
         f"longer improves (default: {EPOCHS}, with --from or few clips {FEW_EPOCHS})",
     )
+    command.add_argument(
+        "--batch", type=count, default=STREAM_BATCH, help="streams per step of --method streams; more for a GPU"
+    )
     command.add_argument("--seed", type=int, default=0, help="of weights, batches and augmentation")
     command.add_argument(
         "--clips-only", dest="streams", action="store_false", help="no streams of words: for answers to single clips"
@@ -190,7 +193,7 @@ def run_speech(args: argparse.Namespace) -> None:
         raise OptionError(f"--threshold-low: expected at most --threshold, {args.theta:g}, got {args.theta_low:g}")
     recipe = Recipe(
         args.keywords, args.network, TrainingMethod(args.method), args.beta, args.theta, args.theta_low, args.epochs,
-        args.seed, args.streams, args.initial_checkpoint,
+        args.seed, args.streams, args.initial_checkpoint, args.batch,
     )  # fmt: skip
     train_and_export(DataSources.from_args(args), recipe, args.device, args.resume, args.out)
 

@@ -20,8 +20,8 @@ from training.learning.stream_training import train_on_streams
 from training.presets import PRESETS
 
 MIN_BATCHES = 50  # minimum number of batches in an epoch
-STREAM_BATCHES = 500  # number of batches in an epoch of labelled streams
-STREAM_BATCH, STREAM_RATE, STREAM_CLIP_NORM = 16, 1.5e-3, 1.0
+STREAM_BATCHES = 1000  # number of batches in an epoch of labelled streams
+STREAM_BATCH, STREAM_RATE, STREAM_CLIP_NORM = 16, 2e-3, 1.0  # the rate for batches of any size
 EPOCHS, FEW_EPOCHS = 60, 20  # the second for runs from a checkpoint, and for too few clips to fill MIN_BATCHES
 
 
@@ -39,6 +39,7 @@ class Recipe:
     seed: int = 0
     streams: bool = True
     initial_checkpoint: str = ""  # its network takes the place of the preset
+    stream_batch: int = STREAM_BATCH  # labelled streams per step
 
     @property
     def labels(self) -> Labels:
@@ -59,13 +60,14 @@ class Recipe:
         few = sampler_of(settings, data).batches < MIN_BATCHES
         epochs = self.epochs or (FEW_EPOCHS if few or self.initial_checkpoint else EPOCHS)
         if self.method is TrainingMethod.STREAMS:
-            return on_streams(replace(settings, epochs=epochs, min_batches=MIN_BATCHES if few else STREAM_BATCHES))
+            batches = MIN_BATCHES if few else STREAM_BATCHES
+            return on_streams(replace(settings, epochs=epochs, min_batches=batches, batch=self.stream_batch))
         return replace(settings, epochs=epochs, min_batches=MIN_BATCHES if few else 1)
 
 
 def on_streams(settings: RunSettings) -> RunSettings:
     """Many small steps: a stream has several words, and states are carried for longer than in other methods."""
-    return replace(settings, batch=STREAM_BATCH, learning_rate=STREAM_RATE, clip_norm=STREAM_CLIP_NORM)
+    return replace(settings, learning_rate=STREAM_RATE, clip_norm=STREAM_CLIP_NORM)
 
 
 def train_and_export(sources: DataSources, recipe: Recipe, device: str, resume: bool, out: Path) -> None:

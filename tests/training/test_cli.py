@@ -101,10 +101,10 @@ def test_streams_train_a_model_and_resume(run: tuple[Path, Path], tmp_path: Path
         patch.setattr(recipe, "STREAM_BATCHES", 2)
         patch.setattr(recipe, "MIN_BATCHES", 1)
         patch.setattr(calibration, "calibrate", lambda model, corpus: {})
-        assert main([*command, "--keywords", "up,down", "--epochs", "1"]) == 0
+        assert main([*command, "--keywords", "up,down", "--epochs", "1", "--batch", "3"]) == 0
         settings = RunSettings.from_dict(read_checkpoint(out / "last.pt")["settings"])
-        assert main([*command, "--keywords", "up,down", "--epochs", "1", "--resume"]) == 0
-    assert (settings.method, settings.min_batches, settings.front_end.pcen) == ("streams", 2, True)
+        assert main([*command, "--keywords", "up,down", "--epochs", "1", "--batch", "3", "--resume"]) == 0
+    assert (settings.method, settings.min_batches, settings.batch, settings.front_end.pcen) == ("streams", 2, 3, True)
     assert Model(out).metadata.method == "streams"
 
 

@@ -59,7 +59,8 @@ class Streams:
     def mine_hard_negatives(self, count: int, score: Score, rng: np.random.Generator) -> None:
         """From now on draw hard negatives more often: of `count` utterances per kind those with the worst scores."""
         keywords = len(self.labels.keywords)
-        self.corpus = with_hard_negatives(self.corpus, MIX, count, keywords, self.step_s, GRACE_S, score, rng)
+        kinds = ("speech", "other", "noise")
+        self.corpus = with_hard_negatives(self.corpus, kinds, MIX, count, keywords, self.step_s, GRACE_S, score, rng)
 
     def windows(self, words: list[WordSpan]) -> Iterator[tuple[int, int, int]]:
         """Start and stop step and label of each window of a stream with these words."""

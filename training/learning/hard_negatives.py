@@ -25,25 +25,26 @@ WrongScore = Callable[[Sequence[Utterance]], Tensor]
 
 
 def with_hard_negatives(
-    corpus: Corpus, mix: MixSettings, count: int, keywords: int, step_s: float, grace_s: float, score: Score,
-    rng: np.random.Generator,
+    corpus: Corpus, kinds: Sequence[str], mix: MixSettings, count: int, keywords: int, step_s: float, grace_s: float,
+    score: Score, rng: np.random.Generator,
 ) -> Corpus:  # fmt: skip
     """The corpus that draws hard negatives more often: of `count` utterances per kind those with the worst scores."""
     untouched = replace(corpus, hard={})
     wrong = partial(max_wrong_score, keywords=keywords, step_s=step_s, grace_s=grace_s, score=score)
-    return replace(untouched, hard=mine_hard_negatives(untouched, mix, count, wrong, rng))
+    return replace(untouched, hard=mine_hard_negatives(untouched, kinds, mix, count, wrong, rng))
 
 
 def mine_hard_negatives(
-    corpus: Corpus, mix: MixSettings, count: int, wrong_score: WrongScore, rng: np.random.Generator
-) -> dict[str, list[Utterance]]:
-    """Of `count` random utterances of each kind those with the highest wrong scores.
+    corpus: Corpus, kinds: Sequence[str], mix: MixSettings, count: int, wrong_score: WrongScore,
+    rng: np.random.Generator,
+) -> dict[str, list[Utterance]]:  # fmt: skip
+    """Of `count` random utterances of each of the `kinds` that the corpus has those with the highest wrong scores.
 
     Prefixes are not such a kind: nothing distinguishes the longest of them from their keyword.
     """
-    kinds = [kind for kind, available in (("speech", corpus.speech), ("other", corpus.others)) if available]
+    available = {"speech": corpus.speech, "other": corpus.others, "noise": True}
     hard = {}
-    for kind in [*kinds, "noise"]:
+    for kind in (kind for kind in kinds if available[kind]):
         utterances = [sample_utterance(kind, corpus, mix, rng) for _ in range(count)]
         scores = torch.cat([wrong_score(utterances[i : i + BATCH]) for i in range(0, count, BATCH)])
         hard[kind] = [utterances[i] for i in scores.topk(round(KEEP_RATIO * count)).indices.tolist()]

@@ -31,7 +31,10 @@ QUIET_WEIGHT, BEFORE_WEIGHT = 0.5, 0.3  # of a step between words, and before th
 CUT_MARGIN_S = 0.04  # after a word is cut off, until its steps count as no keyword
 EMBEDDED_MARGIN_S = 0.4  # after a keyword inside running speech, until its steps count again
 # few and short prefixes: nothing distinguishes most of "up" from all of it, so they bound the scores of the word
-MIX = MixSettings(0.42, 0.2, 0.03, 0.35, prefix_share=(0.35, 0.6), gap_s=(0.05, 1.0), gain_db=(-5.0, 5.0))
+MIX = MixSettings(
+    0.42, 0.2, 0.03, 0.35, prefix_share=(0.35, 0.6), speech_s=(0.3, 4.0), gap_s=(0.05, 1.0), gain_db=(-5.0, 5.0),
+    hard=0.2,
+)  # fmt: skip
 SPEECH_ALONE = replace(MIX, keyword=0.0, other=0.0, prefix=0.0, speech=1.0, gap_s=(0.05, 0.6))
 SPEECH_ALONE_SHARE, WORDLESS_SHARE = 0.12, 0.06  # of streams
 RATES = np.linspace(0.86, 1.16, 11)  # of playback: pitch, formants and tempo together
@@ -60,7 +63,9 @@ class LabelledStreams:
     def mine_hard_negatives(self, count: int, score: Score, rng: np.random.Generator) -> None:
         """From now on draw hard negatives more often: of `count` utterances per kind those with the worst scores."""
         keywords = len(self.labels.keywords)
-        self.corpus = with_hard_negatives(self.corpus, MIX, count, keywords, self.step_s, EMBEDDED_MARGIN_S, score, rng)
+        self.corpus = with_hard_negatives(
+            self.corpus, ("speech", "other"), MIX, count, keywords, self.step_s, EMBEDDED_MARGIN_S, score, rng
+        )
 
     def _row(
         self, is_new: bool, strength: float, rng: np.random.Generator

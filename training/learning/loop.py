@@ -116,9 +116,9 @@ def sampler_of(settings: RunSettings, data: TrainingData) -> EpochSampler:
     return EpochSampler(is_keyword, settings.batch, settings.min_batches)
 
 
-def augmentation_strength(settings: RunSettings, epoch: int) -> float:
+def augmentation_strength(settings: RunSettings, epoch: int, ramp: float = RAMP) -> float:
     """More and more for a run from scratch; full from the start for a run from a checkpoint."""
-    return 1.0 if settings.initial_checkpoint else min(1.0, 0.2 + epoch / (RAMP * settings.epochs))
+    return 1.0 if settings.initial_checkpoint else min(1.0, 0.2 + epoch / (ramp * settings.epochs))
 
 
 def should_continue(run: TrainingRun, settings: RunSettings) -> bool:

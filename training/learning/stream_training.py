@@ -3,9 +3,11 @@
 States are carried from batch to batch, as in a stream. Knows nothing of where recordings come from.
 """
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
+from multiprocessing import get_all_start_methods
 from pathlib import Path
 from typing import NamedTuple
 
@@ -13,6 +15,7 @@ import numpy as np
 import torch
 from rich.progress import Progress
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from training.data.augment import Augmenter, between
 from training.data.training_data import TrainingData
@@ -30,12 +33,41 @@ GAIN_DB = (-22.0, 16.0)  # on words of LOUDNESS, so that they are 48 to 10 dB be
 OFFSET, OFFSET_SHARE = 0.06, 0.25  # largest constant offset, and the share of streams that have one
 HISS_DB = (-90.0, -60.0)  # of the recorder itself
 KEYWORD_WEIGHT = 3.0  # of the steps of keywords at the start of a run, which else learns that there are none
+STREAM_RAMP = 0.2  # share of the epochs over which backgrounds grow to full strength
 MINED = 3  # utterances of each kind per batch that are scored before an epoch to find hard negatives
 
 
 class StepResult(NamedTuple):
     loss: float
     recall: float  # share of the keywords' steps at full weight at which the keyword is the likeliest label
+
+
+class StreamBatches(Dataset[StreamBatch]):
+    """The batches of one epoch, each with a generator of its own, so that processes can compose them in any order."""
+
+    def __init__(self, streams: LabelledStreams, settings: RunSettings, epoch: int, strength: float) -> None:
+        self.streams, self.settings, self.epoch, self.strength = streams, settings, epoch, strength
+
+    def __len__(self) -> int:
+        return self.settings.min_batches
+
+    def __getitem__(self, index: int) -> StreamBatch:
+        settings = self.settings
+        rng = np.random.default_rng([settings.seed, self.epoch, index])
+        return self.streams.batch(settings.batch, 1 - settings.carry_share, self.strength, rng)
+
+
+def composed_ahead(batches: StreamBatches) -> Iterable[StreamBatch]:
+    """The batches in order, composed by a process for each processor but one; in this process where none can fork."""
+    workers = processors() - 1 if "fork" in get_all_start_methods() else 0
+    return DataLoader(
+        batches, batch_size=None, num_workers=workers, multiprocessing_context="fork" if workers else None
+    )
+
+
+def processors() -> int:
+    """How many processors this process may run on."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def train_on_streams(
@@ -67,17 +99,16 @@ def run_epoch(
     settings: RunSettings, run: TrainingRun, streams: LabelledStreams, augmenter: Augmenter
 ) -> Iterator[StepResult]:
     """One step of the optimiser after another."""
-    rng = np.random.default_rng([settings.seed, run.epoch])
-    strength = augmentation_strength(settings, run.epoch)
+    strength = augmentation_strength(settings, run.epoch, STREAM_RAMP)
     if run.epoch:
+        rng = np.random.default_rng([settings.seed, run.epoch])
         streams.mine_hard_negatives(
             MINED * settings.min_batches, partial(posteriors, run.front_end, run.average.module), rng
         )
     run.network.train()
     augmenter.settings = settings.augment.at(strength)
     carried: State | None = None
-    for _ in range(settings.min_batches):
-        batch = streams.batch(settings.batch, 1 - settings.carry_share, strength, rng)
+    for batch in composed_ahead(StreamBatches(streams, settings, run.epoch, strength)):
         result, carried = train_step(settings, run, batch, augmenter, carried)
         run.schedule.step()
         yield result
@@ -100,7 +131,7 @@ def train_step(
     logits, after = run.network(features, state)
     targets, weights = batch.targets.to(device), batch.weights.to(device)
     keyword = (targets != NO_KEYWORD) & (targets < len(settings.labels.keywords))
-    keyword_weight = 1 + (KEYWORD_WEIGHT - 1) * (1 - augmentation_strength(settings, run.epoch))
+    keyword_weight = 1 + (KEYWORD_WEIGHT - 1) * (1 - augmentation_strength(settings, run.epoch, STREAM_RAMP))
     weights = torch.where(keyword, keyword_weight * weights, weights)
     loss = labelled_steps_loss(logits, targets, weights, len(settings.labels.keywords))
     optimiser_step(settings, run, loss)

@@ -12,11 +12,13 @@ from training.data.augment import Augmenter, AugmentSettings
 from training.data.corpus import LOUDNESS
 from training.data.sources import DataSources
 from training.data.training_data import TrainingData, load_training_data
+from training.learning import stream_training
 from training.learning.carried_state import carry
+from training.learning.labelled_streams import LabelledStreams
 from training.learning.losses import labelled_steps_loss
 from training.learning.rank_coding import NO_KEYWORD
 from training.learning.settings import TrainingMethod
-from training.learning.stream_training import through_microphone, train_on_streams
+from training.learning.stream_training import StreamBatches, composed_ahead, through_microphone, train_on_streams
 
 STREAMS = replace(
     SETTINGS, method=TrainingMethod.STREAMS, front_end=replace(SETTINGS.front_end, pcen=True), min_batches=12, epochs=25
@@ -44,6 +46,18 @@ def test_a_resumed_run_equals_an_uninterrupted_one(data: TrainingData, tmp_path:
     assert [metrics.loss for metrics in resumed.history] == [metrics.loss for metrics in whole.history]
     for name, value in whole.network.state_dict().items():
         torch.testing.assert_close(resumed.network.state_dict()[name], value, atol=0, rtol=0)
+
+
+@pytest.mark.parametrize("processors", [1, 3])
+def test_batches_are_the_same_however_many_processes_compose_them(
+    processors: int, data: TrainingData, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = replace(STREAMS, min_batches=5)
+    batches = StreamBatches(LabelledStreams(data.corpus, LABELS, settings.step_s), settings, epoch=2, strength=1.0)
+    monkeypatch.setattr(stream_training, "processors", lambda: processors)
+    for batch, expected in zip(composed_ahead(batches), [batches[index] for index in range(5)], strict=True):
+        for ahead, now in zip(batch, expected, strict=True):
+            assert torch.equal(ahead, now)
 
 
 def test_any_label_but_a_keyword_is_right_where_there_is_none() -> None:
