@@ -21,7 +21,8 @@ from training.presets import PRESETS
 
 MIN_BATCHES = 50  # minimum number of batches in an epoch
 STREAM_BATCHES = 1000  # number of batches in an epoch of labelled streams
-STREAM_BATCH, STREAM_RATE, STREAM_CLIP_NORM = 16, 2e-3, 1.0  # the rate for batches of any size
+STREAM_BATCH, STREAM_CLIP_NORM = 16, 1.0
+STREAM_RATE, CONTINUED_RATE = 2e-3, 6e-4  # the second for runs from a checkpoint
 EPOCHS, FEW_EPOCHS = 60, 20  # the second for runs from a checkpoint, and for too few clips to fill MIN_BATCHES
 
 
@@ -67,7 +68,8 @@ class Recipe:
 
 def on_streams(settings: RunSettings) -> RunSettings:
     """Many small steps: a stream has several words, and states are carried for longer than in other methods."""
-    return replace(settings, learning_rate=STREAM_RATE, clip_norm=STREAM_CLIP_NORM)
+    rate = CONTINUED_RATE if settings.initial_checkpoint else STREAM_RATE
+    return replace(settings, learning_rate=rate, clip_norm=STREAM_CLIP_NORM)
 
 
 def train_and_export(sources: DataSources, recipe: Recipe, device: str, resume: bool, out: Path) -> None:
