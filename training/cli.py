@@ -19,12 +19,13 @@ from training.data.sources import DataSources
 from training.data.speech_commands import KEYWORDS
 from training.data.training_data import load_training_data
 from training.errors import TrainingError
-from training.evaluation.calibration import export_checkpoint
+from training.evaluation.calibration import SILENCE_AFTER_S, SILENCE_DBFS, export_checkpoint, silence_rule
 from training.evaluation.clip_report import evaluate_folder
 from training.evaluation.quantization import compare_quantized
 from training.evaluation.streams import evaluate_sources
 from training.learning.checkpoint import read_checkpoint
 from training.learning.settings import RunSettings, TrainingMethod
+from training.model.export import change_silence
 from training.paper import (
     mnist,
     report,
@@ -82,6 +83,7 @@ def parser() -> argparse.ArgumentParser:
     for name, add, about in (
         ("speech", add_speech, "train a model from folders of recordings and export it"),
         ("export", add_export, "export a checkpoint to ONNX, speeds chosen on validation"),
+        ("silence", add_silence, "change the rule by which an exported model takes audio for silence"),
         ("evaluate", add_evaluate, "measure an exported model on a split"),
         ("compare", add_compare, "accuracy against decision time: RC runs beside EOS runs"),
         ("int8", add_int8, "speed, accuracy and decision time of a model and of itself quantised to 8 bits"),
@@ -117,6 +119,14 @@ def count(value: str) -> int:
 
 def positive(value: str) -> float:
     return number(value, float, 0 < float(value) < math.inf, "a number above 0")
+
+
+def dbfs(value: str) -> float:
+    return number(value, float, -math.inf < float(value) < 0, "a number below 0")
+
+
+def seconds(value: str) -> float:
+    return number(value, float, 0 <= float(value) <= 60, "0 to 60")
 
 
 def number(value: str, kind: Callable[[str], N], is_valid: bool, expected: str) -> N:
@@ -208,7 +218,31 @@ def add_export(command: argparse.ArgumentParser) -> None:
     DataSources.add_arguments(command)
     command.add_argument("--checkpoint", type=Path, required=True, help="best.pt of a run")
     command.add_argument("--out", type=Path, required=True, help="folder for model.onnx; its name is the model's")
-    command.set_defaults(run=lambda args: export_checkpoint(args.checkpoint, DataSources.from_args(args), args.out))
+    add_silence_rule(command)
+    command.set_defaults(run=run_export)
+
+
+def run_export(args: argparse.Namespace) -> None:
+    silence = silence_rule(args.silence_dbfs, args.silence_after)
+    export_checkpoint(args.checkpoint, DataSources.from_args(args), args.out, silence)
+
+
+def add_silence_rule(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--silence-dbfs", type=dbfs, default=SILENCE_DBFS, help="peak of what may be silence")
+    command.add_argument(
+        "--silence-after", type=seconds, default=SILENCE_AFTER_S, metavar="S",
+        help="how long audio is so quiet before the model is no longer run; 0: the model is always run",
+    )  # fmt: skip
+
+
+def add_silence(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--model", type=Path, required=True, help="folder of an exported model, which is changed")
+    add_silence_rule(command)
+    command.set_defaults(run=run_silence)
+
+
+def run_silence(args: argparse.Namespace) -> None:
+    change_silence(args.model, silence_rule(args.silence_dbfs, args.silence_after))
 
 
 def add_evaluate(command: argparse.ArgumentParser) -> None:

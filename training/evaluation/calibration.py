@@ -34,17 +34,32 @@ from training.model.frontend import SAMPLE_RATE, front_end_of
 from training.model.network import Network
 
 REFRACTORY_S = 0.5
+SILENCE_DBFS, SILENCE_AFTER_S = -60.0, 1.0  # quieter than microphones in use; as long as the model itself hesitates
 COMPARED_CLIPS = 20  # clips on which torch and onnxruntime must agree before an export is written
 TOO_FEW = f"fewer than {MIN_CLIPS} validation clips of a keyword or {MIN_OTHERS} others, so fixed thresholds"
 
 
-def export_checkpoint(checkpoint: Path, sources: DataSources, out: Path) -> Metadata:
+def silence_rule(dbfs: float, after_s: float) -> dict[str, float]:
+    """The entry of the metadata; none for 0 s."""
+    return {"level": round(10 ** (dbfs / 20), 6), "after_s": after_s} if after_s else {}
+
+
+DEFAULT_SILENCE = silence_rule(SILENCE_DBFS, SILENCE_AFTER_S)
+
+
+def export_checkpoint(checkpoint: Path, sources: DataSources, out: Path, silence: dict[str, float]) -> Metadata:
     """`rc-train export`."""
     read_checkpoint(checkpoint)  # an error about it comes before the reading of recordings
-    return export_run(checkpoint, sources, read_split(sources.recordings, "validation"), out)
+    return export_run(checkpoint, sources, read_split(sources.recordings, "validation"), out, silence)
 
 
-def export_run(checkpoint: Path, sources: DataSources, validation: LoadedClips, out: Path) -> Metadata:
+def export_run(
+    checkpoint: Path,
+    sources: DataSources,
+    validation: LoadedClips,
+    out: Path,
+    silence: dict[str, float] = DEFAULT_SILENCE,
+) -> Metadata:
     """Export the checkpoint of a run to `out`/model.onnx, its speeds chosen on validation.
 
     For continuous streams they are chosen on streams of the validation clips, where there is running speech.
@@ -59,6 +74,7 @@ def export_run(checkpoint: Path, sources: DataSources, validation: LoadedClips, 
     metadata = replace(
         model.metadata,
         curve=[point.to_json() for point in curve],
+        silence=silence,
         confirm_ms=SPEED_CONFIRM_MS if sources.speech else {},
     )
     model.metadata = metadata

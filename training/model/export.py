@@ -8,6 +8,7 @@ import subprocess
 import tempfile
 import warnings
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -91,6 +92,16 @@ def describe(path: Path, metadata: Metadata) -> None:
     model = onnx.load(path)
     onnx.helper.set_model_props(model, metadata.to_props())
     onnx.save(model, path)
+
+
+def change_silence(folder: Path, silence: dict[str, float]) -> None:
+    """Give the model of a folder another rule of silence; its graph and its scores elsewhere stay."""
+    metadata = replace(Model(folder).metadata, silence=silence)
+    with tempfile.TemporaryDirectory() as draft:
+        file = Path(draft) / "model.onnx"
+        file.write_bytes((folder / "model.onnx").read_bytes())
+        describe(file, metadata)
+        write(file.read_bytes(), folder / "model.onnx")
 
 
 def check_parity(step: ExportedStep, model: Model, clips: Sequence[Samples]) -> None:
