@@ -6,13 +6,13 @@ Owns the connections and their clocks. Knows nothing of the server's process or 
 import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
 
-from clients.connection import Connection, Event, OpeningConnection, connect, encode
+from clients.connection import Connection, ConnectionLostError, Event, OpeningConnection, connect, encode
 from clients.decisions import is_final
 from clients.pace import Pace
 from clients.shared_connection import connect_shared
@@ -117,12 +117,13 @@ def start_s(load: Load, number: int) -> float:
 async def send(load: Load, data: bytes, connection: Connection, pace: Pace, tally: LoadTally) -> None:
     """Send at live pace, then close."""
     step = 2 * round(load.chunk_s * load.sample_rate)
-    for start in range(0, len(data), step):
-        end_s = min(len(data), start + step) / 2 / load.sample_rate
-        await pace.wait(end_s)
-        tally.late_ms.append(pace.lag_ms(end_s))
-        await connection.send(data[start : start + step])
-    await connection.close()
+    with suppress(ConnectionLostError):  # the receiving side says why
+        for start in range(0, len(data), step):
+            end_s = min(len(data), start + step) / 2 / load.sample_rate
+            await pace.wait(end_s)
+            tally.late_ms.append(pace.lag_ms(end_s))
+            await connection.send(data[start : start + step])
+        await connection.close()
 
 
 def count(load: Load, events: list[Event], tally: LoadTally) -> None:
