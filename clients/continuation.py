@@ -38,6 +38,11 @@ class Continuation:
         """Seconds of audio that were sent and not decided on, as far as the events show."""
         return (self._end - self._decided) / self._byte_rate
 
+    @property
+    def decided_s(self) -> float:
+        """Time up to which the audio is decided on, as far as the events show."""
+        return self._decided / self._byte_rate
+
     def begin(self, ready: Event) -> bytes:
         """A stream begins with this message; returns the audio to send first."""
         config = ready["config"]

@@ -31,8 +31,9 @@ class ReconnectingConnection:
     """A stream from `connect`; enter it with `async with`. `async for event in stream` gives its events.
 
     Besides the server's events there are two: `error` with `fatal` false, where a stream broke off or another could not
-    be opened, and `reconnected` with seconds of audio: `undecided_s`, sent and not decided on when it broke off,
-    as far as its events showed, `resent_s`, sent to the new one again, and `lost_s`, which no stream decides on.
+    be opened, and `reconnected` with seconds of audio: `audio_time_s`, up to where it was decided on when the stream
+    broke off, as far as its events showed, `undecided_s`, what was sent beyond that, `resent_s`, what the new stream
+    was sent again, and `lost_s`, which no stream decides on.
 
     Attributes:
         ready: the `ready` message of the newest stream: model, config and limits.
@@ -212,7 +213,8 @@ class ReconnectingConnection:
 
     async def _open_again(self, error: StreamError | None) -> Connection:
         """Another stream after this error, None for the first. Raises StreamError where another try is useless."""
-        undecided_s, was_open = self._continuation.undecided_s, self._was_open
+        undecided_s, decided_s = self._continuation.undecided_s, self._continuation.decided_s
+        was_open = self._was_open
         while True:
             if error:
                 await self._wait(error)
@@ -222,7 +224,7 @@ class ReconnectingConnection:
                 break
             except StreamError as failure:
                 error = failure
-        times = {"undecided_s": undecided_s, "resent_s": resent_s, "lost_s": self._lost_s}
+        times = {"audio_time_s": decided_s, "undecided_s": undecided_s, "resent_s": resent_s, "lost_s": self._lost_s}
         self._lost_s = 0.0
         report = {"type": "reconnected", **{name: round(time_s, 3) for name, time_s in times.items()}}
         await self._events.put(report if was_open else stream.ready)

@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from urllib.request import urlopen
 
 from clients.bench.capacity import CPU, MEMORY, read_metrics
 from clients.commands.options import positive_count
@@ -38,6 +39,7 @@ class ConnectionCosts:
     memory_mib: float  # resident, without a stream
     memory_kib_per_stream: float  # more with idle streams
     cpu_ms_per_open: float  # to accept, configure and close a stream that sends nothing
+    metrics: int  # samples in one answer of /metrics
 
 
 async def open_streams(url: str, count: int) -> list[Connection]:
@@ -76,12 +78,19 @@ def measure(port: int, count: int) -> tuple[float, float, float]:
     return before[MEMORY], held[MEMORY], read_metrics(port)[CPU] - cpu
 
 
+def count_samples(port: int) -> int:
+    """How many samples a scrape gets; the server is on this machine."""
+    with urlopen(f"http://{HOST}:{port}/metrics", timeout=10) as answer:
+        return sum(not line.startswith(b"#") for line in answer)
+
+
 def run(models: Path, model: str, count: int, command: str) -> ConnectionCosts:
     """Start a server and measure it."""
     port, begin = free_port(), time.monotonic()
     with serving(port, rc_serve(port, models, model)):
         start_s = time.monotonic() - begin
         empty, held, cpu_s = measure(port, count)
+        metrics = count_samples(port)
     return ConnectionCosts(
         command=command,
         measured=f"{datetime.now(UTC):%Y-%m-%d}, {this_machine()}",
@@ -90,6 +99,7 @@ def run(models: Path, model: str, count: int, command: str) -> ConnectionCosts:
         memory_mib=round(empty / 2**20, 1),
         memory_kib_per_stream=round((held - empty) / 1024 / count, 1),
         cpu_ms_per_open=round(1000 * cpu_s / count, 3),
+        metrics=metrics,
     )
 
 

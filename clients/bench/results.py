@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
@@ -147,7 +147,12 @@ def table(rows: Sequence[Row]) -> str:
 
 def write_into(file: Path, report: BenchReport) -> bool:
     """Put the sections of a report between their marks; whether all of it is in. SystemExit without any mark."""
-    text, sections = file.read_text(), report.sections()
+    return SECTIONS[0] in write_sections(file, report.sections())
+
+
+def write_sections(file: Path, sections: Mapping[str, str]) -> list[str]:
+    """Put texts between their marks; returns the names of those that the file has. SystemExit where it has none."""
+    text = file.read_text()
     written = [name for name in sections if marks(name)[0] in text]
     if not written:
         expected = " or ".join(marks(name)[0] for name in sections)
@@ -157,7 +162,7 @@ def write_into(file: Path, report: BenchReport) -> bool:
         before, _, rest = text.partition(begin)
         text = f"{before}{begin}\n{sections[name]}\n{end}{rest.partition(end)[2]}"
     file.write_text(text)
-    return SECTIONS[0] in written
+    return written
 
 
 def marks(name: str) -> tuple[str, str]:

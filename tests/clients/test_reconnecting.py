@@ -118,7 +118,8 @@ async def test_another_stream_is_opened_after_these_ends(code: int | None) -> No
                 await stream.close()
     assert [event["type"] for event in events] == ["detection", "error", "reconnected", "detection"]
     assert events[1]["message"].endswith("; trying again in 0.02 s")
-    assert events[2] == {"type": "reconnected", "undecided_s": 0.5, "resent_s": 1.0, "lost_s": 0.0}
+    times = {"audio_time_s": 0.5, "undecided_s": 0.5, "resent_s": 1.0, "lost_s": 0.0}
+    assert events[2] == {"type": "reconnected", **times}
     assert [event["audio_time_s"] for event in of("detection", events)] == [0.5, 1.5]
     assert streams[1].texts[0]["scores_every_ms"] == 1000
 
