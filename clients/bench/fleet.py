@@ -115,9 +115,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--streams", type=positive, default=10_000, help="open at the peak (default: %(default)s)")
     parser.add_argument("--session-s", type=positive, default=3600.0, help="on average (default: %(default)s)")
     parser.add_argument("--hours", type=positive, default=24.0, help="of the days (default: %(default)s)")
-    parser.add_argument(
-        "--into", type=Path, metavar="FILE", help=f"put the tables between {' and '.join(marks(SECTION))}"
-    )
+    parser.add_argument("--into", type=Path, metavar="FILE", help=f"put the tables behind {marks(SECTION)[0]}")
     return parser.parse_args(argv)
 
 

@@ -174,9 +174,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="(default: models)")
     parser.add_argument("--model", default="speech-commands-rc", help="(default: %(default)s)")
     parser.add_argument("--recording", type=Path, default=ROOT / "clients" / "demo" / "demo.flac")
-    parser.add_argument(
-        "--into", type=Path, metavar="FILE", help=f"put the tables between {' and '.join(marks(SECTION))}"
-    )
+    parser.add_argument("--into", type=Path, metavar="FILE", help=f"put the tables behind {marks(SECTION)[0]}")
     return parser.parse_args(argv)
 
 

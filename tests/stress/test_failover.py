@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
+from clients.bench.results import marks
 from tests.stress import failover
 from tests.stress.failover_report import KILLED, STOPPED, UNTOUCHED, StreamRecord, compare, faults, make_report
 from tests.support import haproxy
@@ -20,7 +21,7 @@ def test_no_word_is_lost_while_servers_come_and_go(
 ) -> None:
     soundfile.write(tmp_path / "tones.wav", synthesize("yes", "no", "_unknown_", "no"), RATE)
     page = tmp_path / "page.md"
-    page.write_text("\n".join(failover.marks(failover.SECTION)))
+    page.write_text("\n".join(marks(failover.SECTION)))
     models = ["--models", str(models_dir), "--model", "tones", "--recording", str(tmp_path / "tones.wav")]
     assert failover.main(["--streams", "6", "--seconds", "16", *models, "--into", str(page)]) == 0
     assert "no faults" in capsys.readouterr().out

@@ -3,6 +3,7 @@ from pathlib import Path
 import pytest
 
 from clients.bench import fleet
+from clients.bench.results import marks
 
 
 def test_the_command_writes_its_tables_between_its_marks(
@@ -10,7 +11,7 @@ def test_the_command_writes_its_tables_between_its_marks(
 ) -> None:
     monkeypatch.setattr(fleet, "LIMIT_S", 1200.0)
     page = tmp_path / "page.md"
-    page.write_text("before\n" + "\n".join(fleet.marks(fleet.SECTION)) + "\nafter")
+    page.write_text("before\n" + "\n".join(marks(fleet.SECTION)) + "\nafter")
     assert fleet.main(["--streams", "800", "--hours", "0.1", "--into", str(page)]) == 0
     text = page.read_text()
     assert text.startswith("before\n")
