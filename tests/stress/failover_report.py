@@ -147,7 +147,7 @@ def _summarise(name: str, records: Sequence[StreamRecord], words: Sequence[Word]
         owed_missing=sum(_owed_missing(record, event, words) for record, event in broken),
         undecided_s_mean=round(float(np.mean(undecided)), 2) if broken else None,
         undecided_s_max=round(max(undecided), 2) if broken else None,
-        lost_s=round(sum(event["lost_s"] for record in records for event in record.breaks), 2),
+        lost_s=round(sum((event["lost_s"] for record in records for event in record.breaks), 0.0), 2),
         away_s_p50=round(float(np.median(away)), 2) if broken else None,
         away_s_max=round(max(away), 2) if broken else None,
     )
