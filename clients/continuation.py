@@ -8,6 +8,7 @@ from typing import Any
 Event = dict[str, Any]  # a message of the server as it is on the wire
 
 CONTEXT_S = 1.0  # of audio before the first that is to be decided on: a stream begins without memory, a word is shorter
+RETRACTED = ("id", "label", "score", "frame", "audio_time_s")  # what a retraction has of its early detection
 MARGIN_S = 0.1  # by which a summary may be ahead: audio that is still in the server's resampler
 PROGRESS_MS = 1000.0  # how often a server is asked to send scores, which show how far it is
 
@@ -29,7 +30,7 @@ class Continuation:
         self._detections = 0
         self._latest: tuple[str, float] = "", float("-inf")  # final detection: label and time
         self._hidden: dict[int, Event] = {}  # early detections of audio that an earlier stream has decided on
-        self._shown: set[int] = set()  # early detections that were reported and not settled yet
+        self._shown: dict[int, Event] = {}  # early detections that were reported and not settled yet
         self._margin_s = 0.0  # by which `_decided` may be ahead
         self.answered = False
 
@@ -52,8 +53,16 @@ class Continuation:
         start = self._end - len(self._tail)
         wanted = self._aligned(self._settled - CONTEXT_S * self._byte_rate, round(self._frame_s * self._byte_rate))
         self._origin = max(start, wanted)
-        self._first_id, self._hidden, self._shown = self._last_id, {}, set()
+        self._first_id, self._hidden, self._shown = self._last_id, {}, {}
         return bytes(self._tail[self._origin - start :])
+
+    def interrupt(self) -> list[Event]:
+        """The stream broke off: what retracts the early detections that it has not settled."""
+        shown, self._shown = self._shown, {}
+        return [
+            {"type": "retracted", "reason": "lost"} | {name: event[name] for name in RETRACTED}
+            for event in shown.values()
+        ]
 
     def sent(self, audio: bytes) -> None:
         """The source goes on with `audio`."""
@@ -100,7 +109,7 @@ class Continuation:
         if event["type"] == "retracted":
             return [event] if self._settle(number) else []
         if early:
-            self._shown.add(number)
+            self._shown[number] = event
         elif event["type"] in ("detection", "confirmed"):
             return self._final(event, number)
         return [event]
@@ -117,9 +126,7 @@ class Continuation:
 
     def _settle(self, number: int) -> bool:
         """Whether this early detection was reported; it is settled now."""
-        was_shown = number in self._shown
-        self._shown.discard(number)
-        return was_shown
+        return self._shown.pop(number, None) is not None
 
     def _is_new(self, event: Event) -> bool:
         return bool(event["audio_time_s"] > self._settled / self._byte_rate)

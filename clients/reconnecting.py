@@ -34,6 +34,7 @@ class ReconnectingConnection:
     be opened, and `reconnected` with seconds of audio: `audio_time_s`, up to where it was decided on when the stream
     broke off, as far as its events showed, `undecided_s`, what was sent beyond that, `resent_s`, what the new stream
     was sent again, and `lost_s`, which no stream decides on.
+    Early detections that are open when a stream breaks off are `retracted` with the reason `lost`.
 
     Attributes:
         ready: the `ready` message of the newest stream: model, config and limits.
@@ -183,6 +184,8 @@ class ReconnectingConnection:
             steady_at = loop.time() + STEADY_S
             error = await self._receive(stream)
             self._stream = None
+            for event in self._continuation.interrupt():
+                await self._events.put(event)
             if error is None:
                 return
             if loop.time() > steady_at:

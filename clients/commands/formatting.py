@@ -23,12 +23,12 @@ def detection_line(event: Event) -> str:
 
     With early detections `0.97  early`, `0.99  confirmed` or `0.12  retracted: fell`.
     """
-    latency = event["latency"]
     label = event["label"] if event.get("crossed", True) else event["label"] + "?"
     status = STATUSES[status_of(event)].format(**event)
-    lag = f"spoken {event['lag_ms']:.0f} ms ago, " if "lag_ms" in event else ""
-    waits = f"{lag}server {latency['server_ms']:.1f} ms, model wait {latency['algorithmic_ms']:.0f} ms"
-    return f"{event['audio_time_s']:6.2f} s  {label:<10} {event['score']:.2f}  {status}({waits})"
+    waits = [f"spoken {event['lag_ms']:.0f} ms ago"] if "lag_ms" in event else []
+    if latency := event.get("latency"):  # none of what the client itself retracts
+        waits += [f"server {latency['server_ms']:.1f} ms", f"model wait {latency['algorithmic_ms']:.0f} ms"]
+    return f"{event['audio_time_s']:6.2f} s  {label:<10} {event['score']:.2f}  {status}({', '.join(waits)})"
 
 
 def summary_line(event: Event) -> str:

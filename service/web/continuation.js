@@ -19,7 +19,7 @@ export class Continuation {
   #lastId = 0;
   #firstId = 0; // ids of the present stream come after it
   #hidden = new Map(); // id -> early detection of audio that an earlier stream has decided on
-  #shown = new Set(); // ids of early detections that were reported and are open
+  #shown = new Map(); // id -> early detection that was reported and is open
 
   constructor(rate) {
     this.#rate = rate;
@@ -54,6 +54,15 @@ export class Continuation {
     return [...this.#blocks];
   }
 
+  // The stream broke off: returns what retracts the early detections that it has not settled.
+  interrupt() {
+    const open = [...this.#shown.values()];
+    this.#shown.clear();
+    return open.map(({ id, label, score, frame, audio_time_s }) => {
+      return { type: "retracted", reason: "lost", id, label, score, frame, audio_time_s };
+    });
+  }
+
   // Returns the messages to report for one of the server, in the time of the microphone.
   receive(message) {
     if (message.type === "summary") return [this.#summarise(message)];
@@ -76,7 +85,7 @@ export class Continuation {
       this.#hidden.set(id, message);
       return [];
     }
-    if (status === "early") this.#shown.add(id);
+    if (status === "early") this.#shown.set(id, message);
     if (type === "retracted") return this.#shown.delete(id) ? [message] : [];
     return FINAL.has(type) && status !== "early" ? this.#final(message) : [message];
   }

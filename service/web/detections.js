@@ -32,7 +32,7 @@ export function showEarly(message) {
 // An early detection was none. What another detection shows since then stays.
 export function showRetracted({ label, reason }) {
   if ($("label").className !== "early" || $("label").textContent !== nameOf(label)) return;
-  const why = { fell: "the score fell again", timeout: "it was not confirmed in time" };
+  const why = { fell: "the score fell again", timeout: "it was not confirmed in time", lost: "no answer came" };
   showLabel(nameOf(label), `taken back: ${why[reason] ?? reason}`, "retracted");
 }
 

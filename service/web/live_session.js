@@ -110,6 +110,7 @@ export class LiveSession {
   #retracted(message) {
     this.timeline.settle(message.id, "retracted");
     this.#on.retracted(message);
+    this.#on.change();
   }
 
   #shown(message) {
@@ -121,8 +122,6 @@ export class LiveSession {
     if (this.#failed) return;
     const reason = this.over ? undefined : error;
     this.#failed = Boolean(reason);
-    this.timeline.retractOpen();
-    this.#on.change();
     if (!this.over) this.stop();
     this.#on.end(this.#summary, reason);
   }

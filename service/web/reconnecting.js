@@ -99,6 +99,7 @@ export class ReconnectingStream {
   }
 
   #end(error) {
+    for (const message of this.#continuation.interrupt()) this.#on.retracted(message);
     if (this.#over || !this.#begun || !error?.passing) return this.#on.end(error);
     if (this.#openedAt) this.#undecidedS = this.#continuation.undecidedS;
     if (this.#openedAt && Date.now() - this.#openedAt > STEADY_MS) this.#delayS = FIRST_DELAY_S;

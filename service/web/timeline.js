@@ -32,11 +32,6 @@ export class Timeline {
     return Object.assign(this.marks.find((mark) => mark.id === id), { status });
   }
 
-  // Nothing will be confirmed any more.
-  retractOpen() {
-    for (const mark of this.marks) if (mark.status === "early") mark.status = "retracted";
-  }
-
   // When the page received the sample at t, in ms since 1970.
   capturedAt(t) {
     const block = this.#blocks.find((candidate) => candidate.t >= t) ?? this.#blocks.at(-1);

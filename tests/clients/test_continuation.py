@@ -50,6 +50,24 @@ def test_a_summary_says_how_far_the_stream_was() -> None:
     assert source.begin(READY) == audio[round(1000 * (7.9 - MARGIN_S - CONTEXT_S)) :]
 
 
+def test_early_detections_that_are_open_at_the_end_of_a_stream_are_retracted() -> None:
+    source, _ = begun(8.0)
+    source.receive(early(1, "yes", 5.0))
+    source.receive(early(2, "no", 5.2))
+    source.receive(settled("confirmed", 1, "yes", 5.4))
+    (retracted,) = source.interrupt()
+    assert retracted == {
+        "type": "retracted",
+        "reason": "lost",
+        "id": 2,
+        "label": "no",
+        "score": 0.97,
+        "frame": 520,
+        "audio_time_s": 5.2,
+    }
+    assert source.interrupt() == []
+
+
 def test_what_is_decided_on_is_not_kept() -> None:
     source, _ = begun()
     for second in range(1, 100):

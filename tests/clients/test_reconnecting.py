@@ -14,6 +14,7 @@ from clients.retry import Backoff
 from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from service.testing import free_port
+from tests.support.early import check_settled
 from tests.support.fake_server import SUMMARY, FakeStream, Refusal, detection, fake_server, until_flush
 from tests.support.server import Running, serving
 from tests.support.speech import pcm, synthesize
@@ -122,6 +123,35 @@ async def test_another_stream_is_opened_after_these_ends(code: int | None) -> No
     assert events[2] == {"type": "reconnected", **times}
     assert [event["audio_time_s"] for event in of("detection", events)] == [0.5, 1.5]
     assert streams[1].texts[0]["scores_every_ms"] == 1000
+
+
+async def test_an_early_detection_that_a_lost_stream_has_not_settled_is_retracted() -> None:
+    async def script(stream: FakeStream) -> None:
+        if len(streams) == 1:
+            await stream.receive()
+            await stream.send(**detection("yes", 0.5), status="early")
+            stream.socket.transport.abort()
+        else:
+            await stream.receive()
+            await stream.socket.close(1000)
+
+    async with fake_server(script) as (url, streams), connect(url, backoff=soon(), early=True) as stream:
+        await stream.send(SECOND)
+        await stream.close()
+        events = await asyncio.wait_for(events_of(stream), 20)
+    assert [event["type"] for event in events] == ["detection", "retracted", "error", "reconnected"]
+    assert (events[1]["id"], events[1]["reason"], events[1]["audio_time_s"]) == (events[0]["id"], "lost", 0.5)
+
+
+async def test_early_detections_of_a_stream_that_is_moved_are_settled_once(models_dir: Path, model: Model) -> None:
+    with serving(models_dir, max_stream_s=0.3) as server:
+        async with connect(server.ws(), backoff=soon(), early=True) as stream:
+            receiving = asyncio.create_task(events_of(stream))
+            await play(stream, SPEECH, 0.05, 0.02)
+            events = await asyncio.wait_for(receiving, 20)
+    confirmed = check_settled(events, within_s=0.6)
+    assert [(event["label"], round(event["audio_time_s"], 1)) for event in confirmed] == words_of_one_stream(model)
+    assert len(of("reconnected", events)) >= 3
 
 
 async def test_settings_go_on_as_they_were_updated(server: Running) -> None:
