@@ -2,26 +2,24 @@
 
 Starts a server of its own, sends the bundled recording over N WebSocket streams at live pace, and compares every
 detection with those of one stream alone. Server CPU and memory come from the server's own /metrics. `--transport`
-measures the same load on a server that does nothing with its audio, `--early` the same with early detections, `--files`
-how fast files are classified.
+measures the same load on a server that does nothing with its audio, `--silent` streams that speak in turn, `--early`
+early detections, `--files` how fast files are classified.
 """
 
 import argparse
-import asyncio
 import shlex
 import sys
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import replace
 from datetime import UTC, datetime
-from http.client import HTTPConnection
 from pathlib import Path
-
-import numpy as np
-from uvicorn.loops.auto import auto_loop_factory
 
 from clients.bench.early import DEFAULT_ROUNDS, Cost, EarlyCost, measure_early
 from clients.bench.files import measure_files
-from clients.bench.load import ExpectedDetection, Load, LoadTally, connected, play_all
+from clients.bench.load import Load, Turn
+from clients.bench.measure import expected_of, measure
+from clients.bench.recording import looped_recording, taking_turns
 from clients.bench.results import SECTIONS, BenchReport, LoadResult, write_into
 from clients.commands.options import positive, positive_count
 from clients.demo.__main__ import RECORDING
@@ -29,94 +27,10 @@ from service.bundled import BUNDLED_MODEL, models_directory
 from service.commands.output import CommandParser, run_command
 from service.machine import this_machine
 from service.spotting.audio import SAMPLE_RATE, Samples
-from service.spotting.events import Detection
 from service.spotting.files import read_audio
-from service.spotting.spotter import Spotter
 from service.testing import HOST, free_port, rc_serve, serving
 
 P99_LIMIT_MS = 20.0  # what --find-capacity holds
-PEAK = 0.8  # share of the audio after which memory is read
-CPU, BATCHED, RUNS = "process_cpu_seconds_total", "kws_batch_streams_sum", "kws_batch_streams_count"
-MEMORY = "process_resident_memory_bytes"
-
-
-def expected_of(model: Path, audio: Samples) -> tuple[ExpectedDetection, ...]:
-    """The detections of one stream, in this process."""
-    spotter = Spotter(model)
-    events = spotter.push(audio) + spotter.flush()
-    return tuple((event.label, event.frame) for event in events if isinstance(event, Detection))
-
-
-def read_metrics(port: int) -> dict[str, float]:
-    """The server's /metrics without labels; never through a proxy."""
-    connection = HTTPConnection(HOST, port, timeout=10)
-    connection.request("GET", "/metrics")
-    with connection.getresponse() as response:
-        lines = response.read().decode().splitlines()
-    connection.close()
-    values = (line.split() for line in lines if not line.startswith("#") and "{" not in line)
-    return {name: float(value) for name, value in values}
-
-
-def measure(port: int, load: Load) -> LoadResult:
-    """The figures of one load. It runs on the server's kind of event loop, which takes less of the same machine."""
-    with asyncio.Runner(loop_factory=auto_loop_factory()) as runner:
-        return runner.run(_measure(port, load))
-
-
-async def _measure(port: int, load: Load) -> LoadResult:
-    """Run one load; read the server's CPU time, memory and batches before and after it, all streams connected."""
-    tally, empty = LoadTally(), await asyncio.to_thread(read_metrics, port)
-    async with connected(load, tally) as streams:
-        before = await asyncio.to_thread(read_metrics, port)
-        playing = asyncio.create_task(play_all(load, streams, tally))
-        await asyncio.sleep(PEAK * len(load.audio) / load.sample_rate)
-        peak = await asyncio.to_thread(read_metrics, port)
-        await playing
-        after = await asyncio.to_thread(read_metrics, port)
-    cpu_s, batched, runs = (after[name] - before[name] for name in (CPU, BATCHED, RUNS))
-    cpu_ms = 1000 * cpu_s / (load.streams * len(load.audio) / load.sample_rate)
-    memory_kib = (peak[MEMORY] - empty[MEMORY]) / 1024 / load.streams
-    return result(load, tally, cpu_ms, memory_kib, batched / max(1, runs))
-
-
-def result(load: Load, tally: LoadTally, cpu_ms: float, memory_kib: float, batch: float) -> LoadResult:
-    """The figures of one load, rounded."""
-    p50_ms, p95_ms, p99_ms, max_ms = percentiles(tally.server_ms)
-    lag_p50_ms, _, lag_p99_ms, _ = percentiles(tally.lag_ms)
-    return LoadResult(
-        chunk_ms=round(1000 * load.chunk_s),
-        streams=load.streams,
-        sockets=load.shared_sockets or load.streams,
-        cpu_ms_per_stream_s=round(cpu_ms, 3),
-        transport_alone=None,
-        of_own_sockets=None,
-        streams_per_core=int(1000 / max(cpu_ms, 1e-3)),
-        p50_ms=p50_ms,
-        p95_ms=p95_ms,
-        p99_ms=p99_ms,
-        max_ms=max_ms,
-        lag_p50_ms=lag_p50_ms,
-        lag_p99_ms=lag_p99_ms,
-        memory_kib_per_stream=round(memory_kib, 1),
-        batch=round(batch, 1),
-        found=tally.found,
-        expected=tally.expected,
-        failed=tally.failures.total(),
-        load_late_p99_ms=round(float(np.percentile(tally.late_ms or [0.0], 99)), 1),
-        why=dict(tally.failures.most_common(3)),
-    )
-
-
-def percentiles(ms: Sequence[float]) -> list[float | None]:
-    """The 50th, 95th, 99th and 100th; None without any value."""
-    return [round(float(np.percentile(ms, p)), 2) if ms else None for p in (50, 95, 99, 100)]
-
-
-def looped_recording(seconds: float) -> Samples:
-    """The bundled recording, again and again."""
-    once, length = read_audio(RECORDING), int(seconds * SAMPLE_RATE)
-    return np.tile(once, length // len(once) + 1)[:length]
 
 
 def run_early(args: argparse.Namespace) -> tuple[EarlyCost, ...]:
@@ -137,50 +51,72 @@ def run_early(args: argparse.Namespace) -> tuple[EarlyCost, ...]:
 
 def run(args: argparse.Namespace) -> tuple[LoadResult, ...]:
     """One result per load; with --transport beside it the CPU time of a server that does nothing with its audio."""
-    audio, port = looped_recording(args.seconds), free_port()
-    with serving(port, rc_serve(port, args.models, args.model)):
-        results = measure_loads(args, port, audio, expected_of(args.models / args.model, audio), args.find_capacity)
-    if not args.transport:
-        return tuple(results)
-    with serving(port, [sys.executable, "-m", "clients.bench.null_server", str(port)]):
-        null = measure_loads(args, port, audio, (), find_capacity=False)
-    alone = {(row.chunk_ms, row.streams, row.sockets): row.cpu_ms_per_stream_s for row in null if not row.failed}
-    return tuple(replace(row, transport_alone=alone.get((row.chunk_ms, row.streams, row.sockets))) for row in results)
+    port, null_port = free_port(), free_port()
+    null_server = [sys.executable, "-m", "clients.bench.null_server", str(null_port)]
+    null_serving = serving(null_port, null_server) if args.transport else nullcontext()
+    with serving(port, rc_serve(port, args.models, args.model)), null_serving:
+        return tuple(LoadSeries(args, port, null_port if args.transport else None).run())
 
 
-def measure_loads(
-    args: argparse.Namespace, port: int, audio: Samples, expected: tuple[ExpectedDetection, ...], find_capacity: bool
-) -> list[LoadResult]:
-    """One result per size of chunk, number of streams and number of sockets that they share.
+class LoadSeries:
+    """The loads that the command line asks for, each on both servers directly one after the other."""
 
-    To find the capacity, half as many streams more each time until the limit is passed, and at last 70 % of those that
-    were carried.
-    """
-    results: list[LoadResult] = []
+    def __init__(self, args: argparse.Namespace, port: int, null_port: int | None) -> None:
+        self._args, self._port, self._null_port = args, port, null_port
+        self._talking = self._turn(looped_recording(args.seconds))
+        silent = taking_turns(args.seconds, args.silent) if args.silent else ()
+        self._silent = tuple(self._turn(audio) for audio in silent)
+        self._results: list[LoadResult] = []
 
-    def add(streams: int, chunk_ms: float, sockets: int = 0) -> LoadResult:
-        url = f"ws://{HOST}:{port}/v1/stream{'s' if sockets else ''}"
-        load = Load(url, streams, audio, SAMPLE_RATE, chunk_ms / 1000, expected, sockets)
-        results.append(measure(port, load))
-        print(f"{streams} streams: {results[-1]}", file=sys.stderr)
-        return results[-1]
+    def run(self) -> list[LoadResult]:
+        """One result per size of chunk and number of streams, then with silence, then on shared sockets.
 
-    def add_all(streams: int, chunk_ms: float) -> LoadResult:
-        own = add(streams, chunk_ms)
-        for sockets in args.sockets:
-            shared = add(streams, chunk_ms, sockets)
+        To find the capacity, half as many streams more each time until the limit is passed, and at last 70 % of those
+        that were carried.
+        """
+        for chunk_ms in self._args.chunk_ms:
+            latest = [self._add_all(streams, chunk_ms) for streams in self._args.streams][-1]
+            while self._args.find_capacity and holds(latest):
+                carried = latest.streams
+                latest = self._add(carried * 3 // 2, chunk_ms)
+                if not holds(latest):
+                    self._add(carried * 7 // 10, chunk_ms)
+        return self._results
+
+    def _add_all(self, streams: int, chunk_ms: float) -> LoadResult:
+        own = self._add(streams, chunk_ms)
+        if self._silent:
+            self._add(streams, chunk_ms, turns=self._silent)
+        for sockets in self._args.sockets:
+            shared = self._add(streams, chunk_ms, sockets)
             ratio = round(shared.cpu_ms_per_stream_s / max(own.cpu_ms_per_stream_s, 1e-3), 2)
-            results[-1] = replace(shared, of_own_sockets=ratio)
+            self._results[-1] = replace(shared, of_own_sockets=ratio)
         return own
 
-    for chunk_ms in args.chunk_ms:
-        latest = [add_all(streams, chunk_ms) for streams in args.streams][-1]
-        while find_capacity and holds(latest):
-            carried = latest.streams
-            latest = add(carried * 3 // 2, chunk_ms)
-            if not holds(latest):
-                add(carried * 7 // 10, chunk_ms)
-    return results
+    def _add(self, streams: int, chunk_ms: float, sockets: int = 0, turns: tuple[Turn, ...] = ()) -> LoadResult:
+        path, (audio, expected) = f"v1/stream{'s' if sockets else ''}", (self._talking.audio, self._talking.expected)
+        load = Load(
+            f"ws://{HOST}:{self._port}/{path}", streams, audio, SAMPLE_RATE, chunk_ms / 1000, expected, sockets,
+            turns=turns,
+        )  # fmt: skip
+        row = measure(self._port, load)
+        if self._null_port:
+            null = replace(load, url=f"ws://{HOST}:{self._null_port}/{path}")
+            row = with_transport(row, measure(self._null_port, null))
+        self._results.append(row)
+        print(f"{streams} streams: {row}", file=sys.stderr)
+        return row
+
+    def _turn(self, audio: Samples) -> Turn:
+        return Turn(audio, expected_of(self._args.models / self._args.model, audio))
+
+
+def with_transport(row: LoadResult, alone: LoadResult) -> LoadResult:
+    """A result beside that of the same load on the server that does nothing."""
+    if alone.failed:
+        return row
+    ratio = round(row.cpu_ms_per_stream_s / max(alone.cpu_ms_per_stream_s, 1e-3), 2)
+    return replace(row, transport_alone=alone.cpu_ms_per_stream_s, of_transport=ratio)
 
 
 def holds(row: LoadResult) -> bool:
@@ -208,6 +144,8 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         metavar="N",
         help="also on N sockets that streams share",
     )
+    silent = "streams that take turns too, each silent for this share of the time, such as 0.8"
+    parser.add_argument("--silent", type=share, metavar="SHARE", help=silent)
     parser.add_argument(
         "--find-capacity", action="store_true", help=f"more streams until p99 passes {P99_LIMIT_MS:g} ms"
     )
@@ -221,6 +159,13 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--into", type=Path, metavar="FILE", help=into)
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
     return parser.parse_args(argv)
+
+
+def share(text: str) -> float:
+    """The share of the time in which one of several streams that take turns is silent: 0.5, 0.75, 0.8, ..."""
+    if not 0.5 <= float(text) < 1:
+        raise argparse.ArgumentTypeError(f"expected 0.5 to below 1, got {text}")
+    return float(text)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -17,7 +17,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.request import urlopen
 
-from clients.bench.capacity import CPU, MEMORY, read_metrics
+from clients.bench.measure import CPU, MEMORY, read_metrics
 from clients.commands.options import positive_count
 from clients.connection import Connection, connect
 from service.bundled import BUNDLED_MODEL, models_directory

@@ -7,7 +7,7 @@ import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -42,7 +42,8 @@ class LoadTally:
 class Load:
     """`streams` times `audio` (float32 mono at `sample_rate`), a message every `chunk_s`, started over SPREAD_S.
 
-    Every stream has a socket of its own unless there are `shared_sockets`.
+    Every stream has a socket of its own unless there are `shared_sockets`. Where there are `turns`, each as long as
+    `audio`, streams play these.
     """
 
     url: str
@@ -53,6 +54,15 @@ class Load:
     expected: tuple[ExpectedDetection, ...]
     shared_sockets: int = 0
     early: bool = False  # early detections; what is expected are the confirmed ones
+    turns: tuple["Turn", ...] = ()
+
+
+@dataclass(frozen=True)
+class Turn:
+    """What every so many streams play."""
+
+    audio: npt.NDArray[np.float32]
+    expected: tuple[ExpectedDetection, ...]
 
 
 @asynccontextmanager
@@ -82,11 +92,18 @@ async def _opener(load: Load) -> AsyncIterator[Callable[[int], OpeningConnection
 
 async def play_all(load: Load, streams: Sequence[Connection], tally: LoadTally) -> None:
     """Play the load to its end; all detections of a stream that fails count as missed."""
-    tally.expected = load.streams * len(load.expected)
-    data = encode(load.audio, "pcm_s16le")
+    turns = [(replace(load, expected=turn.expected), encode(turn.audio, "pcm_s16le")) for turn in turns_of(load)]
+    played = [turns[number % len(turns)] for number in range(load.streams)]
+    tally.expected = sum(len(part.expected) for part, _ in played)
     start = asyncio.get_running_loop().time()
     paces = [Pace(start=start + start_s(load, number)) for number in range(len(streams))]
-    await asyncio.gather(*(play(load, data, stream, pace, tally) for stream, pace in zip(streams, paces, strict=True)))
+    playing = zip(played, streams, paces, strict=False)  # fewer streams than planned where some were refused
+    await asyncio.gather(*(play(part, data, stream, pace, tally) for (part, data), stream, pace in playing))
+
+
+def turns_of(load: Load) -> tuple[Turn, ...]:
+    """What the streams of a load play, in turn."""
+    return load.turns or (Turn(load.audio, load.expected),)
 
 
 async def play(load: Load, data: bytes, connection: Connection, pace: Pace, tally: LoadTally) -> None:

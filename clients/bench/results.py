@@ -18,8 +18,10 @@ class LoadResult:
     chunk_ms: int
     streams: int
     sockets: int  # fewer than streams where they share them
+    silent: float  # share of the streams that are silent at any time
     cpu_ms_per_stream_s: float
     transport_alone: float | None  # the same of a server that does nothing with its audio
+    of_transport: float | None  # the first, divided by the second
     of_own_sockets: float | None  # cpu_ms_per_stream_s, divided by that of as many sockets as streams
     streams_per_core: int
     p50_ms: float | None  # None without any detection
@@ -93,7 +95,8 @@ class BenchReport:
 
     def sections(self) -> dict[str, str]:
         """What was measured, by name: all of it, what chunks cost, and what shared sockets save."""
-        tables: list[Sequence[Row]] = [chunk_costs(self.rows), socket_costs(self.rows)]
+        talking = [row for row in self.rows if not row.silent]
+        tables: list[Sequence[Row]] = [chunk_costs(talking), socket_costs(talking)]
         return {SECTIONS[0]: self.to_markdown()} | {
             name: self._section(rows) for name, rows in zip(SECTIONS[1:], tables, strict=True) if rows
         }

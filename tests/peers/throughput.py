@@ -21,8 +21,8 @@ from typing import Any
 
 import numpy as np
 
-from clients.bench.capacity import expected_of, measure
 from clients.bench.load import Load
+from clients.bench.measure import expected_of, measure
 from clients.demo.__main__ import RECORDING
 from service.machine import Machine, this_machine
 from service.spotting.audio import SAMPLE_RATE, Samples

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
-from clients.bench.capacity import percentiles
+from clients.bench.measure import percentiles
 from clients.connection import Event
 
 NEAR_S = 0.15  # a word may be detected this much earlier or later by a stream that began in the middle

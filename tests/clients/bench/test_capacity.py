@@ -5,16 +5,21 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import soundfile
 
-from clients.bench import capacity
+from clients.bench import capacity, measure, recording
 from clients.bench.files import measure_files
-from clients.bench.load import Load, LoadTally, connected, play_all, start_s
+from clients.bench.load import Load, LoadTally, Turn, connected, play_all, start_s
 from clients.bench.results import BenchReport, FilesResult, LoadResult, write_into
 from tests.support.server import Running
 from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
+
+UNMEASURED = LoadResult(
+    40, 2, 2, 0.0, 3.5, None, None, None, 285, None, None, None, None, None, None, 12.5, 1.0, 0, 0, 0, 0.5, {}
+)  # without any detection
 
 
 async def run_load(load: Load) -> LoadTally:
@@ -26,7 +31,7 @@ async def run_load(load: Load) -> LoadTally:
 
 def test_every_stream_is_compared_with_one_alone(server: Running, models_dir: Path) -> None:
     audio = synthesize("yes", "no")
-    expected = capacity.expected_of(models_dir / "tones", audio)
+    expected = measure.expected_of(models_dir / "tones", audio)
     assert [label for label, _ in expected] == ["yes", "no"]
     load = Load(server.ws(), 5, audio, RATE, 0.02, expected)
     tally = asyncio.run(run_load(load))
@@ -37,11 +42,31 @@ def test_every_stream_is_compared_with_one_alone(server: Running, models_dir: Pa
 
 def test_streams_that_share_sockets_are_compared_too(server: Running, models_dir: Path) -> None:
     audio = synthesize("yes", "no")
-    expected = capacity.expected_of(models_dir / "tones", audio)
+    expected = measure.expected_of(models_dir / "tones", audio)
     tally = asyncio.run(run_load(Load(server.ws_shared, 5, audio, RATE, 0.02, expected, shared_sockets=2)))
     assert (tally.found, tally.expected, tally.failures.total()) == (10, 10, 0)
     assert len(tally.lag_ms) == 10
     assert all(lag >= latency for lag, latency in zip(sorted(tally.lag_ms), sorted(tally.server_ms), strict=True))
+
+
+def test_streams_that_take_turns_are_compared_each_with_its_own(server: Running, models_dir: Path) -> None:
+    audio = [synthesize("yes"), synthesize("no")]
+    turns = tuple(Turn(samples, measure.expected_of(models_dir / "tones", samples)) for samples in audio)
+    assert turns[0].expected != turns[1].expected
+    tally = asyncio.run(run_load(Load(server.ws(), 3, audio[0], RATE, 0.02, (), turns=turns)))
+    assert (tally.found, tally.expected, tally.failures.total()) == (3, 3, 0)
+
+
+def test_who_takes_turns_speaks_alone_and_all_that_is_to_be_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    soundfile.write(tmp_path / "tones.wav", np.full(RATE, 0.5), RATE)
+    monkeypatch.setattr(recording, "RECORDING", tmp_path / "tones.wav")
+    turns = recording.taking_turns(10.0, 0.8)
+    loud = np.stack([np.abs(turn) > 0.1 for turn in turns])
+    assert loud.shape == (5, 10 * RATE)
+    assert (loud.sum(axis=0) == 1).all()
+    assert np.abs(turns[0][~loud[0]]).max() < 0.001
 
 
 def test_streams_of_a_shared_socket_send_at_the_same_moments() -> None:
@@ -63,10 +88,16 @@ def test_the_command_reports_one_row_per_load(
     models_dir: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     soundfile.write(tmp_path / "tones.wav", synthesize("yes", "no"), RATE)
-    monkeypatch.setattr(capacity, "RECORDING", tmp_path / "tones.wav")
+    monkeypatch.setattr(recording, "RECORDING", tmp_path / "tones.wav")
     arguments = ["--models", str(models_dir), "--model", "tones", "--streams", "1", "4", "--seconds", "1.8", "--json"]
-    assert capacity.main([*arguments, "--sockets", "1", "--transport"]) == 0
+    assert capacity.main([*arguments, "--sockets", "1", "--transport", "--silent", "0.5"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
+    assert [row["silent"] for row in rows] == [0, 0.5, 0, 0, 0.5, 0]
+    assert [row["found"] for row in rows[1::3]] == [1, 4]  # in the second of speech that each stream has
+    assert all(
+        row["of_transport"] == pytest.approx(row["cpu_ms_per_stream_s"] / row["transport_alone"], 0.05) for row in rows
+    )
+    rows = [row for row in rows if not row["silent"]]
     assert [(row["streams"], row["sockets"], row["failed"]) for row in rows] == [
         (1, 1, 0),
         (1, 1, 0),
@@ -82,23 +113,48 @@ def test_the_command_reports_one_row_per_load(
 
 def test_the_report_has_a_table_of_loads_and_one_of_files() -> None:
     load = LoadResult(
-        40, 2, 2, 3.5, None, None, 285, None, None, None, None, None, None, 12.5, 1.0, 0, 0, 1, 0.5, {"refused": 1}
+        40,
+        2,
+        2,
+        0.0,
+        3.5,
+        None,
+        None,
+        None,
+        285,
+        None,
+        None,
+        None,
+        None,
+        None,
+        None,
+        12.5,
+        1.0,
+        0,
+        0,
+        1,
+        0.5,
+        {"refused": 1},
     )
     report = BenchReport(
         "rc-bench --files 4", "2030-01-02, a machine", (load,), (FilesResult("WAV", 4, 900, 300, 3.0),)
     )
     loads, files, source = report.to_markdown().split("\n\n")
-    assert loads.splitlines()[0].startswith("| chunk ms | streams | sockets | cpu ms per stream s | transport alone |")
+    assert loads.splitlines()[0].startswith(
+        "| chunk ms | streams | sockets | silent | cpu ms per stream s | transport alone |"
+    )
     assert loads.splitlines()[0].endswith("| found | expected | failed | load late p99 ms |")
-    assert loads.splitlines()[2].startswith("| 40 | 2 | 2 | 3.5 | - | - | 285 | - |")
-    assert {line.count("|") for line in loads.splitlines()} == {20}
+    assert loads.splitlines()[2].startswith("| 40 | 2 | 2 | 0.0 | 3.5 | - | - | - | 285 | - |")
+    assert {line.count("|") for line in loads.splitlines()} == {22}
     assert files.splitlines()[2] == "| WAV | 4 | 900 | 300 | 3.0 |"
     assert source == "`rc-bench --files 4`, 2030-01-02, a machine"
     assert json.loads(report.to_json())["rows"][0]["why"] == {"refused": 1}
 
 
 def test_a_load_without_detections_does_not_hold() -> None:
-    silent = LoadResult(40, 2, 2, 3.5, None, None, 285, None, None, None, None, None, None, 12.5, 1.0, 0, 0, 0, 0.5, {})
+    silent = LoadResult(
+        40, 2, 2, 0.0, 3.5, None, None, None, 285, None, None, None, None, None, None, 12.5, 1.0, 0, 0, 0, 0.5, {}
+    )
     assert not capacity.holds(silent)
     assert capacity.holds(replace(silent, p99_ms=20.0))
     assert not capacity.holds(replace(silent, p99_ms=20.1))
@@ -113,12 +169,13 @@ def test_sizes_are_greater_than_zero(option: str, value: str, capsys: pytest.Cap
     assert f"argument {option}: expected a " in capsys.readouterr().err
 
 
-ROW = LoadResult(20, 8, 8, 4.0, 1.0, None, 250, 1.0, 2.0, 3.0, 4.0, 20.5, 31.0, 12.5, 1.0, 8, 8, 0, 0.5, {})
+ROW = LoadResult(20, 8, 8, 0.0, 4.0, 1.0, 4.0, None, 250, 1.0, 2.0, 3.0, 4.0, 20.5, 31.0, 12.5, 1.0, 8, 8, 0, 0.5, {})
 ROWS = (
     replace(ROW, sockets=2, cpu_ms_per_stream_s=3.0, of_own_sockets=0.75),
     ROW,
     replace(ROW, chunk_ms=40, cpu_ms_per_stream_s=3.0, lag_p50_ms=31.5),
     replace(ROW, streams=2, sockets=2),
+    replace(ROW, silent=0.8, cpu_ms_per_stream_s=1.0),
 )
 
 

@@ -2,7 +2,7 @@ import asyncio
 from dataclasses import replace
 from pathlib import Path
 
-from clients.bench import capacity
+from clients.bench import measure
 from clients.bench.early import Cost, measure_early
 from clients.bench.load import Load, LoadTally, connected, play_all
 from tests.support.server import Running
@@ -12,7 +12,7 @@ from tests.support.tone_model import RATE
 
 def test_what_is_confirmed_is_what_a_stream_without_early_detections_detects(server: Running, models_dir: Path) -> None:
     audio = synthesize("no", "yes")
-    load = Load(server.ws(), 3, audio, RATE, 0.02, capacity.expected_of(models_dir / "tones", audio), early=True)
+    load = Load(server.ws(), 3, audio, RATE, 0.02, measure.expected_of(models_dir / "tones", audio), early=True)
     tally = LoadTally()
 
     async def run() -> None:
