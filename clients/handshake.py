@@ -19,7 +19,7 @@ MAX_REASON = 300  # characters of a refusal's text that an error repeats
 ADVICE = {
     401: "set the environment variable RC_API_KEY to a key of this server",
     403: "this server does not admit this client",
-    404: "check the path of the address: streams are at /v1/stream",
+    404: "check the path of the address: streams are at /v1/stream and /v1/streams",
     426: "check the address, and that no proxy on the way removes the header Upgrade",
 }
 NOT_A_WEBSOCKET = "check the address: expected a WebSocket, got a page"

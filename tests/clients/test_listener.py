@@ -228,7 +228,7 @@ async def test_retry_after_is_waited_for() -> None:
     [
         (401, "set the environment variable RC_API_KEY to a key of this server"),
         (403, "this server does not admit this client"),
-        (404, "check the path of the address: streams are at /v1/stream"),
+        (404, "check the path of the address: streams are at /v1/stream and /v1/streams"),
         (426, "check the address, and that no proxy on the way removes the header Upgrade"),
     ],
 )

@@ -206,7 +206,8 @@ class SharedSocket:
         finally:
             self._free(client)
             if not client.ended:
-                self._fail(ProtocolError("slow_reader", "expected messages to be read, got a client that takes none"))
+                slow = ProtocolError("slow_reader", "expected messages to be read, got a client that takes none")
+                self._fail(self._gone or slow)
 
     def _free(self, client: SharedClient) -> None:
         """Give the id and the place of a stream back."""

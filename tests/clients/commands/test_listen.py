@@ -102,7 +102,7 @@ def test_a_wrong_path_ends_at_once(
     assert main(["--url", f"ws://{server.address}/v1/strem"]) == 1
     (line,) = (line for line in capsys.readouterr().err.splitlines() if line.startswith("rc-listen: "))
     assert line.startswith("rc-listen: http_404: ")
-    assert line.endswith("; check the path of the address: streams are at /v1/stream")
+    assert line.endswith("; check the path of the address: streams are at /v1/stream and /v1/streams")
 
 
 def test_a_missing_key_ends_at_once(
