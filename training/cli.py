@@ -6,6 +6,7 @@ import math
 import shlex
 import sys
 from collections.abc import Callable, Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TypeVar
 
@@ -88,6 +89,7 @@ def parser() -> argparse.ArgumentParser:
         ("compare", add_compare, "accuracy against decision time: RC runs beside EOS runs"),
         ("int8", add_int8, "speed, accuracy and decision time of a model and of itself quantised to 8 bits"),
         ("own-words", add_own_words, "accuracy on custom keywords against their number of recordings"),
+        ("sweep", add_sweep, "train many models side by side on Ray and choose the best for each wanted speed"),
         ("cost", add_cost, "CPU time of an RC epoch beside an EOS epoch"),
         ("download", add_download, "fetch Speech Commands v0.02 from its official address"),
         ("sequence-spotting", add_sequence_spotting, "section 3.1 of the paper, figure 1"),
@@ -305,6 +307,32 @@ def run_own_words(args: argparse.Namespace) -> None:
     )
     custom_keywords.write(study, args.out)
     print((args.out / "README.md").read_text())
+
+
+def add_sweep(command: argparse.ArgumentParser) -> None:
+    command.add_argument("space", type=Path, metavar="SPACE.yaml", help="values of beta, theta, hidden, seed, ...")
+    DataSources.add_arguments(command)
+    command.add_argument("--keywords", type=words, default=",".join(KEYWORDS), help="words to spot, with commas")
+    command.add_argument("--device", default="auto", help="auto, cpu, cuda, ...")
+    command.add_argument("--ray", metavar="ADDRESS", default="local", help="a Ray cluster, HOST:PORT or local")
+    command.add_argument("--gpus", type=float, default=0.0, help="GPUs per run, such as 0.25 for four runs on each")
+    command.add_argument("--out", type=Path, required=True, help="folder; a sweep in it is resumed")
+    command.set_defaults(run=run_sweep)
+
+
+def run_sweep(args: argparse.Namespace) -> None:
+    if not find_spec("ray"):
+        raise OptionError("sweep: expected the package ray, got none: pip install '.[ray]'")
+    from training.studies import sweep, sweep_report, sweep_space  # of an extra, and slow to import
+
+    space = sweep_space.read_space(args.space)
+    out = args.out.absolute()
+    sweep_space.keep(space, out / "space.json")
+    sources = DataSources.from_args(args).absolute()
+    asked = sweep.Sweep(space.recipes(args.keywords), sources, space.speeds, out, args.device)
+    result = sweep.run(asked, args.ray, args.gpus, provenance(args.command_line, space.seed[0]))
+    sweep_report.write(result, out)
+    print((out / "README.md").read_text())
 
 
 def add_cost(command: argparse.ArgumentParser) -> None:

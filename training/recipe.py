@@ -41,6 +41,7 @@ class Recipe:
     streams: bool = True
     initial_checkpoint: str = ""  # its network takes the place of the preset
     stream_batch: int = STREAM_BATCH  # labelled streams per step
+    hidden: int | None = None  # units of the LSTM, in place of the preset's
 
     @property
     def labels(self) -> Labels:
@@ -53,6 +54,7 @@ class Recipe:
             front_end, network = initial.front_end, initial.network
         else:
             front_end, network = PRESETS[self.preset]
+        network = replace(network, hidden=self.hidden or network.hidden)
         settings = RunSettings(
             self.labels, replace(network, labels=len(self.labels)), front_end, method=self.method, beta=self.beta,
             theta=self.theta, theta_low=self.theta_low, seed=self.seed, streams=self.streams,

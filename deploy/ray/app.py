@@ -63,7 +63,7 @@ def build(arguments: Arguments) -> Application:
 class KeywordSpotting:
     """A replica: the app, and the end of its streams when Ray removes it."""
 
-    async def __init__(self, check_period_s: float) -> None:
+    def __init__(self, check_period_s: float) -> None:
         self._app = DrainableApp(create_app())
         self._check_period_s, self._checked_at = check_period_s, monotonic()
         self._watching = asyncio.create_task(self._watch())

@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-WAIT_S = 60.0  # Ray takes several seconds to start, more on a machine that has other work
+WAIT_S = 120.0  # Ray takes several seconds to start, more on a machine that has other work
 
 
 def ray_workers(parent: int, name: str) -> list[int]:

@@ -33,3 +33,10 @@ class DataSources:
     @classmethod
     def from_args(cls, args: argparse.Namespace) -> "DataSources":
         return cls(args.data_dir, tuple(args.noise), tuple(args.rooms), tuple(args.speech))
+
+    def absolute(self) -> "DataSources":
+        """The same for a process with another working directory."""
+        noise, rooms, speech = (
+            tuple(path.absolute() for path in paths) for paths in (self.noise, self.rooms, self.speech)
+        )
+        return DataSources(self.recordings.absolute(), noise, rooms, speech)

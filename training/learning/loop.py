@@ -4,6 +4,7 @@ Owns the metrics file of a run. Knows nothing of where clips come from or how mo
 """
 
 import time
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 
@@ -32,11 +33,12 @@ RAMP = 0.4  # share of the epochs over which augmentation grows to full strength
 
 
 def train(
-    settings: RunSettings, data: TrainingData, out: Path, device: torch.device, resume: bool = False
-) -> TrainingRun:
+    settings: RunSettings, data: TrainingData, out: Path, device: torch.device, resume: bool = False,
+    on_epoch: Callable[[TrainingRun], None] | None = None,
+) -> TrainingRun:  # fmt: skip
     """Train until the epochs or the patience are used up; `out` gets best.pt, last.pt, facts and metrics.jsonl.
 
-    `resume`: continue from the last.pt in `out`.
+    `resume`: continue from the last.pt in `out`. `on_epoch` gets the run after each epoch, its checkpoints written.
     """
     sampler = sampler_of(settings, data)
     run = open_run(settings, data, sampler.batches, out, device, resume)
@@ -66,6 +68,8 @@ def train(
             seconds, cpu_s = time.perf_counter() - began, time.process_time() - cpu_began
             finish_epoch(run, settings, data, out, means, seconds, cpu_s)
             progress.console.print(summary(run.history[-1]), highlight=False, soft_wrap=True)
+            if on_epoch:
+                on_epoch(run)
     return run
 
 

@@ -40,14 +40,15 @@ def compare_runs(rc: Sequence[Path], eos: Sequence[Path], folder: Path, split: s
     Runs of equal length are compared as they ended: their best epoch is one by the measure of early answers.
     """
     clips = read_clips([clip for clip in find_clips(folder, split) if clip.word not in SEPARATE_WORDS])
-    curves = {method: [run_curve(run, clips) for run in runs] for method, runs in zip(METHODS, (rc, eos), strict=True)}
+    runs = dict(zip(METHODS, (rc, eos), strict=True))
+    curves = {method: [run_curve(run / "last.pt", clips) for run in runs[method]] for method in METHODS}
     accuracy = {method: [accuracy_at(curve, SECONDS) for curve in of_method] for method, of_method in curves.items()}
     return RcVsEos(split, len(clips.clips), SECONDS, curves, accuracy, measured)
 
 
-def run_curve(run: Path, clips: LoadedClips) -> list[OperatingPoint]:
+def run_curve(checkpoint: Path, clips: LoadedClips) -> list[OperatingPoint]:
     with tempfile.TemporaryDirectory() as draft:
-        model = Model(export_uncalibrated(read_checkpoint(run / "last.pt"), clips.samples, Path(draft) / "draft"))
+        model = Model(export_uncalibrated(read_checkpoint(checkpoint), clips.samples, Path(draft) / "draft"))
     labels = Labels(model.metadata.keywords)
     return accuracy_curve(model, score_clips(model, clips.samples, [labels.name(word) for word in clips.words]))
 
