@@ -6,12 +6,12 @@ partition again whose worker died; a partition that has its results is never run
 """
 
 import os
-import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -101,9 +101,9 @@ class PartitionClassifier:
 
 def write_rows(rows: Sequence[Mapping[str, object]], path: Path) -> None:
     """Write a whole Parquet file or none, whoever else writes the same one."""
-    with tempfile.NamedTemporaryFile(dir=path.parent, prefix=".", delete=False) as draft:
-        pq.write_table(pa.Table.from_pylist(list(rows), schema=ROW), draft)
-    os.replace(draft.name, path)
+    draft = path.with_name(f".{uuid4().hex}")
+    pq.write_table(pa.Table.from_pylist(list(rows), schema=ROW), draft)
+    draft.replace(path)
 
 
 def count_failed(archive: Archive) -> int:

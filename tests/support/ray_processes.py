@@ -1,10 +1,31 @@
-"""The processes that Ray starts below one that connects to a cluster of its own."""
+"""Tests that start Ray, which takes too long for every run, and the processes that it starts."""
 
+import os
+import signal
+import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
-WAIT_S = 120.0  # Ray takes several seconds to start, more on a machine that has other work
+import pytest
+
+starts_ray = pytest.mark.skipif(not os.environ.get("RC_RAY_TESTS"), reason="starts Ray for a minute: RC_RAY_TESTS=1")
+WAIT_S = 240.0  # Ray takes several seconds to start, more on a machine that has other work
+
+
+@contextmanager
+def ended(process: "subprocess.Popen[bytes]") -> Iterator["subprocess.Popen[bytes]"]:
+    """Ended with the block, with what it started."""
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait(30)
+        finally:
+            process.kill()
+            process.wait()
 
 
 def ray_workers(parent: int, name: str) -> list[int]:

@@ -22,17 +22,15 @@ class TinyRecipe(Recipe):
     """The settings of a tiny run, with the recipe's beta, width and seed."""
 
     def settings(self, data: TrainingData) -> RunSettings:
-        network = replace(tiny_run.SETTINGS.network, hidden=self.hidden or 32)
+        network = replace(tiny_run.SETTINGS.network, hidden=self.hidden or tiny_run.SETTINGS.network.hidden)
         return replace(tiny_run.SETTINGS, network=network, beta=self.beta, seed=self.seed, epochs=self.epochs)
 
 
 def main(words: Path, out: Path) -> int:
-    widths = [(beta, hidden, seed) for beta in (0.0, HOPELESS) for hidden in (24, 32) for seed in (0, 1)]
     recipes = {
-        f"beta{beta:g}-hidden{hidden}-seed{seed}": TinyRecipe(
-            tiny_run.LABELS.keywords, beta=beta, hidden=hidden, seed=seed, epochs=EPOCHS
-        )
-        for beta, hidden, seed in widths
+        f"beta{beta:g}-seed{seed}": TinyRecipe(tiny_run.LABELS.keywords, beta=beta, hidden=24, seed=seed, epochs=EPOCHS)
+        for beta, seeds in ((0.0, 2), (HOPELESS, 6))
+        for seed in range(seeds)
     }
     tiny = sweep.Sweep(recipes, DataSources(words), SPEEDS, out, "cpu")
     try:

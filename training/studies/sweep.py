@@ -105,6 +105,8 @@ def train_run(config: Mapping[str, str], sweep: Sweep) -> None:
     torch.set_num_threads(1)
     name = config["run"]
     recipe, folder = sweep.recipes[name], sweep.folder(name)
+    if (folder / MEASURED).is_file():
+        return  # it ended after Tune had last written its list
     clips, validation = read_training_splits(sweep.sources, recipe.labels)
     data = build_training_data(sweep.sources, recipe.labels, clips, validation)
     settings = recipe.settings(data)

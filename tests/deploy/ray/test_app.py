@@ -18,6 +18,7 @@ from service.spotting.events import Detection
 from service.spotting.spotter import Spotter
 from service.testing import HOST, free_port
 from tests.support.paths import ROOT
+from tests.support.ray_processes import starts_ray
 from tests.support.speech import decode_pcm, pcm, synthesize
 from tests.support.tone_model import RATE
 from tests.support.ws_client import client, facts
@@ -97,6 +98,7 @@ def replicas() -> int:
     return sum(serve.status().applications["default"].deployments["keyword-spotting"].replica_states.values())
 
 
+@starts_ray
 async def test_streams_on_two_replicas_are_those_of_one_process_while_one_is_removed(
     url: str, models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -13,15 +13,17 @@ import soundfile
 
 from service.commands.archive import Archive, Job
 from service.commands.classify import main
+from service.spotting.metadata import ModelError
 from service.spotting.model import Model
 from tests.support.paths import ROOT
-from tests.support.ray_processes import ray_workers, wait_for
+from tests.support.ray_processes import WAIT_S, ended, ray_workers, starts_ray, wait_for
 from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
 
 REASON = "needs the extra ray: pip install '.[ray]'"
 pytest.importorskip("ray", reason=REASON)
 pq = pytest.importorskip("pyarrow.parquet", reason=REASON)
+ray_classify = pytest.importorskip("service.commands.ray_classify", reason=REASON)
 
 
 def rows_of(archive: Archive) -> list[dict[str, Any]]:
@@ -36,39 +38,67 @@ def as_row(line: str) -> dict[str, Any]:
     return {**result, "error": result["error"]["message"]} if "error" in result else result
 
 
-def test_the_rows_of_rc_classify_after_a_killed_worker_and_an_interruption(
-    tmp_path: Path, models_dir: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """Whoever reads a pipe waits, so that the worker of its partition is killed at its work."""
+@pytest.fixture
+def files(tmp_path: Path) -> list[Path]:
+    """Twelve sound files, one of them bad and one missing."""
     files = [tmp_path / f"{number}.wav" for number in range(12)]
     for number, file in enumerate(files):
         soundfile.write(file, synthesize("yes" if number % 2 else "no", seed=number), RATE)
-    files[1].write_bytes(b"hello")
-    files[2].unlink()
-    for number in (5, 9):
-        os.mkfifo(tmp_path / "pipe")
-        os.replace(files[number], tmp_path / f"later-{number}.wav")
-        os.replace(tmp_path / "pipe", files[number])
+    files[3].write_bytes(b"hello")
+    files[4].unlink()
+    return files
 
-    (tmp_path / "list.txt").write_text("\n".join(map(str, files)))
-    archive = Archive(tmp_path / "out")
-    archive.open(Job((str(tmp_path / "list.txt"),), Model(models_dir / "tones").sha256, "fast", None), 3)
+
+def listed(files: list[Path], model: Path) -> tuple[Archive, Job]:
+    """An archive of these files, three per partition."""
+    manifest = files[0].with_name("list.txt")
+    manifest.write_text("\n".join(map(str, files)))
+    archive, job = Archive(manifest.with_name("out")), Job((str(manifest),), Model(model).sha256, "fast", None)
+    archive.open(job, partition_files=3)
+    return archive, job
+
+
+def expected_rows(files: list[Path], model: Path, capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
+    main([*map(str, files), "--model", str(model), "--json", "--speed", "fast"])
+    return [as_row(line) for line in capsys.readouterr().out.splitlines()]
+
+
+def test_a_worker_writes_the_rows_of_rc_classify(
+    files: list[Path], models_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive, job = listed(files, models_dir / "tones")
+    classifier = ray_classify.PartitionClassifier(archive, job, models_dir / "tones")
+    assert classifier({"partition": archive.partitions()}) == {"files": [3, 3, 3, 3]}
+    assert rows_of(archive) == expected_rows(files, models_dir / "tones", capsys)
+    assert ray_classify.count_failed(archive) == 2
+    assert archive.remaining() == []
+
+
+def test_a_worker_with_another_model_does_nothing(files: list[Path], models_dir: Path) -> None:
+    archive, job = listed(files, models_dir / "tones")
+    with pytest.raises(ModelError, match=r"expected sha256 \w+ on every machine, got"):
+        ray_classify.PartitionClassifier(archive, job, models_dir / "other")
+
+
+@starts_ray
+def test_a_partition_whose_worker_dies_is_classified_by_another(
+    files: list[Path], models_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Whoever reads a pipe waits, so the worker of the last partition is killed at its work."""
+    folder, expected = files[0].parent, expected_rows(files, models_dir / "tones", capsys)
+    archive, _ = listed(files, models_dir / "tones")
+    earlier = [{**dict.fromkeys(expected[0]), "file": f"{number} of an earlier run"} for number in range(3)]
+    ray_classify.write_rows(earlier, archive.results("000000"))
+    audio = files[10].rename(folder / "audio")
+    os.mkfifo(files[10])
+
     command = [sys.executable, "-m", "service.commands.classify", "--ray", "local", "--out", str(archive.folder)]
-    command += [str(tmp_path / "list.txt"), "--model", str(models_dir / "tones"), "--speed", "fast"]
-    with subprocess.Popen(command, cwd=ROOT, stderr=subprocess.PIPE) as process:
-        wait_for(lambda: archive.remaining() == ["000001", "000003"])
-        os.replace(tmp_path / "later-5.wav", files[5])
+    command += [str(folder / "list.txt"), "--model", str(models_dir / "tones"), "--speed", "fast"]
+    with (folder / "log").open("w") as log, ended(subprocess.Popen(command, cwd=ROOT, stderr=log)) as process:
+        wait_for(lambda: process.poll() is not None or archive.remaining() == ["000003"])
+        audio.replace(files[10])
         for worker in ray_workers(process.pid, "MapWorker"):
             os.kill(worker, signal.SIGKILL)
-        wait_for(lambda: archive.remaining() == ["000003"])
-        process.send_signal(signal.SIGINT)
-        process.communicate(timeout=60)
-    assert process.returncode == 130
-    os.replace(tmp_path / "later-9.wav", files[9])
-    before = {name: archive.results(name).stat().st_mtime_ns for name in ("000000", "000001", "000002")}
-
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert (done.returncode, done.stderr.splitlines()[-1]) == (1, f"{archive.folder}/results: 2 bad files")
-    assert {name: archive.results(name).stat().st_mtime_ns for name in before} == before
-    main([*map(str, files), "--model", str(models_dir / "tones"), "--json", "--speed", "fast"])
-    assert rows_of(archive) == [as_row(line) for line in capsys.readouterr().out.splitlines()]
+        status = process.wait(WAIT_S)
+    assert (status, (folder / "log").read_text().splitlines()[-1]) == (1, f"{archive.folder}/results: 2 bad files")
+    assert rows_of(archive) == [{"file": row["file"]} for row in earlier] + expected[3:]
