@@ -18,22 +18,18 @@ from time import perf_counter
 
 import numpy as np
 
-from clients.bench.capacity import expected_of
-from clients.bench.load import Load, LoadTally, connect_all, play_all
+from clients.bench.capacity import expected_of, looped_recording
+from clients.bench.load import Load, LoadTally, connected, play_all
 from clients.bench.results import marks
-from clients.connection import connect
-from clients.demo.__main__ import RECORDING
 from service.bundled import BUNDLED_MODEL, bundled_model, models_directory
 from service.machine import this_machine
 from service.spotting.audio import SAMPLE_RATE
-from service.spotting.files import read_audio
 from service.testing import HOST, free_port, rc_serve, serving
 
 BEGIN, END = marks("ray proxy")
 KINDS = {"app": r"service\.commands\.serve|ray::ServeReplica", "proxy": r"ray::ProxyActor|ray::HAProxy|haproxy"}
 REST = "rest"  # raylet, controller and the others
 SETTLE_S, IDLE_S = 15.0, 10.0  # before the streams of a round; Ray goes on starting after the app is ready
-FLUSHES = 200  # that the way to the server and back is measured by
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
 
@@ -46,12 +42,12 @@ class ServerCost:
     idle_ms: list[float] = field(default_factory=list)  # CPU per second of all processes without streams
     found: int = 0
     expected: int = 0
-    flush_ms: list[float] = field(default_factory=list)
+    lag_ms: list[float] = field(default_factory=list)  # from the last sample of every detection to its event
 
     def row(self, name: str) -> str:
         """A row of the table."""
         cpu_ms = [1000 * self.cpu_s[kind] / self.stream_s for kind in (*KINDS, REST)]
-        p50, p99 = np.percentile(self.flush_ms, [50, 99])
+        p50, p99 = np.percentile(self.lag_ms, [50, 99])
         cells = [*(f"{value:.2f}" for value in (*cpu_ms, sum(cpu_ms))), f"{np.mean(self.idle_ms):.0f}"]
         cells += [f"{p50:.1f}", f"{p99:.1f}"]
         return f"| {' | '.join([name, *cells, f'{self.found} of {self.expected}'])} |"
@@ -67,29 +63,23 @@ def servers(port: int) -> dict[str, list[str]]:
     }
 
 
-async def measure(url: str, load: Load, cost: ServerCost) -> None:
-    """CPU without streams, then that of one load, then flushes on the idle server."""
+async def measure(load: Load, cost: ServerCost) -> None:
+    """CPU without streams, then that of one load."""
     tally = LoadTally()
     await asyncio.sleep(SETTLE_S)
     start = cpu_by_kind()
     await asyncio.sleep(IDLE_S)
     idle = cpu_by_kind() - start
     cost.idle_ms.append(1000 * sum(idle.values()) / IDLE_S)
-    streams = await connect_all(load, tally)
-    before, began = cpu_by_kind(), perf_counter()
-    await play_all(load, streams, tally)
-    used, took_s = cpu_by_kind() - before, perf_counter() - began
+    async with connected(load, tally) as streams:
+        before, began = cpu_by_kind(), perf_counter()
+        await play_all(load, streams, tally)
+        used, took_s = cpu_by_kind() - before, perf_counter() - began
     for kind in used:
         cost.cpu_s[kind] += used[kind] - idle[kind] * took_s / IDLE_S  # type: ignore[assignment] # a Counter of floats
     cost.stream_s += load.streams * len(load.audio) / load.sample_rate
     cost.found, cost.expected = cost.found + tally.found, cost.expected + tally.expected
-    async with connect(url, sample_rate=load.sample_rate) as stream:
-        for _ in range(FLUSHES):
-            began = perf_counter()
-            await stream.flush()
-            while (await anext(stream))["type"] != "summary":
-                pass
-            cost.flush_ms.append(1000 * (perf_counter() - began))
+    cost.lag_ms += tally.lag_ms
 
 
 def cpu_by_kind() -> "Counter[str]":
@@ -116,11 +106,11 @@ def descendants(parent: int) -> Iterator[Path]:
 
 def report(costs: dict[str, ServerCost], args: argparse.Namespace, command: str) -> str:
     """The table and where it comes from."""
-    columns = ["server", "app", "proxy", "rest of Ray", "sum", "idle, ms/s", "flush p50, ms", "flush p99, ms", "events"]
+    columns = ["server", "app", "proxy", "rest of Ray", "sum", "idle, ms/s", "lag p50, ms", "lag p99, ms", "events"]
     about = (
         f"CPU in ms per second of each of {args.streams} streams, with a message every {args.chunk_ms:g} ms, beyond "
-        "what the idle server uses (ms per second of all its processes). The time of a flush, to the server and back, "
-        "is that of one stream alone."
+        "what the idle server uses (ms per second of all its processes). Lag is from the last sample of a detection to "
+        "its event at the client."
     )
     source = f"`{command}`, {args.rounds} rounds, {datetime.now(UTC):%Y-%m-%d}, {this_machine()}"
     rows = [cost.row(name) for name, cost in costs.items()]
@@ -143,17 +133,17 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--rounds", type=int, default=2, help="(default: %(default)s)")
     parser.add_argument("--into", type=Path, metavar="FILE", help=f"put the table between {BEGIN} and {END}")
     args = parser.parse_args(argv)
-    once, length = read_audio(RECORDING), int(args.seconds * SAMPLE_RATE)
-    audio = np.tile(once, length // len(once) + 1)[:length]
+    audio = looped_recording(args.seconds)
     expected = expected_of(bundled_model(), audio)
     costs = {name: ServerCost() for name in servers(0)}
     for _ in range(args.rounds):
         for name, cost in costs.items():
             port = free_port()
-            url = f"ws://{HOST}:{port}/v1/stream"
-            load = Load(url, args.streams, audio, SAMPLE_RATE, args.chunk_ms / 1000, expected)
+            load = Load(
+                f"ws://{HOST}:{port}/v1/stream", args.streams, audio, SAMPLE_RATE, args.chunk_ms / 1000, expected
+            )
             with serving(port, servers(port)[name]):
-                asyncio.run(measure(url, load, cost))
+                asyncio.run(measure(load, cost))
             print(cost.row(name), file=sys.stderr)
     text = report(costs, args, shlex.join(["python", "-m", "deploy.ray.proxy_cost", *(argv or sys.argv[1:])]))
     if args.into:
