@@ -18,8 +18,9 @@ from time import perf_counter
 
 import numpy as np
 
-from clients.bench.capacity import expected_of, looped_recording
 from clients.bench.load import Load, LoadTally, connected, play_all
+from clients.bench.measure import expected_of
+from clients.bench.recording import looped_recording
 from clients.bench.results import marks
 from service.bundled import BUNDLED_MODEL, bundled_model, models_directory
 from service.machine import this_machine
