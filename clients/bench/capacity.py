@@ -69,7 +69,7 @@ class LoadSeries:
         self._results: list[LoadResult] = []
 
     def run(self) -> list[LoadResult]:
-        """One result per size of chunk and number of streams, then with silence, then on shared sockets.
+        """One result per size of chunk and number of streams, each also on shared sockets; then the same with silence.
 
         To find the capacity, half as many streams more each time until the limit is passed, and at last 70 % of those
         that were carried.
@@ -84,11 +84,15 @@ class LoadSeries:
         return self._results
 
     def _add_all(self, streams: int, chunk_ms: float) -> LoadResult:
-        own = self._add(streams, chunk_ms)
+        talking = self._add_on_sockets(streams, chunk_ms)
         if self._silent:
-            self._add(streams, chunk_ms, turns=self._silent)
+            self._add_on_sockets(streams, chunk_ms, self._silent)
+        return talking
+
+    def _add_on_sockets(self, streams: int, chunk_ms: float, turns: tuple[Turn, ...] = ()) -> LoadResult:
+        own = self._add(streams, chunk_ms, turns=turns)
         for sockets in self._args.sockets:
-            shared = self._add(streams, chunk_ms, sockets)
+            shared = self._add(streams, chunk_ms, sockets, turns)
             ratio = round(shared.cpu_ms_per_stream_s / max(own.cpu_ms_per_stream_s, 1e-3), 2)
             self._results[-1] = replace(shared, of_own_sockets=ratio)
         return own

@@ -29,6 +29,7 @@ class LoadTally:
     found: int = 0  # detections at the very frame of a stream alone
     server_ms: list[float] = field(default_factory=list)  # latency of every detection
     lag_ms: list[float] = field(default_factory=list)  # from the last sample of every detection to its event here
+    wait_ms: list[float] = field(default_factory=list)  # of audio, from there to the end of its message
     late_ms: list[float] = field(default_factory=list)  # how far the load itself is behind its pace, at every message
     failures: Counter[str] = field(default_factory=Counter)
 
@@ -116,6 +117,7 @@ async def play(load: Load, data: bytes, connection: Connection, pace: Pace, tall
                 events.append(event)
                 if is_final(event):
                     tally.lag_ms.append(pace.lag_ms(event["audio_time_s"]))
+                    tally.wait_ms.append(1000 * (-event["audio_time_s"] % load.chunk_s))
         count(load, events, tally)
     except Exception as error:  # the other streams go on, whatever happened
         cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error

@@ -78,6 +78,7 @@ def result(load: Load, tally: LoadTally, cpu_ms: float, memory_kib: float, batch
         p95_ms=p95_ms,
         p99_ms=p99_ms,
         max_ms=max_ms,
+        wait_ms=round(float(np.mean(tally.wait_ms)), 1) if tally.wait_ms else None,
         lag_p50_ms=lag_p50_ms,
         lag_p99_ms=lag_p99_ms,
         memory_kib_per_stream=round(memory_kib, 1),

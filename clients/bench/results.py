@@ -28,6 +28,7 @@ class LoadResult:
     p95_ms: float | None
     p99_ms: float | None
     max_ms: float | None
+    wait_ms: float | None  # from the last sample of a detection to the end of its message, on average
     lag_p50_ms: float | None  # the wait for the rest of the message and the way to the client included
     lag_p99_ms: float | None
     memory_kib_per_stream: float
@@ -56,8 +57,8 @@ class ChunkCost:
 
     streams: int
     chunk_ms: int
+    wait_ms: float | None
     lag_p50_ms: float | None
-    lag_p99_ms: float | None
     cpu_ms_per_stream_s: float
     of_the_shortest: float  # CPU time, divided by that of the shortest chunk
 
@@ -68,6 +69,7 @@ class SocketCost:
 
     streams: int
     sockets: int
+    silent: float
     chunk_ms: int
     cpu_ms_per_stream_s: float
     of_own_sockets: float | None
@@ -96,7 +98,7 @@ class BenchReport:
     def sections(self) -> dict[str, str]:
         """What was measured, by name: all of it, what chunks cost, and what shared sockets save."""
         talking = [row for row in self.rows if not row.silent]
-        tables: list[Sequence[Row]] = [chunk_costs(talking), socket_costs(talking)]
+        tables: list[Sequence[Row]] = [chunk_costs(talking), socket_costs(self.rows)]
         return {SECTIONS[0]: self.to_markdown()} | {
             name: self._section(rows) for name, rows in zip(SECTIONS[1:], tables, strict=True) if rows
         }
@@ -119,8 +121,8 @@ def chunk_costs(rows: Sequence[LoadResult]) -> list[ChunkCost]:
                 ChunkCost(
                     streams=streams,
                     chunk_ms=row.chunk_ms,
+                    wait_ms=row.wait_ms,
                     lag_p50_ms=row.lag_p50_ms,
-                    lag_p99_ms=row.lag_p99_ms,
                     cpu_ms_per_stream_s=row.cpu_ms_per_stream_s,
                     of_the_shortest=round(row.cpu_ms_per_stream_s / shortest, 2),
                 )
@@ -131,12 +133,12 @@ def chunk_costs(rows: Sequence[LoadResult]) -> list[ChunkCost]:
 
 def socket_costs(rows: Sequence[LoadResult]) -> list[SocketCost]:
     """The loads that were measured on shared sockets too."""
-    shared = {(row.streams, row.chunk_ms) for row in rows if row.sockets < row.streams}
+    shared = {(row.streams, row.chunk_ms, row.silent) for row in rows if row.sockets < row.streams}
     names = [column.name for column in fields(SocketCost)]
     return [
         SocketCost(**{name: getattr(row, name) for name in names})
         for row in rows
-        if (row.streams, row.chunk_ms) in shared
+        if (row.streams, row.chunk_ms, row.silent) in shared
     ]
 
 

@@ -18,7 +18,7 @@ from tests.support.speech import synthesize
 from tests.support.tone_model import RATE
 
 UNMEASURED = LoadResult(
-    40, 2, 2, 0.0, 3.5, None, None, None, 285, None, None, None, None, None, None, 12.5, 1.0, 0, 0, 0, 0.5, {}
+    40, 2, 2, 0.0, 3.5, None, None, None, 285, None, None, None, None, None, None, None, 12.5, 1.0, 0, 0, 0, 0.5, {}
 )  # without any detection
 
 
@@ -92,8 +92,13 @@ def test_the_command_reports_one_row_per_load(
     arguments = ["--models", str(models_dir), "--model", "tones", "--streams", "1", "4", "--seconds", "1.8", "--json"]
     assert capacity.main([*arguments, "--sockets", "1", "--transport", "--silent", "0.5"]) == 0
     rows = json.loads(capsys.readouterr().out)["rows"]
-    assert [row["silent"] for row in rows] == [0, 0.5, 0, 0, 0.5, 0]
-    assert [row["found"] for row in rows[1::3]] == [1, 4]  # in the second of speech that each stream has
+    assert [row["silent"] for row in rows] == [0, 0, 0.5, 0.5, 0, 0, 0.5, 0.5]
+    assert [row["found"] for row in rows if row["silent"]] == [
+        1,
+        1,
+        4,
+        4,
+    ]  # in the second of speech that each stream has
     assert all(
         row["of_transport"] == pytest.approx(row["cpu_ms_per_stream_s"] / row["transport_alone"], 0.05) for row in rows
     )
@@ -128,6 +133,7 @@ def test_the_report_has_a_table_of_loads_and_one_of_files() -> None:
         None,
         None,
         None,
+        None,
         12.5,
         1.0,
         0,
@@ -145,7 +151,7 @@ def test_the_report_has_a_table_of_loads_and_one_of_files() -> None:
     )
     assert loads.splitlines()[0].endswith("| found | expected | failed | load late p99 ms |")
     assert loads.splitlines()[2].startswith("| 40 | 2 | 2 | 0.0 | 3.5 | - | - | - | 285 | - |")
-    assert {line.count("|") for line in loads.splitlines()} == {22}
+    assert {line.count("|") for line in loads.splitlines()} == {23}
     assert files.splitlines()[2] == "| WAV | 4 | 900 | 300 | 3.0 |"
     assert source == "`rc-bench --files 4`, 2030-01-02, a machine"
     assert json.loads(report.to_json())["rows"][0]["why"] == {"refused": 1}
@@ -153,7 +159,7 @@ def test_the_report_has_a_table_of_loads_and_one_of_files() -> None:
 
 def test_a_load_without_detections_does_not_hold() -> None:
     silent = LoadResult(
-        40, 2, 2, 0.0, 3.5, None, None, None, 285, None, None, None, None, None, None, 12.5, 1.0, 0, 0, 0, 0.5, {}
+        40, 2, 2, 0.0, 3.5, None, None, None, 285, None, None, None, None, None, None, None, 12.5, 1.0, 0, 0, 0, 0.5, {}
     )
     assert not capacity.holds(silent)
     assert capacity.holds(replace(silent, p99_ms=20.0))
@@ -169,11 +175,13 @@ def test_sizes_are_greater_than_zero(option: str, value: str, capsys: pytest.Cap
     assert f"argument {option}: expected a " in capsys.readouterr().err
 
 
-ROW = LoadResult(20, 8, 8, 0.0, 4.0, 1.0, 4.0, None, 250, 1.0, 2.0, 3.0, 4.0, 20.5, 31.0, 12.5, 1.0, 8, 8, 0, 0.5, {})
+ROW = LoadResult(
+    20, 8, 8, 0.0, 4.0, 1.0, 4.0, None, 250, 1.0, 2.0, 3.0, 4.0, 10.5, 20.5, 31.0, 12.5, 1.0, 8, 8, 0, 0.5, {}
+)
 ROWS = (
     replace(ROW, sockets=2, cpu_ms_per_stream_s=3.0, of_own_sockets=0.75),
     ROW,
-    replace(ROW, chunk_ms=40, cpu_ms_per_stream_s=3.0, lag_p50_ms=31.5),
+    replace(ROW, chunk_ms=40, cpu_ms_per_stream_s=3.0, wait_ms=20.5, lag_p50_ms=31.5),
     replace(ROW, streams=2, sockets=2),
     replace(ROW, silent=0.8, cpu_ms_per_stream_s=1.0),
 )
@@ -183,17 +191,17 @@ def test_a_table_has_what_longer_chunks_cost_and_another_what_shared_sockets_sav
     sections = BenchReport("rc-bench", "2030-01-02, a machine", ROWS).sections()
     chunks, source = sections["rc-bench chunks"].split("\n\n")
     assert chunks.splitlines() == [
-        "| streams | chunk ms | lag p50 ms | lag p99 ms | cpu ms per stream s | of the shortest |",
+        "| streams | chunk ms | wait ms | lag p50 ms | cpu ms per stream s | of the shortest |",
         "| --- | --- | --- | --- | --- | --- |",
-        "| 8 | 20 | 20.5 | 31.0 | 4.0 | 1.0 |",
-        "| 8 | 40 | 31.5 | 31.0 | 3.0 | 0.75 |",
+        "| 8 | 20 | 10.5 | 20.5 | 4.0 | 1.0 |",
+        "| 8 | 40 | 20.5 | 31.5 | 3.0 | 0.75 |",
     ]
     assert source == "`rc-bench`, 2030-01-02, a machine"
     assert sections["rc-bench sockets"].split("\n\n")[0].splitlines() == [
-        "| streams | sockets | chunk ms | cpu ms per stream s | of own sockets | transport alone | p99 ms |",
-        "| --- | --- | --- | --- | --- | --- | --- |",
-        "| 8 | 2 | 20 | 3.0 | 0.75 | 1.0 | 3.0 |",
-        "| 8 | 8 | 20 | 4.0 | - | 1.0 | 3.0 |",
+        "| streams | sockets | silent | chunk ms | cpu ms per stream s | of own sockets | transport alone | p99 ms |",
+        "| --- | --- | --- | --- | --- | --- | --- | --- |",
+        "| 8 | 2 | 0.0 | 20 | 3.0 | 0.75 | 1.0 | 3.0 |",
+        "| 8 | 8 | 0.0 | 20 | 4.0 | - | 1.0 | 3.0 |",
     ]
     assert list(BenchReport("rc-bench", "", (ROW,)).sections()) == ["rc-bench"]
 
