@@ -23,6 +23,8 @@ class DecisionSettings:
     confirm: int = 0  # continuous: frames that a score must have been at its threshold or above
     early_thresholds: NDArray[np.float32] | None = None  # continuous: of early detections; None where there are none
     decide_within: int = 1  # continuous: frames in which an early detection is settled, at least 1
+    verify_thresholds: NDArray[np.float32] | None = None  # continuous: of the verifier; None where it judges nothing
+    verify_every: int = 1  # continuous: frames between two looks of the verifier at a candidate
 
     @cached_property
     def reachable(self) -> NDArray[np.float32]:
@@ -52,7 +54,7 @@ class DecisionSettings:
         return [(label, float(self.thresholds[label])) for label in self.allowed.nonzero()[0].tolist()]
 
 
-Status = Literal["final", "early", "confirmed", "fell", "timeout"]  # the last two: why it is retracted
+Status = Literal["final", "early", "confirmed", "fell", "timeout", "verifier"]  # the last three: why it is retracted
 
 
 @dataclass(frozen=True)

@@ -10,16 +10,18 @@ class EarlyDecider:
     """Reports a label when its score reaches the early threshold, and settles that within `decide_within` frames.
 
     It is confirmed when a ContinuousDecider detects the label, else retracted: when its score falls below REARM times
-    the early threshold, or when the time is over. No early detection of the label follows before its score has fallen
-    so far. What the ContinuousDecider detects without one is early and confirmed in the same frame: the confirmed
-    detections are those of a stream without early ones. There are none while that keeps quiet after a detection.
+    the early threshold, when a verifier refuses it, or when the time is over. No early detection of the label follows
+    before its score has fallen so far. What the ContinuousDecider detects without one is early and confirmed in the
+    same frame: the confirmed detections are those of a stream without early ones. There are none while that keeps
+    quiet after a detection.
     """
 
     answered = False  # never done
 
-    def __init__(self, settings: DecisionSettings) -> None:
-        self._final = ContinuousDecider(settings)
-        self.settings = settings
+    def __init__(self, final: ContinuousDecider) -> None:
+        """`final` makes the detections that confirm."""
+        self._final = final
+        self.settings = final.settings
         self.reset()
 
     @property
@@ -69,13 +71,21 @@ class EarlyDecider:
         return hits + self._detect(frame, scores) if frame >= self._final.quiet_until else hits
 
     def _retract_due(self, frame: int, final: Hit | None) -> list[Hit]:
-        """Retract what has fallen or was not confirmed in time."""
-        return [
-            self._retract(label, frame, "fell" if self._has_fallen(label) else "timeout")
-            for label, since in list(self._open.items())
-            if (final is None or label != final.label)
-            and (self._has_fallen(label) or frame - since >= self.settings.decide_within)
+        """Retract what has fallen, was refused or was not confirmed in time."""
+        due = [
+            (label, reason)
+            for label, since in self._open.items()
+            if (final is None or label != final.label) and (reason := self._reason(label, frame - since))
         ]
+        return [self._retract(label, frame, reason) for label, reason in due]
+
+    def _reason(self, label: int, frames: int) -> Status | None:
+        """Why an early detection of `frames` frames ago is retracted now, if it is."""
+        if self._has_fallen(label):
+            return "fell"
+        if label in self._final.latched:  # not detected: refused
+            return "verifier"
+        return "timeout" if frames >= self.settings.decide_within else None
 
     def _detect(self, frame: int, scores: list[float]) -> list[Hit]:
         """The early detection of a frame, if it has one: that of the highest score."""

@@ -59,7 +59,7 @@ class Retracted:
     id: int
     label: str
     score: float
-    reason: Literal["fell", "timeout"]
+    reason: Literal["fell", "timeout", "verifier"]
     frame: int
     audio_time_s: float
 

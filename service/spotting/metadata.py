@@ -13,7 +13,9 @@ FORMAT_VERSION = 1
 MODES = ("utterance", "continuous")
 DEFAULT_SPEED = "balanced"  # the operating point of a stream that names none
 MAX_DECIDE_WITHIN_MS = 5000
+MAX_WINDOW_S = 5.0  # of audio that a verifier judges
 EARLY_SPEED = "fast"  # the operating point of early detections
+VERIFIER_KEYS = ("sha256", "window_s", "every_ms", "thresholds")  # thresholds: speed -> keyword -> probability
 SILENCE = "_silence_"  # the label of silent frames
 SILENCE_KEYS = ("level", "after_s")  # largest sample, full scale 1; audio without a larger one before it is silence
 FrameScores = NDArray[np.float32]  # [frames, labels], probabilities; labels in the order of the metadata
@@ -48,6 +50,7 @@ class Metadata:
     confirm_ms: dict[str, float] = field(default_factory=dict)  # speed -> how long a continuous score must stand
     silence: dict[str, float] = field(default_factory=dict)  # SILENCE_KEYS of the rule of silence; empty: none
     decide_within_ms: float = 600.0  # audio from an early detection to what becomes of it
+    verifier: dict[str, Any] = field(default_factory=dict)  # VERIFIER_KEYS of the verifier.onnx beside it; empty: none
 
     def __post_init__(self) -> None:
         if self.format_version != FORMAT_VERSION:
@@ -65,8 +68,8 @@ class Metadata:
         within = self.decide_within_ms
         if not (isinstance(within, int | float) and self.frame_ms <= within <= MAX_DECIDE_WITHIN_MS):
             raise ModelError(f"decide_within_ms: expected {self.frame_ms:g} to {MAX_DECIDE_WITHIN_MS}, got {within!r}")
-
         self._check_silence()
+        self._check_verifier()
 
     def _check_silence(self) -> None:
         if not self.silence:
@@ -81,6 +84,20 @@ class Metadata:
         ):
             expected = f"a level from 0 to below 1, after_s from {self.frame_ms / 1000:g} to 60"
             raise ModelError(f"silence: expected {expected}, got {self.silence}")
+
+    def _check_verifier(self) -> None:
+        if not self.verifier:
+            return
+        if set(self.verifier) != set(VERIFIER_KEYS):
+            raise ModelError(f"verifier: expected the keys {list(VERIFIER_KEYS)}, got {sorted(self.verifier)}")
+        window_s, every_ms = self.verifier["window_s"], self.verifier["every_ms"]
+        if not (0 < window_s <= MAX_WINDOW_S and self.frame_ms <= every_ms <= self.decide_within_ms):
+            expected = f"window_s above 0, at most {MAX_WINDOW_S}, every_ms from {self.frame_ms:g} to decide_within_ms"
+            raise ModelError(f"verifier: expected {expected}, got {window_s} and {every_ms}")
+        for speed, thresholds in self.verifier["thresholds"].items():
+            if speed not in self.speeds or set(thresholds) != set(self.keywords):
+                expected = f"for some of {sorted(self.speeds)} a threshold for each of {list(self.keywords)}"
+                raise ModelError(f"verifier.thresholds: expected {expected}, got {speed}: {sorted(thresholds)}")
 
     def _check_thresholds(self, speed: str, modes: dict[str, dict[str, float]]) -> None:
         if set(modes) != set(MODES):

@@ -13,8 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.spotting.audio import Pcm, to_float
+from service.spotting.audio import Pcm, Samples, to_float
 from service.spotting.metadata import SILENCE, FrameScores, Metadata, ModelError
+from service.spotting.verifier import Verifier
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import: onnxruntime would report to its maker
 import onnxruntime as ort
@@ -33,6 +34,7 @@ class Model:
 
     Attributes:
         metadata: labels, timing and thresholds.
+        verifier: the second judge of candidates, from the `verifier.onnx` beside it, if the metadata describe one.
         sha256: of the file.
         report: its evaluation, from the `report.json` beside it, if there is one.
 
@@ -50,6 +52,7 @@ class Model:
         _check_sha256(self.sha256, checksum_file(file))
         self._session = _open(content, file)
         self.metadata = Metadata.from_props(self._session.get_modelmeta().custom_metadata_map)
+        self.verifier = _open_verifier(self.metadata, file.with_name("verifier.onnx"))
         self._silence = self.metadata.silence_rule if skip_silence else None
         self.report: dict[str, Any] | None = _read_report(file.with_name("report.json"))
         self._shapes = _state_shapes(self._session)
@@ -153,6 +156,24 @@ def _state_shapes(session: ort.InferenceSession) -> dict[str, tuple[int, ...]]:
         if not all(isinstance(size, int) for size in inputs[name].shape[1:]):
             raise ModelError(f"{name}: expected [batch, fixed sizes...], got {inputs[name].shape}")
     return {name: tuple(inputs[name].shape[1:]) for name in states}
+
+
+def _open_verifier(model: Metadata, file: Path) -> Verifier | None:
+    """Raises ModelError where the file is not the one that the metadata of the model describe."""
+    if not model.verifier:
+        return None
+    if not file.is_file():
+        raise ModelError(f"expected a verifier.onnx beside the model, got no such file: {file}")
+    content = file.read_bytes()
+    if (got := hashlib.sha256(content).hexdigest()) != model.verifier["sha256"]:
+        raise ModelError(f"{file}: expected a verifier of sha256 {model.verifier['sha256']}, got {got}")
+    session = _open(content, file)
+
+    def run(audio: Samples) -> NDArray[np.float32]:
+        probabilities: NDArray[np.float32] = session.run(["probabilities"], {"audio": audio})[0]
+        return probabilities
+
+    return Verifier(run, model)
 
 
 def _read_report(file: Path) -> dict[str, Any] | None:

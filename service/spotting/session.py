@@ -9,11 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from service.spotting.audio import Pcm, Resampler, Samples, check_amplitude, join, to_float
-from service.spotting.config import ConfigWarning, ResolvedConfig, StreamConfig
-from service.spotting.decision import ContinuousDecider, DecisionSettings, Hit, UtteranceDecider
+from service.spotting.config import ConfigWarning, StreamConfig
+from service.spotting.decision import ContinuousDecider, Hit, UtteranceDecider
+from service.spotting.decision_settings import decision_settings
 from service.spotting.early import Decider, EarlyDecider
 from service.spotting.events import (
     Confirmed,
@@ -27,8 +27,8 @@ from service.spotting.events import (
 )
 from service.spotting.metadata import EARLY_SPEED, FrameScores, Metadata
 from service.spotting.pcm import PcmDecoder
+from service.spotting.verifier import AudioTail, Probabilities, VerifiedDecider, Verifier
 
-UNKNOWN = "_unknown_"  # in utterance mode, the answer for the keywords that were not asked for
 DIGITS = 6  # of a score in an event
 NO_SAMPLES = np.zeros(0, np.float32)
 
@@ -49,13 +49,15 @@ class StreamClock:
 class Session:
     """Decoder, resampler, decision and audio clock of one stream. Raises ProtocolError for a wrong configuration."""
 
-    def __init__(self, model: Metadata, config: StreamConfig) -> None:
-        self._model = model
+    def __init__(self, model: Metadata, config: StreamConfig, verifier: Verifier | None = None) -> None:
+        """`verifier`: that of the model, where it has one; without it the speeds decide by scores alone."""
+        self._model, self._verifier = model, verifier
+        self._tail = AudioTail(verifier.window) if verifier and config.mode == "continuous" else None
         self._configure(config)
         self._decoder = PcmDecoder(config.encoding, config.channels)
         self._resampler = Resampler(config.sample_rate, model.sample_rate)
         self._resamples = config.sample_rate != model.sample_rate
-        self._decider: Decider = _decider_class(config)(self._decision_settings)
+        self._decider = self._new_decider()
         self._last_id = 0  # of a detection; a reset does not change it
         self._begin()
 
@@ -63,6 +65,8 @@ class Session:
         self._open_ids: dict[int, int] = {}  # label -> id of its early detection, until that is settled
         self._partial_hop: Pcm = NO_SAMPLES
         self._clock = StreamClock()
+        if self._tail:
+            self._tail.reset()
 
     def push(self, data: bytes) -> Pcm:
         """PCM bytes in, whole hops for the model out, [samples]. Raises AudioError for bytes that are not audio."""
@@ -98,6 +102,8 @@ class Session:
         first = clock.frames_scored
         clock.frames_scored += len(scores)
         hits = self._decider.push(scores, peak)
+        if self._tail:
+            self._tail.forget(clock.frames_scored * self._model.hop)
         if self._scores_every and not already_answered:
             stop = hits[0].frame + 1 if self._decider.answered else clock.frames_scored
             frames = range(first + -(first + 1) % self._scores_every, stop, self._scores_every)
@@ -163,7 +169,20 @@ class Session:
         self._requested = config
         every = self.config.scores_every_ms / self._model.frame_ms
         self._scores_every = max(1, round(every)) if every else 0  # frames
-        self._decision_settings = _decision_settings(self._model, self.config)
+        self._decision_settings = decision_settings(self._model, self.config, self._verifier is not None)
+
+    def _new_decider(self) -> Decider:
+        settings = self._decision_settings
+        if self.config.mode == "utterance":
+            return UtteranceDecider(settings)
+        final = VerifiedDecider(settings, self._judge) if self._verifier else ContinuousDecider(settings)
+        return EarlyDecider(final) if self.config.early else final
+
+    def _judge(self, frame: int) -> Probabilities:
+        """What the verifier says of the audio up to `frame`."""
+        if not (self._verifier and self._tail):
+            raise RuntimeError("expected a model with a verifier, got none")
+        return self._verifier.judge(self._tail.until((frame + 1) * self._model.hop))
 
     def _accept(self, samples: Pcm) -> Pcm:
         self._clock.received += len(samples)
@@ -180,10 +199,16 @@ class Session:
         self._clock.frames_sent += frames
         if not partial:
             self._partial_hop = NO_SAMPLES
-            return samples
+            return self._keep(samples)
         whole = len(samples) - partial
         self._partial_hop = samples[whole:].copy()
-        return samples[:whole]
+        return self._keep(samples[:whole])
+
+    def _keep(self, hops: Pcm) -> Pcm:
+        """The same hops; a verifier may want to look at them."""
+        if self._tail:
+            self._tail.push(hops)
+        return hops
 
     def _audio_time(self, frame: int) -> float:
         """Stream time in seconds of the newest sample that `frame` needed, never beyond what was really received."""
@@ -217,28 +242,3 @@ class Session:
     def _scores(self, frame: int, scores: FrameScores) -> Scores:
         values = (round(score, DIGITS) for score in scores.tolist())
         return Scores(frame, self._audio_time(frame), dict(zip(self._model.labels, values, strict=True)))
-
-
-def _decider_class(config: StreamConfig) -> type[UtteranceDecider] | type[ContinuousDecider] | type[EarlyDecider]:
-    if config.mode == "utterance":
-        return UtteranceDecider
-    return EarlyDecider if config.early else ContinuousDecider
-
-
-def _decision_settings(model: Metadata, config: ResolvedConfig) -> DecisionSettings:
-    allowed = set(config.keywords)
-    if config.mode == "utterance":
-        allowed |= set(model.labels) - set(model.keywords)
-    return DecisionSettings(
-        thresholds=_by_label(model, config.threshold),
-        allowed=np.array([label in allowed for label in model.labels]),
-        other_label=model.labels.index(UNKNOWN) if UNKNOWN in model.labels else None,
-        refractory=round(config.refractory_s * model.sample_rate / model.hop),
-        confirm=round(model.confirm_ms.get(config.speed, 0) / model.frame_ms),
-        early_thresholds=_by_label(model, model.speeds[EARLY_SPEED]["continuous"]) if config.early else None,
-        decide_within=int(model.decide_within_ms // model.frame_ms),
-    )
-
-
-def _by_label(model: Metadata, values: Mapping[str, float]) -> NDArray[np.float32]:
-    return np.array([values[label] for label in model.labels], np.float32)

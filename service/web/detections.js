@@ -3,6 +3,12 @@
 import { nameOf } from "./chart.js";
 import { element } from "./elements.js";
 
+const RETRACTED = {
+  fell: "the score fell again",
+  timeout: "it was not confirmed in time",
+  verifier: "a second look refused it",
+  lost: "no answer came",
+};
 const MAX_ROWS = 100; // of a live session; the oldest go first
 const $ = (id) => document.getElementById(id);
 const ms = (value) => value.toFixed(1);
@@ -32,8 +38,7 @@ export function showEarly(message) {
 // An early detection was none. What another detection shows since then stays.
 export function showRetracted({ label, reason }) {
   if ($("label").className !== "early" || $("label").textContent !== nameOf(label)) return;
-  const why = { fell: "the score fell again", timeout: "it was not confirmed in time", lost: "no answer came" };
-  showLabel(nameOf(label), `taken back: ${why[reason] ?? reason}`, "retracted");
+  showLabel(nameOf(label), `taken back: ${RETRACTED[reason] ?? reason}`, "retracted");
 }
 
 // A final detection of a live stream, `screen_ms` after its newest sample was captured.

@@ -34,12 +34,15 @@ def decided(decider: EarlyDecider, *rows: tuple[float, float]) -> list[tuple[int
 
 def test_an_early_detection_is_confirmed_by_the_rule_of_the_speed() -> None:
     """Early at the crossing of the early threshold; final after `confirm` frames above that of the speed."""
-    assert decided(EarlyDecider(SETTINGS), LOW, EARLY, A, A, A, A, A) == [(1, 0, "early"), (4, 0, "confirmed")]
+    assert decided(EarlyDecider(ContinuousDecider(SETTINGS)), LOW, EARLY, A, A, A, A, A) == [
+        (1, 0, "early"),
+        (4, 0, "confirmed"),
+    ]
 
 
 def test_a_score_that_falls_below_half_the_early_threshold_retracts() -> None:
     assert HALF[0] > REARM * 0.6 > LOW[0]
-    assert decided(EarlyDecider(SETTINGS), EARLY, HALF, LOW, EARLY) == [
+    assert decided(EarlyDecider(ContinuousDecider(SETTINGS)), EARLY, HALF, LOW, EARLY) == [
         (0, 0, "early"),
         (2, 0, "fell"),
         (3, 0, "early"),
@@ -48,35 +51,50 @@ def test_a_score_that_falls_below_half_the_early_threshold_retracts() -> None:
 
 def test_what_is_not_confirmed_in_time_is_retracted_and_stays_so_until_it_falls() -> None:
     rows = [EARLY] * 8 + [LOW, EARLY]
-    assert decided(EarlyDecider(SETTINGS), *rows) == [(0, 0, "early"), (5, 0, "timeout"), (9, 0, "early")]
+    assert decided(EarlyDecider(ContinuousDecider(SETTINGS)), *rows) == [
+        (0, 0, "early"),
+        (5, 0, "timeout"),
+        (9, 0, "early"),
+    ]
 
 
 def test_the_last_frame_in_time_may_still_confirm() -> None:
-    assert decided(EarlyDecider(SETTINGS), EARLY, EARLY, EARLY, A, A, A) == [(0, 0, "early"), (5, 0, "confirmed")]
+    assert decided(EarlyDecider(ContinuousDecider(SETTINGS)), EARLY, EARLY, EARLY, A, A, A) == [
+        (0, 0, "early"),
+        (5, 0, "confirmed"),
+    ]
 
 
 def test_what_is_detected_after_its_time_is_early_and_confirmed_at_once() -> None:
     rows = [EARLY] * 6 + [A, A, A]
-    assert decided(EarlyDecider(SETTINGS), *rows)[1:] == [(5, 0, "timeout"), (8, 0, "early"), (8, 0, "confirmed")]
+    assert decided(EarlyDecider(ContinuousDecider(SETTINGS)), *rows)[1:] == [
+        (5, 0, "timeout"),
+        (8, 0, "early"),
+        (8, 0, "confirmed"),
+    ]
 
 
 def test_no_early_detection_during_the_refractory_time() -> None:
-    decider = EarlyDecider(replace(SETTINGS, confirm=0))
+    decider = EarlyDecider(ContinuousDecider(replace(SETTINGS, confirm=0)))
     assert decided(decider, A, B, B, B) == [(0, 0, "early"), (0, 0, "confirmed"), (3, 1, "early"), (3, 1, "confirmed")]
 
 
 def test_two_labels_may_be_open_at_the_same_time() -> None:
     both, a_only = (0.7, 0.65), (0.7, 0.0)
-    assert decided(EarlyDecider(SETTINGS), both, both, a_only) == [(0, 0, "early"), (1, 1, "early"), (2, 1, "fell")]
+    assert decided(EarlyDecider(ContinuousDecider(SETTINGS)), both, both, a_only) == [
+        (0, 0, "early"),
+        (1, 1, "early"),
+        (2, 1, "fell"),
+    ]
 
 
 def test_the_early_threshold_is_never_above_that_of_the_stream() -> None:
-    decider = EarlyDecider(replace(SETTINGS, thresholds=np.full(3, 0.3, np.float32)))
+    decider = EarlyDecider(ContinuousDecider(replace(SETTINGS, thresholds=np.full(3, 0.3, np.float32))))
     assert decided(decider, LOW, HALF, HALF, HALF) == [(1, 0, "early"), (3, 0, "confirmed")]
 
 
 def test_settling_retracts_what_is_open_at_the_latest_frame() -> None:
-    decider = EarlyDecider(SETTINGS)
+    decider = EarlyDecider(ContinuousDecider(SETTINGS))
     assert decided(decider, LOW, EARLY, A) == [(1, 0, "early")]
     (hit,) = decider.settle()
     assert replace(hit, score=round(hit.score, 5)) == Hit(2, 0, 0.9, True, "timeout")
@@ -85,7 +103,7 @@ def test_settling_retracts_what_is_open_at_the_latest_frame() -> None:
 
 
 def test_a_reset_begins_again() -> None:
-    decider = EarlyDecider(SETTINGS)
+    decider = EarlyDecider(ContinuousDecider(SETTINGS))
     decided(decider, *[EARLY] * 7)  # timed out
     decider.reset()
     assert decided(decider, LOW, EARLY) == [(1, 0, "early")]
@@ -133,7 +151,11 @@ def test_each_early_detection_is_settled_once_in_time_and_the_confirmed_are_thos
 ) -> None:
     """For random scores, rules, cuts, updates and settlements in between, as a flush makes them."""
     rng = np.random.default_rng(seed)
-    early, cut, plain = EarlyDecider(rule), EarlyDecider(rule), ContinuousDecider(rule)
+    early, cut, plain = (
+        EarlyDecider(ContinuousDecider(rule)),
+        EarlyDecider(ContinuousDecider(rule)),
+        ContinuousDecider(rule),
+    )
     hits: list[Hit] = []
     expected: list[Hit] = []
     for kind, scores, changed in steps:

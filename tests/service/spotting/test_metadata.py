@@ -20,13 +20,15 @@ def test_times_are_computed_from_samples() -> None:
     assert (METADATA.frame_ms, METADATA.look_ahead_ms, METADATA.algorithmic_ms) == (10, 30, 35)
 
 
-@pytest.mark.parametrize("key", sorted({*PROPS} - {"confirm_ms", "decide_within_ms", "silence"}))
+@pytest.mark.parametrize("key", sorted({*PROPS} - {"confirm_ms", "decide_within_ms", "silence", "verifier"}))
 def test_every_gap_is_refused(key: str) -> None:
     with pytest.raises(ModelError, match=f"metadata: expected key '{key}'"):
         Metadata.from_props({name: value for name, value in PROPS.items() if name != key})
 
 
-@pytest.mark.parametrize(("key", "default"), [("confirm_ms", {}), ("decide_within_ms", 600), ("silence", {})])
+@pytest.mark.parametrize(
+    ("key", "default"), [("confirm_ms", {}), ("decide_within_ms", 600), ("silence", {}), ("verifier", {})]
+)
 def test_metadata_older_than_a_key_has_its_default(key: str, default: object) -> None:
     older = Metadata.from_props({name: value for name, value in PROPS.items() if name != key})
     assert getattr(older, key) == default
