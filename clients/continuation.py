@@ -7,9 +7,10 @@ from typing import Any
 
 Event = dict[str, Any]  # a message of the server as it is on the wire
 
-CONTEXT_S = 1.0  # of audio before the first that is to be decided on: a stream begins without memory, a word is shorter
+CONTEXT_S = 2.0  # of audio that is decided on is sent again: a stream begins without memory, a word takes time
 RETRACTED = ("id", "label", "score", "frame", "audio_time_s")  # what a retraction has of its early detection
-MARGIN_S = 0.1  # by which a summary may be ahead: audio that is still in the server's resampler
+MARGIN_S = 0.3  # of it: a word that the old stream was about to detect is detected sooner or later by the new one
+FRAMES_S = 0.1  # more than a frame lasts: audio is sent again from the beginning of one
 PROGRESS_MS = 1000.0  # how often a server is asked to send scores, which show how far it is
 
 
@@ -31,7 +32,6 @@ class Continuation:
         self._latest: tuple[str, float] = "", float("-inf")  # final detection: label and time
         self._hidden: dict[int, Event] = {}  # early detections of audio that an earlier stream has decided on
         self._shown: dict[int, Event] = {}  # early detections that were reported and not settled yet
-        self._margin_s = 0.0  # by which `_decided` may be ahead
         self.answered = False
 
     @property
@@ -49,7 +49,7 @@ class Continuation:
         config = ready["config"]
         self._frame_s = ready["model"]["frame_ms"] / 1000
         self._refractory_s, self._mode = config["refractory_s"], config["mode"]
-        self._settled = self._decided - round(self._margin_s * self._byte_rate)
+        self._settled = self._decided
         start = self._end - len(self._tail)
         wanted = self._aligned(self._settled - CONTEXT_S * self._byte_rate, round(self._frame_s * self._byte_rate))
         self._origin = max(start, wanted)
@@ -87,15 +87,13 @@ class Continuation:
         if "audio_time_s" not in event:
             return [event]
         event = self._translated(event)
-        events = self._unreported(event) if kind != "scores" or self._is_new(event) else []
+        events = self._unreported(event)
         if not (kind == "detection" and event.get("status") == "early"):
             self._advance(event["audio_time_s"])
-            self._margin_s = 0.0
         return events
 
     def _summarise(self, event: Event) -> Event:
         self._advance(self._origin_s + event["frames"] * self._frame_s)
-        self._margin_s = MARGIN_S
         frames = event["frames"] + round(self._origin_s / self._frame_s)
         audio_s = round(self._origin_s + event["audio_s"], 6)
         return {**event, "audio_s": audio_s, "frames": frames, "detections": self._detections}
@@ -103,6 +101,8 @@ class Continuation:
     def _unreported(self, event: Event) -> list[Event]:
         """The event, unless an earlier stream has reported it; before a confirmation its early detection."""
         early, number = event.get("status") == "early", event.get("id", 0)
+        if event["type"] == "scores":
+            return [event] if event["audio_time_s"] > self._settled / self._byte_rate else []
         if early and not self._is_new(event):
             self._hidden[number] = event
             return []
@@ -116,7 +116,7 @@ class Continuation:
 
     def _final(self, event: Event, number: int) -> list[Event]:
         was_shown = self._settle(number)
-        if not was_shown and (not self._is_new(event) or self._repeats(event)):
+        if not was_shown and not self._is_new(event):
             return []
         self._latest = event["label"], event["audio_time_s"]
         self._detections += 1
@@ -129,11 +129,11 @@ class Continuation:
         return self._shown.pop(number, None) is not None
 
     def _is_new(self, event: Event) -> bool:
-        return bool(event["audio_time_s"] > self._settled / self._byte_rate)
-
-    def _repeats(self, event: Event) -> bool:
+        """Whether this is another detection than those reported by earlier streams."""
         label, time_s = self._latest
-        return self.answered or (event["label"] == label and event["audio_time_s"] - time_s < self._refractory_s)
+        repeats = event["label"] == label and event["audio_time_s"] - time_s < self._refractory_s
+        after_s = self._settled / self._byte_rate - MARGIN_S
+        return bool(event["audio_time_s"] > after_s) and not repeats and not self.answered
 
     def _translated(self, event: Event) -> Event:
         frame = event["frame"] + round(self._origin_s / self._frame_s)
@@ -151,7 +151,7 @@ class Continuation:
 
     def _forget(self) -> None:
         """Drop the audio that no stream will be sent again."""
-        keep = self._end - self._aligned(self._decided - (CONTEXT_S + 2 * MARGIN_S) * self._byte_rate)
+        keep = self._end - self._aligned(self._decided - (CONTEXT_S + FRAMES_S) * self._byte_rate)
         del self._tail[: max(0, len(self._tail) - keep)]
 
     def _aligned(self, position: float, frame_bytes: int = 0) -> int:

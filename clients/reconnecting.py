@@ -1,7 +1,7 @@
 """A stream that goes on when its server stops or fails: the same calls and events as clients/connection.py.
 
 Owns the reconnecting. Where a stream breaks off, another is opened with back-off; it is sent again what was not
-decided on and a second before that, so that no word is lost in between. Times, frames and ids go on, and nothing is
+decided on and two seconds before that, so that no word is lost in between. Times, frames and ids go on, and nothing is
 reported twice.
 """
 

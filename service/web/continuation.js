@@ -1,7 +1,8 @@
 // A microphone over several streams, one after another: its times, and what the next stream is sent again. As
 // clients/continuation.py does; knows no socket and no clock.
 
-const CONTEXT_S = 1; // before the first audio that is to be decided on: a stream begins without memory
+const CONTEXT_S = 2; // of audio that is decided on is sent again: a stream begins without memory, a word takes time
+const MARGIN_S = 0.3; // of it: a word that the old stream was about to detect is detected sooner or later by the new one
 const FINAL = new Set(["detection", "confirmed"]);
 
 export class Continuation {
@@ -80,7 +81,7 @@ export class Continuation {
 
   #unreported(message) {
     const { type, id, status } = message;
-    if (type === "scores") return this.#isNew(message) ? [message] : [];
+    if (type === "scores") return message.audio_time_s > this.#settled / this.#rate ? [message] : [];
     if (status === "early" && !this.#isNew(message)) {
       this.#hidden.set(id, message);
       return [];
@@ -92,16 +93,17 @@ export class Continuation {
 
   #final(message) {
     const { id, label, audio_time_s: t } = message;
-    const repeats = this.#latest?.label === label && t - this.#latest.t < this.#refractoryS;
-    if (!this.#shown.delete(id) && (!this.#isNew(message) || repeats)) return [];
+    if (!this.#shown.delete(id) && !this.#isNew(message)) return [];
     this.#latest = { label, t };
     this.#detections++;
     const early = this.#hidden.get(id);
     return early ? [early, message] : [message];
   }
 
-  #isNew({ audio_time_s: t }) {
-    return t > this.#settled / this.#rate;
+  // Whether this is another detection than those reported by earlier streams.
+  #isNew({ label, audio_time_s: t }) {
+    const repeats = this.#latest?.label === label && t - this.#latest.t < this.#refractoryS;
+    return t > this.#settled / this.#rate - MARGIN_S && !repeats;
   }
 
   #translate(message) {

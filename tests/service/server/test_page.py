@@ -620,30 +620,30 @@ def test_the_page_sends_again_what_clients_of_python_would(page: Page) -> None:
         const receive = (...message) => facts(source.receive(at(...message)));
         source.begin(ready);
         for (let i = 0; i < 80; i++) source.push(new Int16Array(100));
-        const seen = [receive("detection", 4.95, { id: 1, label: "yes" }), receive("scores", 5)];
+        const seen = [receive("detection", 4.8, { id: 1, label: "yes" }), receive("scores", 5)];
         const before = source.undecidedS;
         const sizes = [source.begin(ready).length];
-        seen.push(receive("scores", 0.9), receive("detection", 0.9, { id: 1, label: "yes" }));
-        seen.push(receive("detection", 1.2, { id: 2, label: "yes" }));
-        seen.push(receive("detection", 1.6, { id: 3, label: "no" }));
+        seen.push(receive("scores", 1.9), receive("detection", 1.75, { id: 1, label: "yes" }));
+        seen.push(receive("detection", 2.2, { id: 2, label: "yes" }));
+        seen.push(receive("detection", 2.6, { id: 3, label: "no" }));
         sizes.push(source.drop(1), source.undecidedS, source.begin(ready).length);
-        seen.push(receive("detection", 0.9, { id: 1, label: "yes", status: "early" }));
-        seen.push(receive("confirmed", 1.25, { id: 1, label: "yes" }));
-        seen.push(receive("detection", 1.5, { id: 2, label: "no", status: "early" }));
-        seen.push(receive("retracted", 1.6, { id: 2 }));
+        seen.push(receive("detection", 1.6, { id: 1, label: "yes", status: "early" }));
+        seen.push(receive("confirmed", 2.25, { id: 1, label: "yes" }));
+        seen.push(receive("detection", 2.5, { id: 2, label: "no", status: "early" }));
+        seen.push(receive("retracted", 2.6, { id: 2 }));
         return { seen, before, sizes };
     }"""
     result = page.evaluate(steps)
-    assert (result["before"], result["sizes"]) == (3, [40, pytest.approx(1.4), 1, 20])
+    assert (result["before"], result["sizes"]) == (3, [50, pytest.approx(1.4), 1, 30])
     assert result["seen"] == [
-        [["detection", "yes", 4.95]],
+        [["detection", "yes", 4.8]],
         [["scores", None, 5]],
         [],
         [],
         [],
         [["detection", "no", 5.6]],
         [],
-        [["detection", "yes", 6.9], ["confirmed", "yes", 7.25]],
+        [["detection", "yes", 6.6], ["confirmed", "yes", 7.25]],
         [["detection", "no", 7.5]],
         [["retracted", None, 7.6]],
     ]
