@@ -93,8 +93,9 @@ class LoadSeries:
         own = self._add(streams, chunk_ms, turns=turns)
         for sockets in self._args.sockets:
             shared = self._add(streams, chunk_ms, sockets, turns)
-            ratio = round(shared.cpu_ms_per_stream_s / max(own.cpu_ms_per_stream_s, 1e-3), 2)
-            self._results[-1] = replace(shared, of_own_sockets=ratio)
+            if not own.failed and not shared.failed:
+                ratio = round(shared.cpu_ms_per_stream_s / max(own.cpu_ms_per_stream_s, 1e-3), 2)
+                self._results[-1] = replace(shared, of_own_sockets=ratio)
         return own
 
     def _add(self, streams: int, chunk_ms: float, sockets: int = 0, turns: tuple[Turn, ...] = ()) -> LoadResult:

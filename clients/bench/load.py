@@ -117,11 +117,16 @@ async def play(load: Load, data: bytes, connection: Connection, pace: Pace, tall
                 events.append(event)
                 if is_final(event):
                     tally.lag_ms.append(pace.lag_ms(event["audio_time_s"]))
-                    tally.wait_ms.append(1000 * (-event["audio_time_s"] % load.chunk_s))
+                    tally.wait_ms.append(1000 * wait_s(event["audio_time_s"], load.chunk_s))
         count(load, events, tally)
     except Exception as error:  # the other streams go on, whatever happened
         cause = error.exceptions[0] if isinstance(error, ExceptionGroup) else error
         tally.failures[str(cause)] += 1
+
+
+def wait_s(audio_time_s: float, chunk_s: float) -> float:
+    """How much audio is still to come of the message that holds the sample at this time."""
+    return round(-audio_time_s % chunk_s, 6) % chunk_s
 
 
 def start_s(load: Load, number: int) -> float:

@@ -11,7 +11,7 @@ import soundfile
 
 from clients.bench import capacity, measure, recording
 from clients.bench.files import measure_files
-from clients.bench.load import Load, LoadTally, Turn, connected, play_all, start_s
+from clients.bench.load import Load, LoadTally, Turn, connected, play_all, start_s, wait_s
 from clients.bench.results import BenchReport, FilesResult, LoadResult, write_into
 from tests.support.server import Running
 from tests.support.speech import synthesize
@@ -67,6 +67,14 @@ def test_who_takes_turns_speaks_alone_and_all_that_is_to_be_said(
     assert loud.shape == (5, 10 * RATE)
     assert (loud.sum(axis=0) == 1).all()
     assert np.abs(turns[0][~loud[0]]).max() < 0.001
+
+
+@pytest.mark.parametrize(
+    ("audio_time_s", "chunk_s", "expected"),
+    [(1.04, 0.02, 0.0), (1.04, 0.04, 0.0), (1.06, 0.04, 0.02), (1.04, 0.06, 0.04), (0.02, 0.1, 0.08), (6.3, 0.1, 0.0)],
+)
+def test_a_sample_waits_for_the_rest_of_its_message(audio_time_s: float, chunk_s: float, expected: float) -> None:
+    assert wait_s(audio_time_s, chunk_s) == pytest.approx(expected, abs=1e-6)
 
 
 def test_streams_of_a_shared_socket_send_at_the_same_moments() -> None:
