@@ -33,6 +33,7 @@ from service.telemetry.metrics import SHARED
 FLAGS = {"models_dir": "--models", "default_model": "--model"}  # those that differ from the setting's name
 HUNG_S = 30  # a worker that does not answer for this long is restarted; the first answer comes once it has imported
 RETRY_S = 5  # before a worker that cannot start is restarted: its files may have been broken for a moment
+COLLECT_AFTER = (5_000, 10, 5)  # new objects, collections of these, of those: a full one after some 1,500 new streams
 CANNOT_START = (AddressError, ApiKeyError, CertificateError, ModelError, OSError)
 
 T = TypeVar("T")
@@ -108,7 +109,7 @@ def _check(settings: Settings, certificate: Certificate | None) -> FastAPI:
     if settings.wyoming:
         host, _, port = settings.wyoming.removeprefix("tcp://").rpartition(":")
         check_address(host.strip("[]"), int(port))
-    return _freeze(create_app(settings, certificate))
+    return _calm_collector(create_app(settings, certificate))
 
 
 def _serve(config: uvicorn.Config, app: FastAPI) -> int:
@@ -130,7 +131,7 @@ def _serve_workers(config: uvicorn.Config) -> int:
 
 def _make_app(settings: Settings, certificate: Certificate | None) -> FastAPI:
     """A worker's app."""
-    return _freeze(_or_retry(partial(create_app, settings, certificate)))
+    return _calm_collector(_or_retry(partial(create_app, settings, certificate)))
 
 
 def _make_context(
@@ -150,10 +151,11 @@ def _or_retry(make: Callable[[], T]) -> T:
         sys.exit(1)
 
 
-def _freeze(app: FastAPI) -> FastAPI:
-    """Hide the app and its imports from full garbage collections, for which all streams would wait."""
+def _calm_collector(app: FastAPI) -> FastAPI:
+    """Have fewer garbage collections, and none that looks at the app and its imports: all streams wait for them."""
     gc.collect()
     gc.freeze()
+    gc.set_threshold(*COLLECT_AFTER)
     return app
 
 

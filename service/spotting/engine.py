@@ -74,7 +74,10 @@ class EngineSlot:
         self.samples = 0
         self._engine.release(self)
 
-    close = reset  # when the stream is over
+    def close(self) -> None:
+        """The stream is over: nothing calls it any more, and nothing here keeps it."""
+        self.reset()
+        self.on_scores = self.on_fault = _ignore
 
 
 class Engine:
@@ -187,6 +190,10 @@ class Engine:
         self._state = {name: np.concatenate([array, more[name]]) for name, array in self._state.items()}
         self._free = list(range(self._rows, 2 * self._rows))
         self._rows *= 2
+
+
+def _ignore(*_: object) -> None:
+    """What a closed stream does with scores and faults."""
 
 
 def _hand_over(slot: EngineSlot, scores: FrameScores, peak: float, run: InferenceTiming) -> None:

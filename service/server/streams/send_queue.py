@@ -31,7 +31,15 @@ class SendQueue:
             self._queue.put_nowait(lambda: last)
         self._queue.put_nowait(None)
 
+    def close(self) -> None:
+        """The stream is over: nothing here keeps it, and no garbage collection has to find it."""
+        self._on_full = _ignore
+
     async def send_all(self, send: Callable[[ServerEvent], Awaitable[None]]) -> None:
         """Send every event until the end."""
         while (factory := await self._queue.get()) is not None:
             await send(factory())
+
+
+def _ignore(error: ProtocolError) -> None:
+    """What a closed stream does with an event too many."""

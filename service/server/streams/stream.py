@@ -145,6 +145,7 @@ class Stream:
         """Give the engine's slot back and write the last line of the log."""
         self._detach()
         self._slot.close()
+        self._queue.close()
         for observer in self._observers:
             observer.close()
         self._metrics.dropped.inc(self._session.outstanding * self._frame_s)

@@ -38,12 +38,25 @@ def test_flags_come_before_the_environment_and_that_before_the_defaults(monkeypa
     )
 
 
-def test_full_garbage_collections_skip_what_startup_left(models_dir: Path) -> None:
+def test_garbage_collections_are_rare_and_skip_what_startup_left(models_dir: Path) -> None:
+    thresholds, full = gc.get_threshold(), 0
+
+    def count(phase: str, info: dict[str, int]) -> None:
+        nonlocal full
+        full += phase == "start" and info["generation"] == 2
+
     try:
         make_app: Any = server_config(Settings(models_dir=models_dir, default_model="tones")).app
         make_app()
         assert gc.get_freeze_count() > 10_000
+        gc.callbacks.append(count)
+        kept: list[list[int]] = [[] for _ in range(200_000)]  # as much as some 1,200 streams
+        assert (len(kept), full) == (200_000, 0)
+        kept += [[] for _ in range(200_000)]
+        assert full > 0
     finally:
+        gc.callbacks.remove(count)
+        gc.set_threshold(*thresholds)
         gc.unfreeze()
 
 

@@ -1,9 +1,11 @@
 """The wire of docs/protocol.md against a real server."""
 
 import asyncio
+import gc
 import json
 import threading
 import time
+import weakref
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +15,7 @@ import pytest
 from websockets.exceptions import InvalidStatus
 
 from service.server.app import create_app
+from service.server.streams.stream import Stream
 from service.settings import Settings
 from service.spotting.audio import to_float
 from service.spotting.engine import Engine
@@ -370,6 +373,32 @@ async def test_no_event_is_lost_when_the_time_ends_with_audio_not_decided_on(
             code, last = await one.closed()
     assert (code, last["type"], last["frames"], last["detections"]) == (1012, "summary", 90, 1)
     assert [event["label"] for event in one.detections] == ["yes"]
+
+
+async def test_a_stream_that_is_over_is_gone_without_a_garbage_collection(
+    server: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    streams: list[weakref.ref[Stream]] = []
+    make = Stream.__init__
+
+    def keep(self: Stream, *args: Any) -> None:
+        streams.append(weakref.ref(self))
+        make(self, *args)
+
+    monkeypatch.setattr(Stream, "__init__", keep)
+    gc.disable()
+    try:
+        await stream(server.ws(), YES)
+        async with client(server.ws()) as one:
+            await one.send(YES, 1280)
+            await one.until("ready")
+            one.socket.transport.abort()
+        async with asyncio.timeout(5):
+            while any(ref() for ref in streams):
+                await asyncio.sleep(0.01)
+        assert len(streams) == 2
+    finally:
+        gc.enable()
 
 
 async def test_503_at_the_connection_limit(models_dir: Path) -> None:
