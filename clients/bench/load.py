@@ -5,7 +5,7 @@ Owns the connections and their clocks. Knows nothing of the server's process or 
 
 import asyncio
 from collections import Counter
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field, replace
 
@@ -19,6 +19,7 @@ from clients.shared_connection import connect_shared
 
 SPREAD_S = 2.0  # streams start over this time: microphones do not record the same word at the same moment
 ExpectedDetection = tuple[str, int]  # label and frame
+StreamOpener = Callable[[int], OpeningConnection]  # of the number of a stream
 
 
 @dataclass
@@ -69,15 +70,19 @@ class Turn:
 @asynccontextmanager
 async def connected(load: Load, tally: LoadTally) -> AsyncIterator[list[Connection]]:
     """The streams of a load, ready; refused ones count as failures."""
-    async with _opener(load) as open_stream:
-        opening = [open_stream(number) for number in range(load.streams)]
-        opened = await asyncio.gather(*opening, return_exceptions=True)
-        tally.failures.update(str(error) for error in opened if isinstance(error, BaseException))
-        yield [connection for connection in opened if isinstance(connection, Connection)]
+    async with opener(load) as open_stream:
+        yield await open_all(range(load.streams), open_stream, tally)
+
+
+async def open_all(numbers: Iterable[int], open_stream: StreamOpener, tally: LoadTally) -> list[Connection]:
+    """The streams of these numbers, ready; refused ones count as failures."""
+    opened = await asyncio.gather(*map(open_stream, numbers), return_exceptions=True)
+    tally.failures.update(str(error) for error in opened if isinstance(error, BaseException))
+    return [connection for connection in opened if isinstance(connection, Connection)]
 
 
 @asynccontextmanager
-async def _opener(load: Load) -> AsyncIterator[Callable[[int], OpeningConnection]]:
+async def opener(load: Load) -> AsyncIterator[StreamOpener]:
     """How the stream of each number is opened. Neighbours share a socket."""
     async with AsyncExitStack() as stack:
         settings: dict[str, object] = {"sample_rate": load.sample_rate, **({"early": True} if load.early else {})}

@@ -17,14 +17,14 @@ import resource
 import sys
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import httpx
 import numpy as np
 import soundfile
 
-from clients.bench.load import Load, LoadTally, connected, play
+from clients.bench.load import Load, LoadTally, StreamOpener, open_all, opener, play
 from clients.connection import encode
 from clients.pace import Pace
 from service.settings import Settings
@@ -37,7 +37,7 @@ from tests.support.server_process import command
 SHORTEST_S, LONGEST_S = 5.0, 30.0  # length of a stream
 CHUNK_S = 0.04
 RETRY_S = Settings().retry_after_s  # wait after a refusal, as its Retry-After says
-REFUSED = "http_503"
+REFUSED = ("http_503", "too_many_streams")
 TENTHS = 10
 GROWTH = 1.05  # memory may grow by this factor after the first tenth of the time
 HEAD = b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\n"
@@ -71,17 +71,19 @@ def make_loads(model: Model, url: str, seed: int, count: int = 16) -> list[Load]
     return loads
 
 
-async def run_streams(number: int, loads: list[Load], tally: LoadTally, begin: float, until: float) -> int:
+async def run_streams(
+    number: int, open_stream: StreamOpener, loads: list[Load], tally: LoadTally, begin: float, until: float
+) -> int:
     """Run one stream after another from `begin` to `until`, seconds of `time.monotonic`; returns how many."""
     rng, played = np.random.default_rng(number), 0
     await asyncio.sleep(begin - time.monotonic() + rng.uniform(0, 5))
     while time.monotonic() < until:
         load = loads[int(rng.integers(len(loads)))]
-        async with connected(load, tally) as admitted:
-            for stream in admitted:
-                tally.expected += len(load.expected)
-                await play(load, encode(load.audio, "pcm_s16le"), stream, Pace(), tally)
-                played += 1
+        admitted = await open_all([number], open_stream, tally)
+        for stream in admitted:
+            tally.expected += len(load.expected)
+            await play(load, encode(load.audio, "pcm_s16le"), stream, Pace(), tally)
+            played += 1
         if not admitted:
             await asyncio.sleep(RETRY_S)
     return played
@@ -123,8 +125,12 @@ async def soak(
     tally, begin, seconds = LoadTally(), time.monotonic(), 60 * args.minutes
     begins = args.streams * [begin] + args.twice * args.streams * [begin + seconds / 2]
     port = int(address.rpartition(":")[2])
-    async with asyncio.TaskGroup() as tasks:
-        streams = [tasks.create_task(run_streams(i, loads, tally, at, begin + seconds)) for i, at in enumerate(begins)]
+    until = begin + seconds
+    sharing = replace(loads[0], streams=len(begins), shared_sockets=args.sockets)
+    async with opener(sharing) as open_stream, asyncio.TaskGroup() as tasks:
+        streams = [
+            tasks.create_task(run_streams(i, open_stream, loads, tally, at, until)) for i, at in enumerate(begins)
+        ]
         handshakes = tasks.create_task(half_open(port, args.half_open))
         snapshots = await watch(pid, tally, seconds)
     played = sum(stream.result() for stream in streams)
@@ -157,6 +163,7 @@ def main(argv: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m tests.stress.soak", description="Load a server for a long time.")
     parser.add_argument("--minutes", type=float, default=30.0, help="(default: %(default)s)")
     parser.add_argument("--streams", type=int, default=100, help="open at once (default: %(default)s)")
+    parser.add_argument("--sockets", type=int, default=0, help="that the streams share (default: one each)")
     parser.add_argument("--half-open", type=int, default=0, help="handshakes that stop half-way (default: %(default)s)")
     parser.add_argument("--twice", action="store_true", help="offer as many again in the second half of the time")
     parser.add_argument("--models", type=Path, default=ROOT / "models", help="(default: models)")
@@ -166,7 +173,9 @@ def main(argv: list[str] | None = None) -> int:
     resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
     max_streams = args.streams if args.twice else 100_000
     with command(args.models, "--max-streams", str(max_streams), model=args.model) as (process, address):
-        loads = make_loads(Model(args.models / args.model), f"ws://{address}/v1/stream", seed=0)
+        loads = make_loads(
+            Model(args.models / args.model), f"ws://{address}/v1/stream{'s' if args.sockets else ''}", seed=0
+        )
         httpx.get(f"http://{address}/v1/models", trust_env=False)  # past any proxy
         time.sleep(1)
         before = ProcessSnapshot.of(process.pid)

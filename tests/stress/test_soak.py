@@ -7,8 +7,9 @@ import pytest
 from tests.stress import soak
 
 
+@pytest.mark.parametrize("sockets", ["0", "2"])
 def test_streams_come_and_go_and_half_open_handshakes_end(
-    models_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    sockets: str, models_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(soak, "SHORTEST_S", 1.0)
     monkeypatch.setattr(soak, "LONGEST_S", 2.0)
@@ -19,6 +20,8 @@ def test_streams_come_and_go_and_half_open_handshakes_end(
         "0.1",
         "--streams",
         "3",
+        "--sockets",
+        sockets,
         "--half-open",
         "4",
         "--models",
