@@ -1,11 +1,11 @@
 """The server's app as a Ray Serve deployment: `serve run deploy.ray.app:build streams_per_replica=100`.
 
-A stream is one ongoing request to Ray, however long it lasts, so replicas are added and removed by the streams that are
-open. Settings are those of rc-serve, from the environment of the replicas: RC_MODELS_DIR, RC_API_KEYS and so on.
+A WebSocket is one ongoing request to Ray, however long it lasts, so replicas are added and removed by the streams that
+are open. Settings are those of rc-serve, from the environment of the replicas: RC_MODELS_DIR, RC_API_KEYS and so on.
 
-A replica that Ray removes gets no new streams, but Ray says so to nobody in it, and would cut its streams off in the
-end. What a replica can see is that the controller no longer checks its health. It then asks the controller for the
-reason, and ends its streams as rc-serve does on SIGTERM: every event of the audio received, a summary, close code 1012.
+A replica that Ray removes gets no new streams, but its code is not notified, and Ray cuts off the open ones in the end.
+What a replica can see is that the controller no longer checks its health. It then asks the controller for the reason,
+and ends its streams as rc-serve does on SIGTERM: every event of the audio received, a summary, close code 1012.
 """
 
 import asyncio
@@ -14,6 +14,7 @@ from time import monotonic
 
 from pydantic import BaseModel
 from ray import serve
+from ray.exceptions import RayError
 from ray.serve import Application
 from ray.serve.exceptions import RayServeException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -86,7 +87,7 @@ class KeywordSpotting:
 def is_being_removed() -> bool:
     """Whether replicas of this deployment are being stopped. One that nobody checks any longer is among them."""
     context = serve.get_replica_context()
-    with suppress(RayServeException):  # no controller at the moment: nothing is being stopped
+    with suppress(RayError, RayServeException):  # no controller at the moment: nothing is being stopped
         application = serve.status().applications.get(context.app_name)
         deployment = application and application.deployments.get(context.deployment)
         return not deployment or "STOPPING" in deployment.replica_states

@@ -100,7 +100,7 @@ class PartitionClassifier:
 
 
 def write_rows(rows: Sequence[Mapping[str, object]], path: Path) -> None:
-    """Write a whole Parquet file or none, whoever else writes the same one."""
+    """Write a whole Parquet file or none; several workers may write the same one."""
     draft = path.with_name(f".{uuid4().hex}")
     pq.write_table(pa.Table.from_pylist(list(rows), schema=ROW), draft)
     draft.replace(path)

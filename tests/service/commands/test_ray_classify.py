@@ -1,4 +1,4 @@
-"""rc-classify --ray: the rows of rc-classify, whoever dies on the way."""
+"""rc-classify --ray: the rows of rc-classify, also where a worker dies."""
 
 import json
 import os
@@ -80,11 +80,24 @@ def test_a_worker_with_another_model_does_nothing(files: list[Path], models_dir:
         ray_classify.PartitionClassifier(archive, job, models_dir / "other")
 
 
+def test_results_of_another_job_and_options_that_go_together_are_errors(
+    files: list[Path], models_dir: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    archive, _ = listed(files, models_dir / "tones")
+    command = [str(files[0].with_name("list.txt")), "--model", str(models_dir / "tones"), "--ray", "local"]
+    assert main([*command, "--out", str(archive.folder), "--speed", "accurate"]) == 2
+    expected = "expected the same speed as in the run that this one resumes, got 'accurate' after 'fast'"
+    assert expected in capsys.readouterr().err
+    with pytest.raises(SystemExit, match="2"):
+        main(command)
+    assert "expected --ray ADDRESS and --out DIR together, got one of them" in capsys.readouterr().err
+
+
 @starts_ray
 def test_a_partition_whose_worker_dies_is_classified_by_another(
     files: list[Path], models_dir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Whoever reads a pipe waits, so the worker of the last partition is killed at its work."""
+    """Reading a pipe blocks, so the worker of the last partition is killed at its work."""
     folder, expected = files[0].parent, expected_rows(files, models_dir / "tones", capsys)
     archive, _ = listed(files, models_dir / "tones")
     earlier = [{**dict.fromkeys(expected[0]), "file": f"{number} of an earlier run"} for number in range(3)]
