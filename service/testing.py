@@ -30,22 +30,22 @@ def rc_serve(port: int, models: Path, model: str, *more: str) -> list[str]:
 
 
 @contextmanager
-def serving(port: int, command: Sequence[str]) -> Iterator[None]:
+def serving(port: int, command: Sequence[str], start_s: float = START_S) -> Iterator[None]:
     """Run a server while the block lasts; SystemExit when it does not get ready."""
     with tempfile.TemporaryFile("w+") as log:
         server = subprocess.Popen(command, stdout=log, stderr=log)
         try:
-            if not wait_until_ready(server, port):
+            if not wait_until_ready(server, port, start_s):
                 log.seek(0)
-                sys.exit(f"expected a server ready within {START_S:g} s, got:\n{log.read()}")
+                sys.exit(f"expected a server ready within {start_s:g} s, got:\n{log.read()}")
             yield
         finally:
             stop(server)
 
 
-def wait_until_ready(server: subprocess.Popen[bytes], port: int) -> bool:
-    """True once it is ready, False when it has ended or takes longer than START_S."""
-    deadline = time.monotonic() + START_S
+def wait_until_ready(server: subprocess.Popen[bytes], port: int, start_s: float = START_S) -> bool:
+    """True once it is ready, False when it has ended or takes longer than that."""
+    deadline = time.monotonic() + start_s
     while server.poll() is None and time.monotonic() < deadline:
         if is_ready(port):
             return True

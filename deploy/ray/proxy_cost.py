@@ -30,6 +30,7 @@ from service.testing import HOST, free_port, rc_serve, serving
 BEGIN, END = marks("ray proxy")
 KINDS = {"app": r"service\.commands\.serve|ray::ServeReplica", "proxy": r"ray::ProxyActor|ray::HAProxy|haproxy"}
 REST = "rest"  # raylet, controller and the others
+START_S = 240.0  # limit, on a machine that has other work
 SETTLE_S, IDLE_S = 15.0, 10.0  # before the streams of a round; Ray goes on starting after the app is ready
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 
@@ -143,7 +144,7 @@ def main(argv: Sequence[str] | None = None) -> None:
             load = Load(
                 f"ws://{HOST}:{port}/v1/stream", args.streams, audio, SAMPLE_RATE, args.chunk_ms / 1000, expected
             )
-            with serving(port, servers(port)[name]):
+            with serving(port, servers(port)[name], START_S):
                 asyncio.run(measure(load, cost))
             print(cost.row(name), file=sys.stderr)
     text = report(costs, args, shlex.join(["python", "-m", "deploy.ray.proxy_cost", *(argv or sys.argv[1:])]))
