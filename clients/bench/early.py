@@ -19,9 +19,9 @@ class EarlyCost:
     rounds: int
     cpu_ms_per_stream_s: float  # without early detections
     with_early: float
-    ratio: float  # median of the rounds, each of which compares two runs that follow each other
-    lowest_ratio: float
-    highest_ratio: float
+    ratio: float | None  # median of the rounds, each of which compares two runs; None where every round lost detections
+    lowest_ratio: float | None
+    highest_ratio: float | None
     found: int
     expected: int
 
@@ -34,6 +34,11 @@ class Cost:
     found: int
     expected: int
 
+    @property
+    def is_whole(self) -> bool:
+        """Whether nothing was lost: a server that carries less costs less."""
+        return self.found == self.expected
+
 
 def measure_early(load: Load, rounds: int, measure: Callable[[Load], Cost]) -> EarlyCost:
     """Every other round begins with early detections: what the machine does besides falls on both."""
@@ -43,16 +48,16 @@ def measure_early(load: Load, rounds: int, measure: Callable[[Load], Cost]) -> E
         for with_early in (False, True) if number % 2 == 0 else (True, False):
             (early if with_early else plain).append(measure(replace(load, early=with_early)))
         print(f"round {number + 1}: {plain[-1]}, with early: {early[-1]}", file=sys.stderr)
-    ratios = [_ratio(*pair) for pair in zip(early, plain, strict=True)]
+    ratios = [_ratio(*pair) for pair in zip(early, plain, strict=True) if all(cost.is_whole for cost in pair)]
     return EarlyCost(
         streams=load.streams,
         chunk_ms=round(1000 * load.chunk_s),
         rounds=rounds,
         cpu_ms_per_stream_s=round(_mean_ms(plain), 3),
         with_early=round(_mean_ms(early), 3),
-        ratio=round(median(ratios), 3),
-        lowest_ratio=round(min(ratios), 3),
-        highest_ratio=round(max(ratios), 3),
+        ratio=round(median(ratios), 3) if ratios else None,
+        lowest_ratio=round(min(ratios), 3) if ratios else None,
+        highest_ratio=round(max(ratios), 3) if ratios else None,
         found=sum(cost.found for cost in early),
         expected=sum(cost.expected for cost in early),
     )
