@@ -149,10 +149,11 @@ def add_speech(command: argparse.ArgumentParser) -> None:
     command.add_argument("--network", choices=sorted(PRESETS), default="conv", help="paper: LSTM 128, dense 32")
     command.add_argument(
         "--method",
-        choices=("rc", "streams", "eos"),
+        choices=("rc", "streams", "certainty", "all-steps", "eos"),
         default="rc",
         help="rc: rank coding; streams: every step of streams with people talking in the background, from --speech; "
-        "eos: train from the last step",
+        "certainty: every step of single clips, by how certain the network is there; all-steps: all of them alike; "
+        "eos: the last step",
     )
     command.add_argument("--beta", type=float, default=0.05, help="weight of the entropy term, equation 7")
     command.add_argument(

@@ -18,7 +18,13 @@ from training.data.batches import EpochSampler, LazyFeatures, batch_features, st
 from training.data.training_data import TrainingData
 from training.learning.answer_windows import Streams
 from training.learning.carried_state import starting_state, state_at_end
-from training.learning.losses import every_step_loss, max_pool_loss, rank_coding_loss, windows_loss
+from training.learning.losses import (
+    certainty_loss,
+    every_step_loss,
+    max_pool_loss,
+    rank_coding_loss,
+    windows_loss,
+)
 from training.learning.rank_coding import Answers, Windows, answer_at_first_spike, answer_in_windows, at_last_step
 from training.learning.run import EpochMetrics, TrainingRun, open_run, record_epoch, save_run
 from training.learning.settings import RunSettings, TrainingMethod
@@ -140,6 +146,8 @@ def answers_and_loss(
         return answers, rank_coding_loss(answers.logits, targets, settings.beta)
     logits, _ = network(features[:, :], state)
     answers = at_last_step(logits)
+    if settings.method is TrainingMethod.CERTAINTY:
+        return answers, certainty_loss(logits, targets)
     if settings.method is TrainingMethod.ALL_STEPS:
         return answers, every_step_loss(logits, targets, settings.beta)
     if settings.method is TrainingMethod.MAX_POOL:

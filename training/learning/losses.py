@@ -3,11 +3,15 @@
 Knows nothing of when a sequence answers, of data or of optimisers.
 """
 
+import math
+
 import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
 from training.learning.rank_coding import NO_KEYWORD, Windows
+
+UNCERTAIN = 0.1  # weight of a step at which all labels are as likely; 1 where one is certain
 
 
 def windows_loss(logits: Tensor, windows: Windows, keywords: int, beta: float) -> Tensor:
@@ -62,6 +66,27 @@ def every_step_loss(logits: Tensor, targets: Tensor, beta: float) -> Tensor:
         The loss, a scalar in nats.
     """
     return rank_coding_loss(logits.flatten(0, 1), targets.repeat_interleave(logits.shape[1]), beta)
+
+
+def certainty_loss(logits: Tensor, targets: Tensor) -> Tensor:
+    """Cross-entropy at every step, which counts the more the more certain the network is there.
+
+    Algorithm 1 counts the first certain step alone. A weight that depends on the outputs, so on the past alone, leaves
+    P(label | audio so far) the optimum of every step; none is behind it, so the certainty is not learned.
+
+    Args:
+        logits: [batch, steps, labels].
+        targets: right labels [batch], int64.
+
+    Returns:
+        The loss, a scalar in nats: the mean over all steps.
+    """
+    log_p = logits.log_softmax(dim=2)
+    with torch.no_grad():
+        entropy = -(log_p.exp() * log_p).sum(dim=2)
+        weights = UNCERTAIN + (1 - UNCERTAIN) * (1 - entropy / math.log(logits.shape[2]))
+    wrong = -log_p.gather(2, targets[:, None, None].expand(-1, logits.shape[1], 1)).squeeze(2)
+    return (weights * wrong).mean()
 
 
 def max_pool_loss(logits: Tensor, targets: Tensor, keywords: int) -> Tensor:

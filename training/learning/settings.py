@@ -18,6 +18,7 @@ class TrainingMethod(StrEnum):
     RC = "rc"  # the first spike: Algorithm 1
     STREAMS = "streams"  # every step of labelled streams, with people talking in the background
     EOS = "eos"  # the end of the sequence
+    CERTAINTY = "certainty"  # every step, by how certain the network is there
     ALL_STEPS = "all-steps"  # a control
     MAX_POOL = "max-pool"  # a control
 

@@ -143,7 +143,7 @@ def thinned(clips: ClipSet) -> ClipSet:
 
 
 def runs_of(labels: Labels, seed: int, quick: bool) -> dict[str, RunSettings]:
-    """The runs of one seed by name: Algorithm 1 as published for every β, EOS, all steps; more of the first seeds."""
+    """The runs of one seed by name: Algorithm 1 as published for every β, and the others; all controls of few seeds."""
     betas, eos_betas, size = (QUICK_BETAS, (), QUICK) if quick else (BETAS, EOS_BETAS, FULL)
     front_end, network = PRESETS["paper"]
     common = RunSettings(
@@ -151,7 +151,8 @@ def runs_of(labels: Labels, seed: int, quick: bool) -> dict[str, RunSettings]:
         theta=THETA, theta_low=THETA, patience=size["epochs"], seed=seed, streams=False, carry_share=0.0, **size,
     )  # fmt: skip
     rc, eos = TrainingMethod.RC, TrainingMethod.EOS
-    kinds = [*((rc, beta) for beta in betas), (eos, 0.0), (TrainingMethod.ALL_STEPS, 0.0)]
+    others = (eos, TrainingMethod.ALL_STEPS, TrainingMethod.CERTAINTY)
+    kinds = [*((rc, beta) for beta in betas), *((method, 0.0) for method in others)]
     if seed < CONTROL_SEEDS:
         kinds += [*((eos, beta) for beta in eos_betas), (TrainingMethod.MAX_POOL, 0.0)]
     return {

@@ -16,6 +16,7 @@ STYLES: dict[str, dict[str, Any]] = {
     "eos beta 0.2": {"color": "tab:green", "linestyle": "--"},
     "eos beta 0.4": {"color": "tab:green", "linestyle": ":"},
     "all-steps": {"color": "tab:orange"},
+    "certainty": {"color": "tab:brown"},
     "max-pool": {"color": "tab:purple"},
 }
 Group = Sequence[StudyRun]  # runs of one kind, one per seed

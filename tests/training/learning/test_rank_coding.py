@@ -6,7 +6,14 @@ import pytest
 import torch
 from torch import Tensor
 
-from training.learning.losses import every_step_loss, max_pool_loss, rank_coding_loss, windows_loss
+from training.learning.losses import (
+    UNCERTAIN,
+    certainty_loss,
+    every_step_loss,
+    max_pool_loss,
+    rank_coding_loss,
+    windows_loss,
+)
 from training.learning.rank_coding import (
     NO_KEYWORD,
     Windows,
@@ -130,6 +137,25 @@ def test_the_loss_of_all_steps_is_equation_7_at_each_of_them() -> None:
     logits, targets = torch.randn(3, 5, 4), torch.tensor([0, 3, 1])
     each = torch.stack([rank_coding_loss(logits[:, t], targets, 0.2) for t in range(5)])
     torch.testing.assert_close(every_step_loss(logits, targets, 0.2), each.mean())
+
+
+def test_a_step_counts_by_its_certainty() -> None:
+    even, sure = [0.25, 0.25, 0.25, 0.25], [1 - 3e-9, 1e-9, 1e-9, 1e-9]
+    logits = torch.tensor([[even, sure], [even, even]]).log()
+    expected = (UNCERTAIN * -math.log(0.25) + 1.0 * 0.0 + 2 * UNCERTAIN * -math.log(0.25)) / 4
+    assert certainty_loss(logits, torch.tensor([0, 2])).item() == pytest.approx(expected, abs=1e-6)
+
+
+def test_the_certainty_of_a_step_is_not_learned() -> None:
+    """The gradient of a step is that of its cross-entropy, by its weight: its optimum stays the probability."""
+    logits = torch.randn(3, 5, 4, requires_grad=True)
+    targets = torch.tensor([0, 3, 1])
+    (slopes,) = torch.autograd.grad(certainty_loss(logits, targets), logits)
+    (plain,) = torch.autograd.grad(every_step_loss(logits, targets, 0.0), logits)
+    weights = (slopes / plain).detach()
+    torch.testing.assert_close(weights, weights[..., :1].expand(-1, -1, 4))
+    certainty = 1 - torch.distributions.Categorical(logits=logits.detach()).entropy() / math.log(4)
+    torch.testing.assert_close(weights[..., 0], UNCERTAIN + (1 - UNCERTAIN) * certainty)
 
 
 def test_max_pooling_counts_a_keyword_at_its_best_step_and_all_else_at_every_step() -> None:
