@@ -1,7 +1,7 @@
 """A fleet of servers in seconds of simulated time: streams come and go, servers are added, drained and lost.
 
-What a server carries and costs is measured (sizing.py); how people use it and how often machines fail is assumed, and
-said in `Traffic` and `Churn`. Clients behave as clients/reconnecting.py does.
+What a server carries and costs is measured (sizing.py); how people use it and how often machines fail is assumed, in
+`Traffic` and `Churn`. Clients behave as clients/reconnecting.py does.
 """
 
 import math
