@@ -114,7 +114,7 @@ def report(costs: dict[str, ServerCost], args: argparse.Namespace, command: str)
         "what the idle server uses (ms per second of all its processes). Lag is from the last sample of a detection to "
         "its event at the client."
     )
-    source = f"`{command}`, {args.rounds} rounds, {datetime.now(UTC):%Y-%m-%d}, {this_machine()}"
+    source = f"`{command}`, rounds: {args.rounds}, {datetime.now(UTC):%Y-%m-%d}, {this_machine()}"
     rows = [cost.row(name) for name, cost in costs.items()]
     return "\n".join([about, "", f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|", *rows, "", source])
 
