@@ -1,6 +1,5 @@
 """deploy/kubernetes: valid objects, and numbers that fit each other, the server's settings and what was measured."""
 
-import json
 import re
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ import pytest
 import yaml  # noqa: TID253 (the tests have it)
 from httpx import Client
 
+from clients.bench.sizing import TARGET, UTILISATION, read_measured
 from service.commands.serve import parse
 from service.server.app import STREAM_PATH, STREAMS_PATH
 from service.settings import Settings
@@ -21,8 +21,6 @@ from tests.support.server import Running
 FOLDER = ROOT / "deploy" / "kubernetes"
 KUBERNETES = "1.37.0"  # the version whose schemas are used
 OWN_GROUPS = re.compile(r"v1|apps/.*|policy/.*|autoscaling/.*")  # others are not part of Kubernetes
-CHUNK_MS = 40
-UTILISATION = 0.7  # share of the measured capacity that a pod takes
 
 
 def load_objects() -> dict[str, Any]:
@@ -87,10 +85,7 @@ def test_a_pod_has_the_time_to_drain(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_pod_takes_seven_tenths_of_what_a_core_was_measured_to_carry(monkeypatch: pytest.MonkeyPatch) -> None:
     settings = settings_of_the_pod(monkeypatch)
-    rows = json.loads((ROOT / "docs" / "results" / "capacity" / "data.json").read_text())["rows"]
-    largest = max((row for row in rows if row["chunk_ms"] == CHUNK_MS), key=lambda row: row["streams"])
-    assert largest["found"] == largest["expected"]
-    carried = largest["streams_per_core"]
+    carried = read_measured(ROOT / "docs" / "results" / "capacity").streams_per_core
     assert settings.workers == 1
     assert CONTAINER["resources"]["requests"]["cpu"] == "1"
     assert 0.5 * UTILISATION * carried <= settings.max_streams <= UTILISATION * carried
@@ -102,7 +97,7 @@ def test_pods_are_added_before_the_others_are_full(monkeypatch: pytest.MonkeyPat
     (trigger,) = OBJECTS["ScaledObject"]["spec"]["triggers"]
     target = int(metric["pods"]["target"]["averageValue"])
     assert metric["pods"]["metric"]["name"] == "kws_streams"
-    assert 0.7 * settings.max_streams <= target <= 0.8 * settings.max_streams
+    assert target == TARGET * settings.max_streams
     assert int(trigger["metadata"]["threshold"]) == target
     assert "kws_streams" in trigger["metadata"]["query"]
 

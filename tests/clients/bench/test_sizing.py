@@ -30,7 +30,9 @@ def test_the_largest_load_in_usual_chunks_on_sockets_of_its_own_counts(tmp_path:
 
 def test_a_load_that_missed_detections_is_no_measure(tmp_path: Path) -> None:
     write(tmp_path, row(100), row(200, found=7))
-    with pytest.raises(ValueError, match="expected every detection of 200 streams, got 7"):
+    assert read_measured(tmp_path).streams_per_core == 200
+    write(tmp_path, row(200, found=7), row(100, found=0, expected=0))
+    with pytest.raises(ValueError, match="expected a load in chunks of 40 ms with every detection, got 2 without"):
         read_measured(tmp_path)
 
 
