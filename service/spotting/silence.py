@@ -27,6 +27,8 @@ class SilenceRule:
         """
         level = np.float32(self.level) * (FULL_SCALE if hops.dtype == np.int16 else 1)
         loud = (hops.max(axis=2) > level) | (hops.min(axis=2) < -level)
+        if loud.all():  # as in most of running speech
+            return ~loud, np.zeros(len(hops), np.float32)
         number = np.arange(1, hops.shape[1] + 1)
         last_loud = np.maximum.accumulate(np.where(loud, number, 0), axis=1)  # 0 before the first
         run = number - last_loud + np.where(last_loud, 0, quiet[:, np.newaxis])
