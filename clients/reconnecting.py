@@ -24,7 +24,6 @@ from service.spotting.pcm import WIDTHS
 UNDECIDED_S = 10.0  # audio that is kept: `send` waits for decisions beyond it, or drops the oldest of a live source
 PIECE_S = 1.0  # of audio that is sent at once
 STEADY_S = 10.0  # a stream that lasted this long resets the back-off
-MAX_EVENTS = 1024  # that wait for the program; then no more are read
 
 
 class ReconnectingConnection:
@@ -53,7 +52,9 @@ class ReconnectingConnection:
         self._stream: Connection | None = None  # None while there is none
         self._was_open = self._over = False
         self._lost_s = 0.0
-        self._events: asyncio.Queue[Event | None] = asyncio.Queue(MAX_EVENTS)
+        self._events: asyncio.Queue[Event | None] = (
+            asyncio.Queue()
+        )  # without a limit: what is not read says how far the server is
         self._failure: Exception | None = None
         self._sending, self._progress, self._closing = asyncio.Lock(), asyncio.Event(), asyncio.Event()
 

@@ -218,6 +218,13 @@ async def test_audio_is_held_back_until_it_is_decided_on(monkeypatch: pytest.Mon
         assert stream.undecided_s == 2.0
 
 
+async def test_a_program_may_send_everything_before_it_reads(server: Running) -> None:
+    async with connect(server.ws(), scores_every_ms=10) as stream:
+        await asyncio.wait_for(stream.send(20 * SECOND), 60)
+        await stream.close()
+        assert len(of("scores", await events_of(stream))) == 2000
+
+
 async def test_a_live_source_loses_its_oldest_audio_without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(reconnecting, "UNDECIDED_S", 2.0)
     async with fake_server(until_flush, [Refusal(503)] * 3) as (url, streams):
