@@ -1,13 +1,13 @@
 """Section 3.4 of the paper, figures 4 and 5: spoken keywords by rank coding, from the last step, and by two controls.
 
-Beyond the paper: one threshold per tenth of a second, tuned on validation, and what an epoch costs. Owns the runs and
-their measurements; `speech_study_report` reports them.
+Beyond the paper: one threshold per tenth of a second and the value of waiting, both fitted on validation, and what an
+epoch costs. Owns the runs and their measurements; `speech_study_report` reports them.
 """
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,14 +21,15 @@ from training.data.sources import DataSources
 from training.data.training_data import ClipSet, TrainingData, clip_set, load_training_data
 from training.evaluation.calibration import exported_step
 from training.evaluation.operating_points import OperatingPoint, TimedAccuracy, accuracy_at
+from training.evaluation.waiting import features_of, first_stop, stops
 from training.learning.checkpoint import Checkpoint, read_checkpoint
 from training.learning.loop import CHUNK_FRAMES, sampler_of, train
-from training.learning.rank_coding import first_crossing
 from training.learning.run import EpochMetrics
 from training.learning.settings import RunSettings, TrainingMethod
 from training.learning.validation import posteriors
 from training.model.network import Network, NetworkSettings
 from training.paper.run_pool import RunResult
+from training.paper.stopping import BLOCKS, COSTS, NetworkOutputs, curve, fit_waiting, point, point_at, tune
 from training.presets import PRESETS
 from training.recipe import pick_device
 from training.records import Record
@@ -44,20 +45,8 @@ QUICK_NETWORK = NetworkSettings(labels=0, channels=(8, 16), stride=2, inputs=48,
 QUICK_CLIPS = 1000  # of each split
 AUGMENT = replace(AugmentSettings().at(0.0), shift_s=0.1)  # clips a little earlier or later; the paper mentions none
 
-THETAS = [1 - gap for gap in np.geomspace(0.9, 1e-6, 48).tolist()] + [1.1]  # at inference; the last: at the end
-BLOCKS = 10  # spans of a clip with one threshold each
-COSTS = np.geomspace(30.0, 0.01, 14).tolist()  # of a second of waiting, in accuracy, where thresholds are tuned
-SWEEPS = 2  # over the blocks
-ONE, BLOCK = "one threshold", "by block"  # ways of stopping
+ONE, BLOCK, WAITING = "one threshold", "by block", "by the value of waiting"  # ways of stopping
 BEST = "rc, best β"
-
-
-class NetworkOutputs(NamedTuple):
-    """Clips after each step: the largest output of a network, and whether it is the right one."""
-
-    highest: Tensor  # [clips, steps]
-    right: Tensor  # bool [clips, steps]
-    step_s: float
 
 
 @dataclass(frozen=True)
@@ -65,9 +54,11 @@ class SplitFigures(Record):
     spike: TimedAccuracy  # at THETA
     curve: list[OperatingPoint]  # one threshold
     by_block: list[TimedAccuracy]  # tuned thresholds, a point per cost
+    by_waiting: list[TimedAccuracy]  # the value of waiting, a point per cost
 
     def way(self, way: str) -> Sequence[TimedAccuracy]:
-        return self.curve if way == ONE else self.by_block
+        ways: dict[str, Sequence[TimedAccuracy]] = {ONE: self.curve, BLOCK: self.by_block, WAITING: self.by_waiting}
+        return ways[way]
 
 
 @dataclass(frozen=True)
@@ -121,7 +112,7 @@ def run(
         flop_per_step=flop_per_step(settings),
         runs=results,
         seconds=SECONDS,
-        compared={way: compare_at_seconds(results, way) for way in (ONE, BLOCK)},
+        compared={way: compare_at_seconds(results, way) for way in (ONE, BLOCK, WAITING)},
     )
 
 
@@ -184,16 +175,22 @@ def measure(folder: Path, validation: ClipSet, test: ClipSet) -> StudyFigures:
     outputs = {name: run_network(checkpoint, validation) for name, checkpoint in saved.items()}
     chosen = max(outputs, key=lambda name: np.mean(accuracy_at(curve(outputs[name]), SECONDS)))
     tuned = [tune(outputs[chosen], cost) for cost in COSTS]
+    waits = fit_waiting(outputs[chosen])
     return StudyFigures(
         weights=chosen,
         blocks=[[round(theta, 4) for theta in thetas[:: -(-len(thetas) // BLOCKS)].tolist()] for thetas in tuned],
-        validation=split_figures(outputs[chosen], tuned),
-        test=split_figures(run_network(saved[chosen], test), tuned),
+        validation=split_figures(outputs[chosen], tuned, waits),
+        test=split_figures(run_network(saved[chosen], test), tuned, waits),
     )
 
 
-def split_figures(outputs: NetworkOutputs, tuned: Sequence[Tensor]) -> SplitFigures:
-    return SplitFigures(point(outputs, THETA), curve(outputs), [point(outputs, thetas) for thetas in tuned])
+def split_figures(outputs: NetworkOutputs, tuned: Sequence[Tensor], waits: Sequence[Tensor]) -> SplitFigures:
+    return SplitFigures(
+        point(outputs, THETA),
+        curve(outputs),
+        [point(outputs, thetas) for thetas in tuned],
+        [point_at(outputs, first_stop(stops(outputs.features, weights))) for weights in waits],
+    )
 
 
 def run_network(saved: Checkpoint, clips: ClipSet) -> NetworkOutputs:
@@ -203,38 +200,9 @@ def run_network(saved: Checkpoint, clips: ClipSet) -> NetworkOutputs:
     outputs = posteriors(step.front_end, step.network, clips.samples)
     is_max_pool = settings.method is TrainingMethod.MAX_POOL
     spiking = outputs[..., : len(settings.labels.keywords)] if is_max_pool else outputs
-    return NetworkOutputs(spiking.amax(2), outputs.argmax(2) == clips.targets[:, None], settings.step_s)
-
-
-def point(outputs: NetworkOutputs, theta: Tensor | float) -> TimedAccuracy:
-    """Accuracy and mean decision time, look-ahead included, at one threshold or at one per step."""
-    step, _ = first_crossing(outputs.highest[:, :, None], torch.as_tensor(theta).reshape(1, -1, 1))
-    right = outputs.right.gather(1, step[:, None]).float().mean().item()
-    return TimedAccuracy((step + 1).float().mean().item() * outputs.step_s, right)
-
-
-def curve(outputs: NetworkOutputs) -> list[OperatingPoint]:
-    return [OperatingPoint(**vars(point(outputs, theta)), threshold=theta) for theta in THETAS]
-
-
-def tune(outputs: NetworkOutputs, cost: float) -> Tensor:
-    """Thresholds [steps], one per block, that gain most accuracy less `cost` per second: searched block by block.
-
-    The search begins with the best threshold for all blocks, so on these clips it is never worse than that.
-    """
-
-    def gain(theta: Tensor | float) -> float:
-        reached = point(outputs, theta)
-        return reached.accuracy - cost * reached.decision_time_s
-
-    steps = outputs.highest.shape[1]
-    width = -(-steps // BLOCKS)
-    theta = torch.full((steps,), max(THETAS, key=gain))
-    for _ in range(SWEEPS):
-        for start in range(0, steps, width):
-            block = torch.arange(start, min(start + width, steps))
-            theta = max([theta, *(theta.index_fill(0, block, value) for value in THETAS[::2])], key=gain)
-    return theta
+    keywords = len(settings.labels.keywords)
+    features = features_of(outputs, keywords, settings.step_s)
+    return NetworkOutputs(spiking.amax(2), outputs.argmax(2) == clips.targets[:, None], settings.step_s, features)
 
 
 def compare_at_seconds(results: Mapping[str, Sequence[StudyRun]], way: str) -> AtSeconds:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from training.paper.speech_study import BEST, BLOCK, ONE, StudyResult
+from training.paper.speech_study import BEST, BLOCK, ONE, WAITING, StudyResult
 from training.paper.speech_study_plots import cost_share, epochs, plot_blocks, plot_curves, plot_saving, plot_training
 from training.reports.markdown import markdown_table, mean_and_spread
 
@@ -133,21 +133,33 @@ def table(result: StudyResult, way: str, names: Sequence[str]) -> list[str]:
 
 
 def blocks(result: StudyResult) -> list[str]:
-    """The paper's future work: what thresholds that change through the clip add, alone and with β."""
-    names = [name for name in result.compared[BLOCK] if " beta " not in name or name == "rc beta 0.0"]
+    """The paper's future work: what thresholds that change through the clip add, alone and with β; and what waiting."""
     return [
-        "## Thresholds that change through the clip",
+        "## Other ways of stopping",
         "",
         "A threshold for every tenth of the clip, searched for on validation after training, at a price for each second"
         f". `rc beta 0.0` has them alone, `{BEST}` both. Against one threshold on the same networks:",
         "",
-        *(f"- {name}: {verdict(result, (name, BLOCK), (name, ONE))}" for name in names),
-        "",
-        "Accuracy (%) on test with them:",
-        "",
-        *table(result, BLOCK, names),
-        "",
+        *way_lines(result, BLOCK),
         "![thresholds that change](thresholds.png)",
+        "",
+        "By the value of waiting: an answer comes once a word has begun and one more step is not expected to pay, at a "
+        "price for each second. What is expected is regressed on the outputs so far, by backward induction on "
+        "validation; a stream has all of it. Against one threshold on the same networks:",
+        "",
+        *way_lines(result, WAITING),
+    ]
+
+
+def way_lines(result: StudyResult, way: str) -> list[str]:
+    """A way of stopping against one threshold, and its accuracy at the same mean decision times."""
+    names = [name for name in result.compared[way] if " beta " not in name or name == "rc beta 0.0"]
+    return [
+        *(f"- {name}: {verdict(result, (name, way), (name, ONE))}" for name in names),
+        "",
+        "Accuracy (%) on test:",
+        "",
+        *table(result, way, names),
         "",
     ]
 

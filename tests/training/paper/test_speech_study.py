@@ -17,15 +17,13 @@ from training.model.network import Network
 from training.paper import speech_study
 from training.paper.speech_study import (
     ONE,
-    NetworkOutputs,
+    WAITING,
     SplitFigures,
     StudyFigures,
     StudyResult,
-    curve,
-    point,
-    tune,
 )
 from training.paper.speech_study_plots import epochs
+from training.paper.stopping import COSTS, NetworkOutputs, curve, point, tune
 from training.studies.rc_vs_eos import SECONDS
 
 LABELS = Labels(("up", "down"))
@@ -95,9 +93,19 @@ def test_max_pooling_runs_other_words_to_their_end(out: Path, monkeypatch: pytes
 def test_thresholds_by_block_are_no_worse_on_validation_than_one(result: StudyResult) -> None:
     for (run,) in result.runs.values():
         validation = run.figures.validation
-        for cost, tuned in zip(speech_study.COSTS, validation.by_block, strict=True):
+        for cost, tuned in zip(COSTS, validation.by_block, strict=True):
             best = max(gain(p, cost) for p in validation.curve)
             assert gain(tuned, cost) >= best - 1e-9
+
+
+@pytest.mark.learns
+def test_the_value_of_waiting_is_measured_on_test_for_every_run(result: StudyResult) -> None:
+    """At a high price of time the answer comes as soon as a word has begun, at a low one later and more often right."""
+    (run,) = result.runs["all-steps"]
+    first, *_, last = run.figures.validation.by_waiting
+    assert first.decision_time_s < last.decision_time_s
+    assert first.accuracy < last.accuracy
+    assert {len(seeds[0]) for seeds in result.compared[WAITING].values()} == {len(SECONDS)}
 
 
 def gain(point: TimedAccuracy, cost: float) -> float:
@@ -160,19 +168,24 @@ def test_operations_are_those_of_matrix_products() -> None:
     assert speech_study.flop_per_step(settings) == pytest.approx(6 * sum(weights.values()) - 2 * features, rel=0.02)
 
 
+def of(highest: torch.Tensor, right: torch.Tensor, step_s: float) -> NetworkOutputs:
+    """Outputs of which nothing is known that the value of waiting would need."""
+    return NetworkOutputs(highest, right, step_s, torch.zeros(*highest.shape, 1))
+
+
 def outputs(clips: int = 400, steps: int = 20) -> NetworkOutputs:
     """Outputs that are as high before the middle, where they are wrong, as after it, where they are right."""
     generator = torch.Generator().manual_seed(0)
     right = torch.arange(steps).expand(clips, steps) >= steps // 2
-    return NetworkOutputs(torch.rand(clips, steps, generator=generator), right, 0.05)
+    return of(torch.rand(clips, steps, generator=generator), right, 0.05)
 
 
 def test_a_point_is_the_first_crossing() -> None:
     highest = torch.tensor([[0.2, 0.6, 0.9], [0.3, 0.3, 0.4]])
     right = torch.tensor([[False, True, False], [False, False, True]])
-    assert point(NetworkOutputs(highest, right, 0.1), 0.5).decision_time_s == pytest.approx(0.25)
-    assert point(NetworkOutputs(highest, right, 0.1), 0.5).accuracy == 1.0
-    assert point(NetworkOutputs(highest, right, 0.1), torch.tensor([0.3, 0.5, 0.5])).accuracy == 0.5
+    assert point(of(highest, right, 0.1), 0.5).decision_time_s == pytest.approx(0.25)
+    assert point(of(highest, right, 0.1), 0.5).accuracy == 1.0
+    assert point(of(highest, right, 0.1), torch.tensor([0.3, 0.5, 0.5])).accuracy == 0.5
 
 
 def test_tuned_thresholds_beat_one_where_time_predicts_what_outputs_do_not() -> None:
@@ -185,7 +198,7 @@ def test_tuned_thresholds_beat_one_where_time_predicts_what_outputs_do_not() -> 
 def test_the_best_beta_is_chosen_on_validation() -> None:
     def run(**accuracy: float) -> StudyFigures:
         validation, test = (
-            SplitFigures(TimedAccuracy(0.1, 0.0), [OperatingPoint(0.1, accuracy[split], 0.5)], [])
+            SplitFigures(TimedAccuracy(0.1, 0.0), [OperatingPoint(0.1, accuracy[split], 0.5)], [], [])
             for split in ("validation", "test")
         )
         return StudyFigures("best", [], validation, test)
