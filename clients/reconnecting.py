@@ -52,9 +52,7 @@ class ReconnectingConnection:
         self._stream: Connection | None = None  # None while there is none
         self._was_open = self._over = False
         self._lost_s = 0.0
-        self._events: asyncio.Queue[Event | None] = (
-            asyncio.Queue()
-        )  # without a limit: what is not read says how far the server is
+        self._events: asyncio.Queue[Event | None] = asyncio.Queue()  # without a limit: `send` waits for some of them
         self._failure: Exception | None = None
         self._sending, self._progress, self._closing = asyncio.Lock(), asyncio.Event(), asyncio.Event()
 

@@ -222,7 +222,7 @@ async def test_a_program_may_send_everything_before_it_reads(server: Running) ->
     async with connect(server.ws(), scores_every_ms=10) as stream:
         await asyncio.wait_for(stream.send(20 * SECOND), 60)
         await stream.close()
-        assert len(of("scores", await events_of(stream))) == 2000
+        assert len(of("scores", await events_of(stream))) >= 2000
 
 
 async def test_a_live_source_loses_its_oldest_audio_without_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
