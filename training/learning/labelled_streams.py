@@ -1,8 +1,8 @@
 """Streams to train on, with a target and a weight at every step: words in front of voices, noise and music.
 
-A word is the answer from its middle on, with more and more weight until its end, and for HOLD_S after it; between words
-the answer is no keyword. A stream that begins is an utterance as well: until its first word begins, that is the answer,
-with little weight, so that no label is certain too early. Knows nothing of networks or losses.
+A word is the answer from a third of it on, with more and more weight until its end, and for HOLD_S after it; between
+words the answer is no keyword. A stream that begins is an utterance as well: until its first word begins, that is the
+answer, with little weight, so that no label is certain too early. Knows nothing of networks or losses.
 """
 
 from collections.abc import Iterator, Sequence
@@ -25,8 +25,8 @@ from training.model.frontend import SAMPLE_RATE
 
 STREAM_S = 3.0
 HOLD_S = 0.7  # after its end a word is still the answer
-HALF = 0.5  # share of a word after which it is the answer
-FIRST_WEIGHT = 0.2  # of the step in the middle of a word; 1 from its end on
+FIRST_SHARE = 0.3  # of a word, after which it is the answer
+FIRST_WEIGHT = 0.5  # of the step there; 1 from the end of the word on
 QUIET_WEIGHT, BEFORE_WEIGHT = 0.5, 0.3  # of a step between words, and before the first word of an utterance
 CUT_MARGIN_S = 0.04  # after a word is cut off, until its steps count as no keyword
 EMBEDDED_MARGIN_S = 0.4  # after a keyword inside running speech, until its steps count again
@@ -138,7 +138,7 @@ def _label_word(
     elif word.start_s < 0 or word.end_s > STREAM_S:  # the stream does not have all of it
         weights[spoken] = 0
     else:
-        half_s = word.start_s + HALF * (word.end_s - word.start_s)
-        rising = (times_s[spoken] - half_s) / (word.end_s - half_s)
+        first_s = word.start_s + FIRST_SHARE * (word.end_s - word.start_s)
+        rising = (times_s[spoken] - first_s) / (word.end_s - first_s)
         weights[spoken] = np.where(rising > 0, (FIRST_WEIGHT + (1 - FIRST_WEIGHT) * rising).clip(0, 1), 0)
         targets[spoken] = labels.index(word.word)

@@ -40,13 +40,13 @@ def at(seconds: float) -> int:
     return round(seconds / STEP_S) - 1
 
 
-def test_a_keyword_is_the_answer_from_its_middle_until_after_its_end() -> None:
+def test_a_keyword_is_the_answer_from_a_third_of_it_until_after_its_end() -> None:
     targets, weights = step_targets([WordSpan("down", 1.0, 1.4, "keyword")], LABELS, STEP_S, is_new=False)
     assert set(targets[: at(1.0)]) == {NO_KEYWORD}
     assert set(weights[: at(1.0)]) == {np.float32(QUIET_WEIGHT)}
-    assert set(weights[at(1.04) : at(1.2)]) == {0.0}
-    assert FIRST_WEIGHT < weights[at(1.22)] < weights[at(1.3)] < weights[at(1.38)] < 1
-    assert set(targets[at(1.22) : at(1.4 + HOLD_S)]) == {1}
+    assert set(weights[at(1.04) : at(1.12)]) == {0.0}
+    assert FIRST_WEIGHT < weights[at(1.14)] < weights[at(1.3)] < weights[at(1.38)] < 1
+    assert set(targets[at(1.14) : at(1.4 + HOLD_S)]) == {1}
     assert set(weights[at(1.42) : at(1.4 + HOLD_S)]) == {1.0}
     assert set(targets[at(1.4 + HOLD_S) + 2 :]) == {NO_KEYWORD}
 
