@@ -79,7 +79,7 @@ def export_run(
     )
     model.metadata = metadata
     if enough_validation_clips(validation, labels):
-        speeds = choose_speeds(model, clips, curve)
+        speeds = choose_speeds(model, clips)
     else:
         warn([TOO_FEW])
         speeds, metadata = fixed_speeds(model), replace(metadata, data=f"{metadata.data}; {TOO_FEW}")

@@ -29,9 +29,10 @@ from training.records import Record
 
 @dataclass(frozen=True)
 class SpeedMetrics(Record):
-    """What clips come to at the threshold of a speed."""
+    """What clips come to at the thresholds of a speed."""
 
-    threshold: float
+    threshold: float  # of keywords
+    other_threshold: float
     clips: int
     accuracy: float
     decision_time_s: DecisionTimes
@@ -99,15 +100,21 @@ def evaluate(model: Model, clips: Sequence[Samples], words: Sequence[str], noise
         ", ".join(sorted(separate_words, reverse=True)): list(compress(all_clips, is_separate)),
         "silence": score_clips(model, noise, [SILENCE] * len(noise)),
     }
-    answers = {speed: decide(model, scored, modes["utterance"]) for speed, modes in model.metadata.speeds.items()}
-    balanced = model.metadata.speeds["balanced"]["utterance"]
+    thresholds = {speed: modes["utterance"] for speed, modes in model.metadata.speeds.items()}
+    answers = {speed: decide(model, scored, by_label) for speed, by_label in thresholds.items()}
     return ClipFigures(
         speeds={
-            speed: SpeedMetrics(max(model.metadata.speeds[speed]["utterance"].values()), **vars(measure(scored, some)))
-            for speed, some in answers.items()
+            speed: SpeedMetrics(
+                by_label[labels.keywords[0]], by_label[SILENCE], **vars(measure(scored, answers[speed]))
+            )
+            for speed, by_label in thresholds.items()
         },
         labels=per_label(scored, answers["balanced"]),
         confusion=confusion(scored, answers["balanced"]),
         curve=accuracy_curve(model, scored),
-        separate={name: confusion(some, decide(model, some, balanced)) for name, some in separate.items() if some},
+        separate={
+            name: confusion(some, decide(model, some, thresholds["balanced"]))
+            for name, some in separate.items()
+            if some
+        },
     )

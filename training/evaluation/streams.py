@@ -75,7 +75,7 @@ SPEECH, NOISE = "speech", "noise"  # the streams in which every detection is a f
 SWEPT = ("mixed", "clean", "10 dB", SPEECH, NOISE)
 SCALES = tuple(float(x) for x in np.arange(-3, 10.1, 0.125))  # added to the logit of each threshold of a speed
 MAX_FALSE_ALARMS = 0.5  # per hour, at an operating point
-SPEED_FALSE_ALARMS = {"fast": 4.0, "balanced": 1.0, "accurate": 0.25}  # per hour and keyword, in validation speech
+SPEED_FALSE_ALARMS = {"fast": 1.5, "balanced": 0.5, "accurate": 0.1}  # per hour and keyword, in validation speech
 CALIBRATION_HOURS = 2.0
 
 

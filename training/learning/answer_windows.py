@@ -28,7 +28,7 @@ GRACE_S = 0.5  # scores after the end of a keyword may still be high for this lo
 MAX_QUIET_S = 0.5  # longest window without a keyword: each has one answer, at its worst step
 MIX = MixSettings(0.35, 0.15, 0.3, 0.2, gap_s=(0.05, 1.0), gain_db=(-8.0, 8.0), noise_s=STREAM_S)
 WORDLESS = 0.1  # share of the streams that are noise alone
-SPEED_CONFIRM_MS = {"fast": 0.0, "balanced": 160.0, "accurate": 240.0}  # how long a score must stay at its threshold
+SPEED_CONFIRM_MS = {"fast": 0.0, "balanced": 200.0, "accurate": 280.0}  # how long a score must stay at its threshold
 
 Span = tuple[float, float, int]  # start, end in seconds, label
 

@@ -59,7 +59,7 @@ def card_figures(report: ModelReport) -> list[str]:
         "`decision time` is how much of the clip the answer needed, look-ahead included.",
         "",
         *markdown_table(
-            ("speed", "threshold", "accuracy", "mean decision time", "p10", "p50", "p90", "crossed"),
+            ("speed", "threshold", "of other labels", "accuracy", "mean decision time", "p10", "p50", "p90", "crossed"),
             speed_rows(report),
         ),
         "",
@@ -87,7 +87,14 @@ def card_figures(report: ModelReport) -> list[str]:
 def speed_rows(report: ModelReport) -> Iterator[Sequence[object]]:
     for speed, metrics in report.speeds.items():
         times = [milliseconds(seconds) for seconds in vars(metrics.decision_time_s).values()]
-        yield speed, metrics.threshold, percent(metrics.accuracy), *times, percent(metrics.crossed)
+        yield (
+            speed,
+            metrics.threshold,
+            metrics.other_threshold,
+            percent(metrics.accuracy),
+            *times,
+            percent(metrics.crossed),
+        )
 
 
 def card_limits(report: ModelReport) -> list[str]:

@@ -7,8 +7,8 @@ from service.spotting.model import Model
 from tests.support.tone_clips import WORDS, tone_clips
 from training.evaluation.clips import ScoredClip, score_clips
 from training.evaluation.operating_points import (
-    OperatingPoint,
     TimedAccuracy,
+    UtterancePoint,
     accuracy_at,
     accuracy_curve,
     choose_speeds,
@@ -27,11 +27,22 @@ def test_the_curve_gets_slower_with_the_threshold(model: Model) -> None:
 
 
 def test_an_utterance_speed_is_the_most_accurate_point_within_its_time() -> None:
-    curve = [
-        OperatingPoint(time, accuracy, threshold)
+    points = [
+        UtterancePoint(time, accuracy, threshold, 0.9)
         for threshold, time, accuracy in ((0.3, 0.3, 0.5), (0.5, 0.5, 0.8), (0.7, 0.65, 0.9), (0.9, 0.8, 0.85))
     ]
-    assert [most_accurate(curve, seconds) for seconds in (0.1, 0.5, 0.7, 1.0)] == [0.3, 0.5, 0.7, 0.7]
+    assert [most_accurate(points, seconds).threshold for seconds in (0.1, 0.5, 0.7, 1.0)] == [0.3, 0.5, 0.7, 0.7]
+
+
+def test_other_labels_have_a_threshold_of_their_own(model: Model) -> None:
+    """Silence is nearly certain before the keyword begins, so only a higher threshold of its own is right."""
+    yes, _, _, silence = (model.metadata.labels.index(label) for label in ("yes", "no", "_unknown_", "_silence_"))
+    scores = np.zeros((4, len(model.metadata.labels)), np.float32)
+    scores[0, silence], scores[2:, yes] = 0.92, 0.85
+    speeds = choose_speeds(model, [ScoredClip("yes", scores, 0.08)] * 2)
+    chosen = speeds["accurate"]["utterance"]
+    assert chosen["yes"] <= 0.85
+    assert chosen["_silence_"] == chosen["_unknown_"] > 0.92
 
 
 def test_a_continuous_speed_keeps_other_words_from_firing(model: Model) -> None:
@@ -43,7 +54,7 @@ def test_a_continuous_speed_keeps_other_words_from_firing(model: Model) -> None:
 
 def test_every_speed_has_thresholds_for_both_modes(model: Model) -> None:
     clips = score_clips(model, tone_clips(), WORDS)
-    speeds = choose_speeds(model, clips, accuracy_curve(model, clips))
+    speeds = choose_speeds(model, clips)
     assert list(speeds) == ["fast", "balanced", "accurate"]
     assert all(set(modes) == {"utterance", "continuous"} for modes in speeds.values())
 
