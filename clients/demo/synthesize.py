@@ -27,17 +27,17 @@ EDGE = 0.005  # of the peak; quieter samples at both ends of a word are cut off 
 HERE = Path(__file__).parent
 
 # The recording: each word and its voice (PROGRAM:VOICE, for espeak-ng and flite also /STRETCH: how many times as long).
-# Both were chosen because the bundled model recognizes them wherever its frames begin (with some voices it takes
-# "seven" for stop and "happy" for yes). The demo shows how the service works; the model card has the measurements.
+# Both were chosen because the bundled model recognizes them wherever its frames begin. The demo shows how the service
+# works; the model card has the measurements.
 LINES = [
     ("go", "flite:rms"),
     ("left", "flite:awb"),
     ("no", "flite:rms/1.5"),
-    ("right", "espeak-ng:en-us-nyc+pablo/1.5"),
+    ("right", "espeak-ng:en-gb-scotland"),
     ("three", "flite:rms"),
     ("down", "festival:cmu_us_slt_arctic_hts"),
     ("bed", "espeak-ng:en-us+f2/0.8"),
-    ("up", "espeak-ng:en-us+pedro/1.3"),
+    ("up", "flite:kal/1.5"),
     ("stop", "flite:awb/1.1"),
     ("yes", "flite:rms/1.5"),
 ]

@@ -20,11 +20,18 @@ VARIES = {"session_id": "", "queue_ms": 0, "compute_ms": 0, "server_ms": 0, "p50
 ADDRESS = "127.0.0.1:8000"
 
 
-def steady(value: Any) -> Any:
+def timeless(value: Any) -> Any:
     """The same without what depends on the time."""
     if isinstance(value, dict):
-        return {key: VARIES.get(key, steady(inner)) for key, inner in value.items()}
+        return {key: VARIES.get(key, timeless(inner)) for key, inner in value.items()}
     return value
+
+
+def rounded(value: Any) -> Any:
+    """The same, equal to numbers that differ by the rounding of scores, which depends on how audio came together."""
+    if isinstance(value, dict):
+        return {key: rounded(inner) for key, inner in value.items()}
+    return pytest.approx(value, abs=1e-4) if isinstance(value, float) else value
 
 
 SILENCE_S = 4.0  # until the socket of the page is open
@@ -40,14 +47,18 @@ def recording(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_messages_are_those_of_the_bundled_model() -> None:
     """When this fails for a new model: python -m tests.support.protocol_page."""
     (block,) = (block for block in blocks("json") if '"type":"ready"' in block)
-    assert [steady(message) for message in messages(block)] == [steady(message) for message in first_of_each_type()]
+    assert [timeless(message) for message in first_of_each_type()] == [
+        rounded(timeless(message)) for message in messages(block)
+    ]
     assert messages(block)[-1] == OVERLOADED
 
 
 def test_the_early_decisions_are_those_of_the_bundled_model() -> None:
     """When this fails for a new model: python -m tests.support.protocol_page."""
     (block,) = (block for block in blocks("json") if '"status":"early"' in block)
-    assert [steady(message) for message in messages(block)] == [steady(message) for message in early_decisions()]
+    assert [timeless(message) for message in early_decisions()] == [
+        rounded(timeless(message)) for message in messages(block)
+    ]
     assert [message["type"] for message in messages(block)] == ["detection", "confirmed", "detection", "retracted"]
 
 
