@@ -206,6 +206,7 @@ class ReconnectingConnection:
                 self._progress.set()
         except StreamError as error:
             self._flushes.interrupt(restarted=is_last)
+            await stream.leave()
             return error
         if not self._closing.is_set():
             return ServerError("closed", "expected the stream to stay open, got a closed connection")

@@ -257,6 +257,20 @@ async def test_what_is_useless_to_try_again_is_raised_when_iterating_and_sending
                 await use()
 
 
+async def test_a_stream_that_failed_is_left() -> None:
+    left = asyncio.Event()
+
+    async def script(stream: FakeStream) -> None:
+        await stream.send(type="error", code="bad_value", message="expected another", fatal=True)
+        await stream.socket.wait_closed()
+        left.set()
+
+    async with fake_server(script) as (url, _), connect(url, backoff=soon()) as stream:
+        with pytest.raises(ServerError, match="expected another"):
+            await anext(stream)
+        await asyncio.wait_for(left.wait(), 5)
+
+
 async def test_an_utterance_begins_again_after_a_reset(server: Running) -> None:
     async with connect(server.ws(), mode="utterance") as stream:
         for word in ("yes", "no"):
