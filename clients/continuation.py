@@ -3,9 +3,7 @@
 Owns the audio that no stream has decided on yet. Knows nothing of sockets or clocks.
 """
 
-from typing import Any
-
-Event = dict[str, Any]  # a message of the server as it is on the wire
+from clients.wire import Event
 
 CONTEXT_S = 2.0  # of audio that is decided on is sent again: a stream begins without memory, a word takes time
 RETRACTED = ("id", "label", "score", "frame", "audio_time_s")  # what a retraction has of its early detection

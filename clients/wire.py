@@ -1,6 +1,6 @@
 """How the messages of one stream travel to the server and back: over a WebSocket of its own here.
 
-The other way is clients/shared_connection.py. Both raise ConnectionClosed once the stream or its socket is over.
+The other way is clients/shared_wire.py. Both raise ConnectionClosed once the stream or its socket is over.
 """
 
 import json

@@ -155,7 +155,7 @@ def parse(argv: Sequence[str] | None) -> argparse.Namespace:
         "--find-capacity", action="store_true", help=f"more streams until p99 passes {P99_LIMIT_MS:g} ms"
     )
     parser.add_argument("--transport", action="store_true", help="also on a server that does nothing with audio")
-    early = "the streams also with early detections, in turn with streams without, so many times (default: %(const)s)"
+    early = "also with early detections, streams with and without in turn, in ROUNDS rounds (default: %(const)s)"
     parser.add_argument("--early", type=positive_count, nargs="?", const=DEFAULT_ROUNDS, metavar="ROUNDS", help=early)
     parser.add_argument(
         "--files", type=positive_count, metavar="N", help="classify N one-second files too, WAV and FLAC"

@@ -43,7 +43,7 @@ class ConnectionCosts:
 
 
 async def open_streams(url: str, count: int) -> list[Connection]:
-    """So many idle streams. Raises StreamError."""
+    """`count` idle streams. Raises StreamError."""
     streams: list[Connection] = []
     while len(streams) < count:
         opening = [connect(url) for _ in range(min(AT_ONCE, count - len(streams)))]
@@ -52,7 +52,7 @@ async def open_streams(url: str, count: int) -> list[Connection]:
 
 
 async def open_and_close(url: str, count: int) -> None:
-    """So many streams, each asked to close. Raises StreamError."""
+    """Open `count` streams and ask each to close. Raises StreamError."""
     for stream in await open_streams(url, count):
         await stream.close()
         async for _ in stream:
@@ -127,8 +127,8 @@ def bench(args: argparse.Namespace, command: str) -> int:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; exit status 0."""
     args = parse(argv)
-    command = shlex.join(["python -m clients.bench.connections", *(sys.argv[1:] if argv is None else argv)])
-    return run_command("connections", lambda: bench(args, command.replace("'", "")))
+    command = shlex.join(["python", "-m", "clients.bench.connections", *(sys.argv[1:] if argv is None else argv)])
+    return run_command("connections", lambda: bench(args, command))
 
 
 if __name__ == "__main__":

@@ -61,7 +61,7 @@ class Load:
 
 @dataclass(frozen=True)
 class Turn:
-    """What every so many streams play."""
+    """What one stream of a group plays, where streams speak in turn."""
 
     audio: npt.NDArray[np.float32]
     expected: tuple[ExpectedDetection, ...]

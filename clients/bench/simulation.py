@@ -115,7 +115,7 @@ class Fleet:
         self._place()
 
     def open(self, count: int) -> None:
-        """So many new sessions, each looking for a server now."""
+        """New sessions, each looking for a server now."""
         self.server = np.concatenate([self.server, np.full(count, NOWHERE)])
         lengths = self.rng.exponential(self.traffic.session_s, count) if self.traffic.session_s < math.inf else math.inf
         self.ends_at = np.concatenate([self.ends_at, self.now + np.broadcast_to(lengths, count)])

@@ -80,7 +80,7 @@ class Progress:
         self._done, self._began = 0, monotonic()
 
     def step(self, files: int = 1) -> None:
-        """So many more files are done."""
+        """This number of files more is done."""
         batches = self._done // BATCH
         self._done += files
         if self._shown and (self._done // BATCH > batches or self._done == self._total):

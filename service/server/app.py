@@ -78,7 +78,7 @@ def create_app(settings: Settings | None = None, certificate: Certificate | None
     app.include_router(router)
     app.include_router(pages.router)
     app.router.routes.append(WebSocketRoute(STREAM_PATH, stream_audio))  # FastAPI's keep a tenth more memory each
-    app.router.routes.append(WebSocketRoute(STREAMS_PATH, stream_much_audio))
+    app.router.routes.append(WebSocketRoute(STREAMS_PATH, open_shared_socket))
     app.router.routes.append(WebSocketRoute("/{path:path}", refuse_unknown_stream))
     app.add_exception_handler(ProtocolError, _answer_wrong_value)
     app.add_exception_handler(HTTPException, _answer_http_error)
@@ -222,7 +222,7 @@ async def stream_audio(socket: WebSocket) -> None:
         await serve_websocket(socket, state)
 
 
-async def stream_much_audio(socket: WebSocket) -> None:
+async def open_shared_socket(socket: WebSocket) -> None:
     """Many streams on one socket, or 503 before the handshake as for one stream."""
     state: ServerState = socket.app.state.server
     if reason := state.shared_socket_refusal():

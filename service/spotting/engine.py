@@ -1,7 +1,7 @@
 """Scores for many streams at once: whatever has arrived is run together, on the event loop.
 
-What arrives during a run is run next, together, so the batches grow with the load. A run of the bundled model takes at
-most a millisecond; a thread for it would cost more in hand-overs than it could save.
+What arrives during a run is run next, together, so the batches grow with the load. A run is short, as few frames share
+it; a thread for it would cost more in hand-overs than it could save.
 """
 
 import asyncio

@@ -85,7 +85,7 @@ def certainty_loss(logits: Tensor, targets: Tensor) -> Tensor:
     with torch.no_grad():
         entropy = -(log_p.exp() * log_p).sum(dim=2)
         weights = UNCERTAIN + (1 - UNCERTAIN) * (1 - entropy / math.log(logits.shape[2]))
-    wrong = -log_p.gather(2, targets[:, None, None].expand(-1, logits.shape[1], 1)).squeeze(2)
+    wrong = cross_entropy_of_steps(log_p, targets)
     return (weights * wrong).mean()
 
 
@@ -101,8 +101,13 @@ def max_pool_loss(logits: Tensor, targets: Tensor, keywords: int) -> Tensor:
         The loss, a scalar in nats.
     """
     log_p = logits.log_softmax(dim=2)
-    wrong = -log_p.gather(2, targets[:, None, None].expand(-1, logits.shape[1], 1)).squeeze(2)
+    wrong = cross_entropy_of_steps(log_p, targets)
     return torch.where(targets < keywords, wrong.amin(dim=1), wrong.mean(dim=1)).mean()
+
+
+def cross_entropy_of_steps(log_p: Tensor, targets: Tensor) -> Tensor:
+    """Of every step [batch, steps] of log-probabilities [batch, steps, labels]."""
+    return -log_p.gather(2, targets[:, None, None].expand(-1, log_p.shape[1], 1)).squeeze(2)
 
 
 def labelled_steps_loss(logits: Tensor, targets: Tensor, weights: Tensor, keywords: int) -> Tensor:

@@ -37,7 +37,7 @@ LOCAL = "local"  # the address of a cluster that lasts as long as the command, o
 LOCAL_STORE_BYTES = 80 * 2**20  # the least that Ray takes
 MEASURED = "measured.json"  # in the folder of a run that was trained to its end
 FIRST_LOOK = 0.25  # share of the epochs after which a run may be stopped, the first time
-KEPT = 2  # one of so many runs goes on after each look; the next look comes after that many times the epochs
+KEPT = 2  # one run in KEPT goes on after each look; the next look comes after KEPT times the epochs
 MAX_FAILURES = 3  # of a run, each of which it resumes from
 
 
