@@ -4,7 +4,8 @@ from typing import Any
 
 import pytest
 
-from clients.continuation import CONTEXT_S, Continuation, Event
+from clients.continuation import CONTEXT_S, Continuation
+from clients.wire import Event
 from tests.support.fake_server import CONFIG, SUMMARY, detection
 
 READY: Event = {"type": "ready", "model": {"frame_ms": 10.0}, "config": CONFIG}
