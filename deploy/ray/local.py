@@ -11,9 +11,9 @@ import ray
 from ray import serve
 
 from deploy.ray.app import Arguments, build
+from service.commands.ray_cluster import LOCAL_STORE_BYTES
 from service.testing import HOST
 
-STORE_BYTES = 80 * 2**20  # the least that Ray takes
 CPUS = 8  # that Ray may hand out: its own processes ask for some, whatever the machine has
 
 
@@ -24,7 +24,9 @@ def main() -> None:
     args = parser.parse_args()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     checkout = {"env_vars": {"PYTHONPATH": str(Path(__file__).parents[2])}}
-    ray.init("local", include_dashboard=False, object_store_memory=STORE_BYTES, num_cpus=CPUS, runtime_env=checkout)
+    ray.init(
+        "local", include_dashboard=False, object_store_memory=LOCAL_STORE_BYTES, num_cpus=CPUS, runtime_env=checkout
+    )
     try:
         serve.start(http_options={"host": HOST, "port": args.port})
         serve.run(build(Arguments(min_replicas=args.replicas, max_replicas=args.replicas)), blocking=True)

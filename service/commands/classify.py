@@ -121,7 +121,7 @@ def run(args: argparse.Namespace) -> int:
 
 def run_on_ray(args: argparse.Namespace) -> int:
     """The same as Parquet in a folder, by a Ray cluster. Raises ArchiveError too."""
-    from service.commands import ray_classify  # comes with an extra, and takes its time to import
+    from service.commands import ray_classify, ray_cluster  # come with an extra, and take their time to import
 
     model = Model(args.model)
     classify(model, [], args.threshold, speed=args.speed)
@@ -130,10 +130,13 @@ def run_on_ray(args: argparse.Namespace) -> int:
     job = Job(paths, model.sha256, args.speed, args.threshold)
     archive.open(job)
     if remaining := archive.remaining():
-        with ray_classify.cluster(args.ray):
-            progress = Progress(sum(len(archive.files(name)) for name in remaining), sys.stderr)
-            ray_classify.classify_partitions(archive, remaining, job, args.model, progress.step)
-            progress.clear()
+        try:
+            with ray_cluster.cluster(args.ray):
+                progress = Progress(sum(len(archive.files(name)) for name in remaining), sys.stderr)
+                ray_classify.classify_partitions(archive, remaining, job, args.model, progress.step)
+                progress.clear()
+        except ray_cluster.ClusterError as error:
+            raise ArchiveError(str(error)) from error
     failed = ray_classify.count_failed(archive)
     print(f"{archive.folder / 'results'}: {failed} bad files", file=sys.stderr)
     return int(failed > 0)

@@ -6,8 +6,7 @@ partition again whose worker died; a partition that has its results is never run
 """
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +17,7 @@ import pyarrow.parquet as pq
 import ray
 import ray.data
 
-from service.commands.archive import Archive, ArchiveError, Job
+from service.commands.archive import Archive, Job
 from service.commands.classify import groups
 from service.commands.output import path_text
 from service.spotting.classify import classify_encoded
@@ -26,8 +25,6 @@ from service.spotting.file_result import FileResult
 from service.spotting.metadata import ModelError
 from service.spotting.model import Model
 
-LOCAL = "local"  # the address of a cluster that lasts as long as the command, on this machine
-LOCAL_STORE_BYTES = 80 * 2**20  # the least that Ray takes
 ROW = pa.schema(
     {
         "file": pa.string(),
@@ -40,20 +37,6 @@ ROW = pa.schema(
         "error": pa.string(),
     }
 )
-
-
-@contextmanager
-def cluster(address: str) -> Iterator[None]:
-    """Connected to the cluster at `address` while the block lasts. Raises ArchiveError where there is none."""
-    options = {"include_dashboard": False, "object_store_memory": LOCAL_STORE_BYTES} if address == LOCAL else {}
-    try:
-        ray.init(address, **options)
-    except (ConnectionError, ValueError) as error:
-        raise ArchiveError(f"expected a Ray cluster at {address}, got: {error}") from error
-    try:
-        yield
-    finally:
-        ray.shutdown()
 
 
 def classify_partitions(

@@ -11,11 +11,11 @@ from functools import partial
 from pathlib import Path
 
 import numpy as np
-import ray
 import torch
 from ray import tune
 from ray.tune.schedulers import ASHAScheduler
 
+from service.commands.ray_cluster import ClusterError, cluster
 from training.data.recordings import LoadedClips, read_split
 from training.data.sources import DataSources
 from training.data.training_data import TrainingData, build_training_data, read_training_splits
@@ -33,8 +33,6 @@ from training.reports.provenance import Provenance
 from training.studies.rc_vs_eos import run_curve
 from training.studies.sweep_report import SweepResult, SweepRun, sweep_result
 
-LOCAL = "local"  # the address of a cluster that lasts as long as the command, on this machine
-LOCAL_STORE_BYTES = 80 * 2**20  # the least that Ray takes
 MEASURED = "measured.json"  # in the folder of a run that was trained to its end
 FIRST_LOOK = 0.25  # share of the epochs after which a run may be stopped, the first time
 KEPT = 2  # one run in KEPT goes on after each look; the next look comes after KEPT times the epochs
@@ -64,12 +62,11 @@ class Sweep:
 def run(sweep: Sweep, address: str, gpus: float, measured: Provenance) -> SweepResult:
     """Train what is not trained yet, compare all runs, and export the best of each speed to `out`/models."""
     os.environ["TUNE_DISABLE_SIGINT_HANDLER"] = "1"  # it would return as if all runs were done
-    options = {"include_dashboard": False, "object_store_memory": LOCAL_STORE_BYTES} if address == LOCAL else {}
-    ray.init(address, log_to_driver=False, **options)
     try:
-        results = open_tuner(sweep, gpus).fit()
-    finally:
-        ray.shutdown()
+        with cluster(address, log_to_driver=False):
+            results = open_tuner(sweep, gpus).fit()
+    except ClusterError as error:
+        raise TrainingError(str(error)) from error
     if results.errors:
         raise TrainingError(f"{len(results.errors)} runs failed, rerun to resume them; the first: {results.errors[0]}")
     validation = read_split(sweep.sources.recordings, "validation")
