@@ -17,7 +17,7 @@ from service.spotting.metadata import Metadata
 from tests.support.code_map import MARKS, PAGE, code_map
 from tests.support.paths import ROOT
 from tests.support.server import Running
-from training.cli import main as rc_train
+from training.commands.main import main as rc_train
 
 PAGES = [*sorted(ROOT.glob("*.md")), *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "models").rglob("*.md"))]
 GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]  # whose commands a reader types

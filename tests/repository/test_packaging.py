@@ -21,7 +21,7 @@ SERVE = "import service.server.app, service.commands.serve, service.commands.cla
 STREAM = "import clients.commands.stream, clients.commands.listen, clients.demo.__main__, clients.demo.synthesize"
 
 
-TRAIN = "import service.spotting.audio, training.cli"
+TRAIN = "import service.spotting.audio, training.commands.main"
 RAY = {"ray", "pyarrow", "pandas"}
 
 

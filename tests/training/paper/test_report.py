@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from training.cli import main
+from training.commands.main import main
 from training.paper.digits import DigitEpoch, DigitFigures, EarlyAnswers
 from training.paper.run_pool import RunResult
 from training.paper.temporal_mnist import DigitResult, TemporalMnistResult

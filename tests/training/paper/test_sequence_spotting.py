@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from training.cli import main
+from training.commands.main import main
 from training.paper.sequence_spotting import PositiveSpikes, SpottingResult, first_spikes, measure, positive_only
 from training.paper.sequences import earliest
 from training.paper.toy import SequenceNetwork

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from tests.support.toy_dataset import write_words
-from training.cli import main
+from training.commands.main import main
 from training.data.labels import Labels
 from training.data.training_data import ClipSet
 from training.evaluation.operating_points import OperatingPoint, TimedAccuracy

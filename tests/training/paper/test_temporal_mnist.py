@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from tests.support.toy_mnist import write_digits
-from training import cli
+from training.commands import temporal_mnist as rc_train_temporal_mnist
+from training.commands.main import main
 from training.learning.losses import rank_coding_loss
 from training.paper import temporal_mnist as experiment
 from training.paper.digits import DigitEpoch, DigitFigures, EarlyAnswers
@@ -21,7 +22,7 @@ from training.reports.provenance import provenance
 def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     data, folder = write_digits(tmp_path_factory.mktemp("mnist")), tmp_path_factory.mktemp("temporal-mnist")
     command = ["temporal-mnist", "--data-dir", str(data), "--quick", "--seeds", "1", "--out", str(folder)]
-    assert cli.main(command) == 0
+    assert main(command) == 0
     return folder
 
 
@@ -97,8 +98,8 @@ def test_missing_files_are_fetched(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         started.append(arguments)
         return []
 
-    monkeypatch.setattr(cli, "fetch_mnist", lambda folder, progress: write_digits(folder, 1, 1))
+    monkeypatch.setattr(rc_train_temporal_mnist, "fetch_mnist", lambda folder, progress: write_digits(folder, 1, 1))
     monkeypatch.setattr(experiment, "run", run)
-    assert cli.main(["temporal-mnist", "--data-dir", str(tmp_path / "new"), "--out", "x"]) == 0
+    assert main(["temporal-mnist", "--data-dir", str(tmp_path / "new"), "--out", "x"]) == 0
     assert (tmp_path / "new" / "t10k-labels-idx1-ubyte.gz").exists()
     assert started[0][:3] == (tmp_path / "new", False, 3)

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from training.cli import main
+from training.commands.main import main
 from training.paper import two_sequence
 from training.paper.sequences import two_sequence as two_sequence_problem
 from training.paper.toy import SequenceNetwork, ToyScore

@@ -9,7 +9,7 @@ import pytest
 from tests.support.tiny_run import CPU, SETTINGS
 from tests.support.toy_dataset import write_words
 from training import recipe
-from training.cli import main
+from training.commands.main import main
 from training.data.recordings import BACKGROUND, find_clips
 from training.data.sources import DataSources
 from training.data.training_data import load_training_data

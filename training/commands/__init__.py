@@ -1,0 +1,1 @@
+"""The commands of rc-train, one per module; main.py lists them."""
