@@ -19,6 +19,7 @@ from typing import TextIO
 
 from service.bundled import bundled_model
 from service.commands.archive import Archive, ArchiveError, Job
+from service.commands.file_groups import groups
 from service.commands.output import CommandParser, path_text, printable, run_command
 from service.commands.result_formats import csv_writer, json_writer, table_writer
 from service.commands.sound_folders import find_files
@@ -29,7 +30,6 @@ from service.spotting.files import SUFFIXES
 from service.spotting.metadata import DEFAULT_SPEED, ModelError
 from service.spotting.model import Model
 
-GROUP_BYTES = 16 * 2**20  # on the disk, of files decoded together; a larger file goes alone
 CORES = os.cpu_count() or 1
 BAR = 30  # characters
 
@@ -47,29 +47,6 @@ def classify_files(
                 yield from running.popleft().result()
         for rest in running:
             yield from rest.result()
-
-
-def groups(files: Iterable[Path]) -> Iterator[list[Path]]:
-    """The files, in order, BATCH of them or GROUP_BYTES at a time."""
-    group: list[Path] = []
-    group_bytes = 0
-    for file in files:
-        size = size_of(file)
-        if group and (len(group) == BATCH or group_bytes + size > GROUP_BYTES):
-            yield group
-            group, group_bytes = [], 0
-        group.append(file)
-        group_bytes += size
-    if group:
-        yield group
-
-
-def size_of(file: Path) -> int:
-    """Bytes of a file; 0 of what is missing, which gets its error when it is read."""
-    try:
-        return file.stat().st_size
-    except OSError:
-        return 0
 
 
 class Progress:

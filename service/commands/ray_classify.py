@@ -18,7 +18,7 @@ import ray
 import ray.data
 
 from service.commands.archive import Archive, Job
-from service.commands.classify import groups
+from service.commands.file_groups import groups
 from service.commands.output import path_text
 from service.spotting.classify import classify_encoded
 from service.spotting.file_result import FileResult

@@ -12,8 +12,8 @@ import httpx
 import pytest
 import soundfile
 
-from service.commands import classify as command
-from service.commands.classify import GROUP_BYTES, Progress, classify_files, groups, main
+from service.commands import file_groups
+from service.commands.classify import Progress, classify_files, main
 from service.commands.sound_folders import find_files
 from service.spotting.classify import classify_encoded
 from service.spotting.model import Model
@@ -179,23 +179,12 @@ def test_many_groups_keep_the_order_and_the_results(
 ) -> None:
     files = [file for file in find_files([recordings]) for _ in range(5)]
     whole = classify_encoded(model, [(str(file), file) for file in files])
-    monkeypatch.setattr(command, "BATCH", 2)
+    monkeypatch.setattr(file_groups, "BATCH", 2)
     apart = list(classify_files(model, files))
     assert [result.file for result in apart] == [str(file) for file in files]
     assert [result.answer and result.answer.frame for result in apart] == [
         result.answer and result.answer.frame for result in whole
     ]
-
-
-def test_groups_are_bounded_in_number_and_in_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "BATCH", 3)
-    sizes = [1, 1, 1, 1, GROUP_BYTES, 1, GROUP_BYTES - 1, 1]
-    files = [tmp_path / str(i) for i in range(len(sizes))]
-    for file, size in zip(files, sizes, strict=True):
-        with file.open("wb") as opened:
-            opened.truncate(size)
-    assert [len(group) for group in groups([*files, tmp_path / "nonesuch"])] == [3, 1, 1, 2, 2]
-    assert [file for group in groups(files) for file in group] == files
 
 
 def test_the_bar_is_only_on_a_terminal() -> None:
