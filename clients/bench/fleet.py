@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
-from clients.bench.results import marks, write_sections
+from clients.bench.markdown import markdown_table, marks, write_sections
 from clients.bench.simulation import Churn, Fleet, Policy, Traffic, rebalance_s
 from clients.bench.sizing import Measured, bytes_per_s, needs, read_measured
 from clients.commands.options import positive
@@ -142,8 +142,7 @@ def _minutes(seconds: float | None) -> str:
 
 
 def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [[name.replace("_", " ") for name in head], ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join(map(_cell, line))} |" for line in lines)
+    return markdown_table([name.replace("_", " ") for name in head], (map(_cell, row) for row in rows))
 
 
 def _cell(value: object) -> str:

@@ -1,12 +1,12 @@
 """What rc-bench measured, as numbers, JSON and markdown tables. Knows nothing of how it was measured."""
 
 import json
-import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 
 from clients.bench.early import EarlyCost
+from clients.bench.markdown import markdown_table, write_sections
 
 SECTIONS = ("rc-bench", "rc-bench chunks", "rc-bench sockets")  # names of the marks that --into writes between
 
@@ -143,33 +143,12 @@ def socket_costs(rows: Sequence[LoadResult]) -> list[SocketCost]:
 
 
 def table(rows: Sequence[Row]) -> str:
-    """A markdown table of results of one type; `-` stands for what was not measured."""
+    """A markdown table of results of one type."""
     columns = [column.name for column in fields(rows[0]) if column.metadata.get("column", True)]
-    lines = [columns, ["---"] * len(columns), *([getattr(row, column) for column in columns] for row in rows)]
-    lines[0] = [name.replace("_", " ") for name in columns]
-    return "\n".join(f"| {' | '.join('-' if cell is None else str(cell) for cell in line)} |" for line in lines)
+    cells = ([getattr(row, column) for column in columns] for row in rows)
+    return markdown_table([name.replace("_", " ") for name in columns], cells)
 
 
 def write_into(file: Path, report: BenchReport) -> bool:
     """Put the sections of a report between their marks; whether all of it is in. SystemExit without any mark."""
     return SECTIONS[0] in write_sections(file, report.sections())
-
-
-def write_sections(file: Path, sections: Mapping[str, str]) -> list[str]:
-    """Put texts between their marks; returns the names of those that the file has. SystemExit where it has none."""
-    text = file.read_text()
-    written = [name for name in sections if marks(name)[0] in text]
-    if not written:
-        expected = " or ".join(marks(name)[0] for name in sections)
-        sys.exit(f"{file}: expected {expected} to write behind, got neither")
-    for name in written:
-        begin, end = marks(name)
-        before, _, rest = text.partition(begin)
-        text = f"{before}{begin}\n{sections[name]}\n{end}{rest.partition(end)[2]}"
-    file.write_text(text)
-    return written
-
-
-def marks(name: str) -> tuple[str, str]:
-    """What stands before and behind a section."""
-    return f"<!-- {name} -->", f"<!-- /{name} -->"

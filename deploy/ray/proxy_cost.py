@@ -19,15 +19,15 @@ from time import perf_counter
 import numpy as np
 
 from clients.bench.load import Load, LoadTally, connected, play_all
+from clients.bench.markdown import markdown_table, marks, write_sections
 from clients.bench.measure import expected_of
 from clients.bench.recording import looped_recording
-from clients.bench.results import marks
 from service.bundled import BUNDLED_MODEL, bundled_model, models_directory
 from service.machine import this_machine
 from service.spotting.audio import SAMPLE_RATE
 from service.testing import HOST, free_port, rc_serve, serving
 
-BEGIN, END = marks("ray proxy")
+SECTION = "ray proxy"
 KINDS = {"app": r"service\.commands\.serve|ray::ServeReplica", "proxy": r"ray::ProxyActor|ray::HAProxy|haproxy"}
 REST = "rest"  # raylet, controller and the others
 START_S = 240.0  # limit, on a machine that has other work
@@ -46,13 +46,13 @@ class ServerCost:
     expected: int = 0
     lag_ms: list[float] = field(default_factory=list)  # from the last sample of every detection to its event
 
-    def row(self, name: str) -> str:
-        """A row of the table."""
+    def row(self, name: str) -> list[str]:
+        """The cells of a row of the table."""
         cpu_ms = [1000 * self.cpu_s[kind] / self.stream_s for kind in (*KINDS, REST)]
         p50, p99 = np.percentile(self.lag_ms, [50, 99])
         cells = [*(f"{value:.2f}" for value in (*cpu_ms, sum(cpu_ms))), f"{np.mean(self.idle_ms):.0f}"]
         cells += [f"{p50:.1f}", f"{p99:.1f}"]
-        return f"| {' | '.join([name, *cells, f'{self.found} of {self.expected}'])} |"
+        return [name, *cells, f"{self.found} of {self.expected}"]
 
 
 def servers(port: int) -> dict[str, list[str]]:
@@ -116,15 +116,7 @@ def report(costs: dict[str, ServerCost], args: argparse.Namespace, command: str)
     )
     source = f"`{command}`, rounds: {args.rounds}, {datetime.now(UTC):%Y-%m-%d}, {this_machine()}"
     rows = [cost.row(name) for name, cost in costs.items()]
-    return "\n".join([about, "", f"| {' | '.join(columns)} |", "| --- " * len(columns) + "|", *rows, "", source])
-
-
-def write_between(file: Path, text: str) -> None:
-    """Put text between the marks of a file. SystemExit where it has none."""
-    before, mark, rest = file.read_text().partition(BEGIN)
-    if not mark:
-        sys.exit(f"{file}: expected {BEGIN} to write behind, got no such line")
-    file.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}")
+    return "\n\n".join([about, markdown_table(columns, rows), source])
 
 
 def main(argv: Sequence[str] | None = None) -> None:
@@ -133,7 +125,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     parser.add_argument("--chunk-ms", type=float, default=100.0, help="(default: %(default)s)")
     parser.add_argument("--seconds", type=float, default=20.0, help="audio of each stream (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=2, help="(default: %(default)s)")
-    parser.add_argument("--into", type=Path, metavar="FILE", help=f"put the table between {BEGIN} and {END}")
+    parser.add_argument("--into", type=Path, metavar="FILE", help=f"put the table behind {marks(SECTION)[0]}")
     args = parser.parse_args(argv)
     audio = looped_recording(args.seconds)
     expected = expected_of(bundled_model(), audio)
@@ -146,10 +138,10 @@ def main(argv: Sequence[str] | None = None) -> None:
             )
             with serving(port, servers(port)[name], START_S):
                 asyncio.run(measure(load, cost))
-            print(cost.row(name), file=sys.stderr)
+            print(*cost.row(name), sep=" | ", file=sys.stderr)
     text = report(costs, args, shlex.join(["python", "-m", "deploy.ray.proxy_cost", *(argv or sys.argv[1:])]))
     if args.into:
-        write_between(args.into, text)
+        write_sections(args.into, {SECTION: text})
     print(text)
 
 

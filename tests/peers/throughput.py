@@ -22,6 +22,7 @@ from typing import Any
 import numpy as np
 
 from clients.bench.load import Load
+from clients.bench.markdown import markdown_table
 from clients.bench.measure import expected_of, measure
 from clients.demo.__main__ import RECORDING
 from service.machine import Machine, this_machine
@@ -119,15 +120,13 @@ def row(title: str, transport: str, streams: int, piece_ms: int, rounds: list[fl
 
 def report(facts: dict[str, Any]) -> str:
     """The facts as Markdown."""
-    lines = [f"| {' | '.join(COLUMNS)} |", "| --- " * len(COLUMNS) + "|"]
-    for row in facts["rows"]:
-        *cells, carries = (str(row[key]) for key in list(row)[: len(COLUMNS)])
-        lines.append(f"| {' | '.join(cells)} | {carries} times |")
+    cells = ([row[key] for key in list(row)[: len(COLUMNS)]] for row in facts["rows"])
+    table = markdown_table(COLUMNS, ([*others, f"{carries} times"] for *others, carries in cells))
     about = (
         f"{facts['measured']}, {Machine(**facts['machine'])} (load {facts['load_average']} before), "
         f"onnxruntime {facts['onnxruntime']}. Speech: {facts['speech']}. By `{facts['command']}`."
     )
-    return "\n".join([*lines, "", NOTE, "", about, ""])
+    return "\n".join([table, "", NOTE, "", about, ""])
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:

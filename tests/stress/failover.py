@@ -25,8 +25,8 @@ import numpy as np
 import soundfile
 from uvicorn.loops.auto import auto_loop_factory
 
+from clients.bench.markdown import marks, write_sections
 from clients.bench.measure import read_metrics
-from clients.bench.results import marks, write_sections
 from clients.connection import encode
 from clients.pace import Pace
 from clients.reconnecting import ReconnectingConnection, connect

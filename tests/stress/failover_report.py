@@ -6,6 +6,7 @@ from dataclasses import asdict, dataclass, field, fields
 
 import numpy as np
 
+from clients.bench.markdown import markdown_table
 from clients.bench.measure import percentiles
 from clients.connection import Event
 
@@ -68,9 +69,9 @@ class FailoverReport:
         groups = [list(asdict(group).values()) for group in self.groups]
         moments = [[name, *counts, self.p99_ms[name]] for name, counts in self.streams_open.items()]
         tables = [
-            _table(names, groups),
-            _table(["streams open", *SERVERS, "p99 ms of the streams of the first row"], moments),
-            _table(["break or failed try", "times"], [list(row) for row in self.breaks.items()]),
+            markdown_table(names, groups),
+            markdown_table(["streams open", *SERVERS, "p99 ms of the streams of the first row"], moments),
+            markdown_table(["break or failed try", "times"], self.breaks.items()),
         ]
         return "\n\n".join([*tables, f"`{self.command}`, {self.measured}"])
 
@@ -156,8 +157,3 @@ def _summarise(name: str, records: Sequence[StreamRecord], words: Sequence[Word]
 def _owed_missing(record: StreamRecord, event: Event, words: Sequence[Word]) -> int:
     owed = [word for word in words if word[1] <= event["audio_time_s"] - NEAR_S]
     return compare(owed, record.words[: event["words"]])[0]
-
-
-def _table(head: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
-    lines = [head, ["---"] * len(head), *rows]
-    return "\n".join(f"| {' | '.join('-' if cell is None else str(cell) for cell in line)} |" for line in lines)

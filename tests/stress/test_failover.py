@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import soundfile
 
-from clients.bench.results import marks
+from clients.bench.markdown import marks
 from tests.stress import failover
 from tests.stress.failover_report import KILLED, STOPPED, UNTOUCHED, StreamRecord, compare, faults, make_report
 from tests.support import haproxy

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from clients.bench import fleet
-from clients.bench.results import marks
+from clients.bench.markdown import marks
 
 
 def test_the_command_writes_its_tables_between_its_marks(
