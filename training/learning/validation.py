@@ -1,5 +1,6 @@
 """Scores and accuracy of a network on the validation clips of its run."""
 
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 import torch
@@ -15,6 +16,13 @@ from training.model.frontend import LogMel
 THRESHOLDS = 6  # number of thresholds at which a network is validated
 
 
+class SpikePoint(NamedTuple):
+    """At the first spike by one threshold."""
+
+    accuracy: float
+    spike_s: float  # mean
+
+
 class Validation(NamedTuple):
     accuracy: float
     spike_s: float
@@ -28,14 +36,21 @@ def validate(settings: RunSettings, front_end: LogMel, network: Any, clips: Clip
     """
     probabilities = posteriors(front_end, network, clips.samples)
     targets = clips.targets.to(probabilities.device)
-    rows, points = torch.arange(len(targets)), []
-    for theta in thresholds_at(settings, torch.linspace(0, 1, THRESHOLDS)).unique().tolist():
+    thresholds = thresholds_at(settings, torch.linspace(0, 1, THRESHOLDS)).unique().tolist()
+    best = max(spike_points(settings, probabilities, targets, thresholds), key=lambda point: point.accuracy)
+    end_accuracy = (probabilities[:, -1].argmax(dim=1) == targets).float().mean().item()
+    return Validation(best.accuracy, best.spike_s, end_accuracy)
+
+
+def spike_points(
+    settings: RunSettings, probabilities: Tensor, targets: Tensor, thresholds: Iterable[float]
+) -> Iterator[SpikePoint]:
+    """One per threshold, from label probabilities [clips, steps, labels] and the right labels [clips]."""
+    rows = torch.arange(len(targets))
+    for theta in thresholds:
         step, _ = first_crossing(probabilities, theta)
         right = probabilities[rows, step].argmax(dim=1) == targets
-        points.append((right.float().mean().item(), seconds_until(step, settings)))
-    accuracy, spike_s = max(points, key=lambda point: point[0])
-    end_accuracy = (probabilities[:, -1].argmax(dim=1) == targets).float().mean().item()
-    return Validation(accuracy, spike_s, end_accuracy)
+        yield SpikePoint(right.float().mean().item(), seconds_until(step, settings))
 
 
 @torch.no_grad()

@@ -24,10 +24,9 @@ from training.evaluation.calibration import enough_validation_clips, export_run
 from training.evaluation.operating_points import THRESHOLDS, TimedAccuracy, accuracy_at
 from training.learning.checkpoint import read_checkpoint
 from training.learning.loop import train
-from training.learning.rank_coding import first_crossing
 from training.learning.run import TrainingRun
 from training.learning.settings import RunSettings
-from training.learning.validation import posteriors, seconds_until
+from training.learning.validation import posteriors, spike_points
 from training.recipe import Recipe, pick_device
 from training.reports.provenance import Provenance
 from training.studies.rc_vs_eos import run_curve
@@ -117,11 +116,8 @@ def report_epoch(settings: RunSettings, data: TrainingData, seconds: Sequence[fl
     """What runs are compared by, whatever their thresholds: validation accuracy at the wanted mean decision times."""
     probabilities = posteriors(run.front_end, run.average.module, data.validation.samples)
     targets = data.validation.targets.to(probabilities.device)
-    rows, curve = torch.arange(len(targets)), []
-    for theta in THRESHOLDS:
-        step, _ = first_crossing(probabilities, theta)
-        right = probabilities[rows, step].argmax(dim=1) == targets
-        curve.append(TimedAccuracy(seconds_until(step, settings), right.float().mean().item()))
+    points = spike_points(settings, probabilities, targets, THRESHOLDS)
+    curve = [TimedAccuracy(point.spike_s, point.accuracy) for point in points]
     tune.report({"epoch": run.epoch, "accuracy": float(np.mean(accuracy_at(curve, seconds)))})
 
 
