@@ -7,9 +7,7 @@ from numpy.typing import NDArray
 
 from service.spotting.config import ResolvedConfig
 from service.spotting.decision import DecisionSettings
-from service.spotting.metadata import EARLY_SPEED, Metadata
-
-UNKNOWN = "_unknown_"  # in utterance mode, the answer for the keywords that were not asked for
+from service.spotting.metadata import EARLY_SPEED, UNKNOWN, Metadata
 
 
 def decision_settings(model: Metadata, config: ResolvedConfig, verified: bool) -> DecisionSettings:

@@ -16,6 +16,7 @@ MAX_DECIDE_WITHIN_MS = 5000
 MAX_WINDOW_S = 5.0  # of audio that a verifier judges
 EARLY_SPEED = "fast"  # the operating point of early detections
 VERIFIER_KEYS = ("sha256", "window_s", "every_ms", "thresholds")  # thresholds: speed -> keyword -> probability
+UNKNOWN = "_unknown_"  # the label of all other words; in utterance mode, of the keywords that were not asked for
 SILENCE = "_silence_"  # the label of silent frames
 SILENCE_KEYS = ("level", "after_s")  # largest sample, full scale 1; audio without a larger one before it is silence
 FrameScores = NDArray[np.float32]  # [frames, labels], probabilities; labels in the order of the metadata

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-UNKNOWN, SILENCE = "_unknown_", "_silence_"
+from service.spotting.metadata import SILENCE, UNKNOWN
 
 
 @dataclass(frozen=True)

@@ -9,8 +9,9 @@ from typing import Annotated
 from pydantic import AliasChoices, Field
 
 from service.spotting.audio import Samples
+from service.spotting.metadata import SILENCE
 from service.spotting.model import Model
-from training.data.labels import SILENCE, Labels
+from training.data.labels import Labels
 from training.data.recordings import BACKGROUND, CLIP, read_recordings, read_split, speakers
 from training.data.speech_commands import SEPARATE_WORDS
 from training.evaluation.clips import (
