@@ -126,7 +126,7 @@ def fuzz_files(address: str, count: int, seed: int) -> Counter[str]:
 
 
 def fuzz_requests(address: str, count: int) -> None:
-    """schemathesis on the whole OpenAPI: so many examples of each operation, and no 5xx."""
+    """schemathesis on the whole OpenAPI: `count` examples of each operation, and no 5xx."""
     arguments = [
         "run",
         f"http://{address}/openapi.json",

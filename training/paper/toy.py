@@ -43,7 +43,7 @@ class ToyScore(Record):
 
 @dataclass(frozen=True)
 class ToyRow(ToyScore):
-    """The score on validation sequences after so many training examples."""
+    """The score on validation sequences after a number of training examples."""
 
     examples: int
 

@@ -84,8 +84,8 @@ def below_the_limit(result: TwoSequenceResult) -> str:
         return " and ".join(f"{cell(values)} by {bound}" for bound, values in result.compared.farthest[name].items())
 
     return (
-        f"At the same mean step, {STEPS[0]} to {STEPS[-1]}, the best of β falls at most so many points of accuracy "
-        f"below the optimal test: {points(BEST)}; all steps: {points('all steps more')}."
+        f"The largest gap in accuracy to the optimal test at the same mean step, {STEPS[0]} to {STEPS[-1]}, in points: "
+        f"best of β {points(BEST)}; all steps {points('all steps more')}."
     )
 
 
