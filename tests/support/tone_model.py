@@ -1,10 +1,13 @@
 """A tiny model with real state: a label is a tone, and its score grows while the tone lasts."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
+from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
 from service.spotting.metadata import MODES, Metadata
@@ -38,6 +41,8 @@ METADATA = Metadata(
     commit="none",
 )
 
+Constants = dict[str, NDArray[Any]]  # by name
+
 
 def tone_model(metadata: Metadata = METADATA) -> onnx.ModelProto:
     """Energy at each tone (DELAY frames late: `state_delay`), a leaky integrator (`state_h`), softmax.
@@ -45,11 +50,8 @@ def tone_model(metadata: Metadata = METADATA) -> onnx.ModelProto:
     The integrator is a recurrent layer, so a state lost, mixed up or fed twice shows in every later score.
     """
     n = len(TONES)
-    phase = 2 * np.pi * np.arange(HOP)[:, None] * np.array(list(TONES.values())) / RATE
-    constants = {
-        "cosine": np.cos(phase) / HOP,
-        "sine": np.sin(phase) / HOP,
-        "hops": np.array([0, -1, HOP], np.int64),
+    constants, energy = tone_energy(list(TONES.values()))
+    constants |= {
         "w": 2.0 * np.eye(n)[None],
         "r": 0.9 * np.eye(n)[None],
         "dense": np.hstack([10 * np.eye(n), np.zeros((n, 1))]),
@@ -63,12 +65,7 @@ def tone_model(metadata: Metadata = METADATA) -> onnx.ModelProto:
     }
     node = helper.make_node
     nodes = [
-        node("Reshape", ["audio", "hops"], ["blocks"]),
-        node("MatMul", ["blocks", "cosine"], ["c"]),
-        node("MatMul", ["blocks", "sine"], ["s"]),
-        node("Mul", ["c", "c"], ["c2"]),
-        node("Mul", ["s", "s"], ["s2"]),
-        node("Add", ["c2", "s2"], ["energy"]),
+        *energy,
         node("Concat", ["state_delay", "energy"], ["joined"], axis=1),
         node("Slice", ["joined", "zero", "minus_late", "axis1"], ["delayed"]),
         node("Slice", ["joined", "late", "end", "axis1"], ["next_state_delay"]),
@@ -83,9 +80,9 @@ def tone_model(metadata: Metadata = METADATA) -> onnx.ModelProto:
         node("Softmax", ["logits"], ["scores"], axis=-1),
     ]
     value = helper.make_tensor_value_info
-    graph = helper.make_graph(
+    model = build_model(
+        constants,
         nodes,
-        "tones",
         [
             value("audio", TensorProto.FLOAT, ["batch", "samples"]),
             value("state_delay", TensorProto.FLOAT, ["batch", DELAY, n]),
@@ -96,14 +93,39 @@ def tone_model(metadata: Metadata = METADATA) -> onnx.ModelProto:
             value("next_state_delay", TensorProto.FLOAT, ["batch", DELAY, n]),
             value("next_state_h", TensorProto.FLOAT, ["batch", n]),
         ],
-        [
-            numpy_helper.from_array(array if array.dtype == np.int64 else array.astype(np.float32), name)
-            for name, array in constants.items()
-        ],
     )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
     helper.set_model_props(model, metadata.to_props())
     return model
+
+
+def tone_energy(tones: Sequence[float]) -> tuple[Constants, list[onnx.NodeProto]]:
+    """From `audio` to `energy` [batch, hops, tones] at these frequencies (Hz)."""
+    phase = 2 * np.pi * np.arange(HOP)[:, None] * np.array(tones) / RATE
+    constants = {"cosine": np.cos(phase) / HOP, "sine": np.sin(phase) / HOP, "hops": np.array([0, -1, HOP], np.int64)}
+    node = helper.make_node
+    return constants, [
+        node("Reshape", ["audio", "hops"], ["blocks"]),
+        node("MatMul", ["blocks", "cosine"], ["c"]),
+        node("MatMul", ["blocks", "sine"], ["s"]),
+        node("Mul", ["c", "c"], ["c2"]),
+        node("Mul", ["s", "s"], ["s2"]),
+        node("Add", ["c2", "s2"], ["energy"]),
+    ]
+
+
+def build_model(
+    constants: Constants,
+    nodes: Sequence[onnx.NodeProto],
+    inputs: Sequence[onnx.ValueInfoProto],
+    outputs: Sequence[onnx.ValueInfoProto],
+) -> onnx.ModelProto:
+    """A model from its parts; constants that are not int64 become float32."""
+    weights = [
+        numpy_helper.from_array(array if array.dtype == np.int64 else array.astype(np.float32), name)
+        for name, array in constants.items()
+    ]
+    graph = helper.make_graph(nodes, "tones", inputs, outputs, weights)
+    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def write_model(directory: Path, name: str = "tones", metadata: Metadata = METADATA) -> Path:

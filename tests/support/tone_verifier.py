@@ -7,14 +7,14 @@ from typing import Any
 
 import numpy as np
 import onnx
-from onnx import TensorProto, helper, numpy_helper
+from onnx import TensorProto, helper
 
 from service.spotting.metadata import Metadata
 from tests.support.early import EARLY_METADATA
-from tests.support.tone_model import HOP, RATE, TONES, write_model
+from tests.support.tone_model import TONES, build_model, tone_energy, write_model
 
 WINDOW_S = 1.5
-CERTAIN_S = 0.2  # a tone at the loudness of `synthesize` for so long has probability 1
+CERTAIN_S = 0.2  # a tone at the loudness of `synthesize` for that long has probability 1
 LOUDNESS = 0.3**2  # energy of such a tone in a hop
 RULE: dict[str, Any] = {
     "window_s": WINDOW_S,
@@ -25,39 +25,26 @@ RULE: dict[str, Any] = {
 
 def tone_verifier(keywords: tuple[str, ...] = EARLY_METADATA.keywords) -> onnx.ModelProto:
     """Mean energy at each keyword's tone over the window, scaled and cut to 1."""
-    phase = 2 * np.pi * np.arange(HOP)[:, None] * np.array([TONES[keyword] for keyword in keywords]) / RATE
-    constants = {
-        "cosine": np.cos(phase) / HOP,
-        "sine": np.sin(phase) / HOP,
-        "hops": np.array([0, -1, HOP], np.int64),
+    constants, energy = tone_energy([TONES[keyword] for keyword in keywords])
+    constants |= {
         "scale": np.array(WINDOW_S / CERTAIN_S / LOUDNESS),
         "one": np.array(1.0),
         "zero": np.array(0.0),
     }
     node = helper.make_node
     nodes = [
-        node("Reshape", ["audio", "hops"], ["blocks"]),
-        node("MatMul", ["blocks", "cosine"], ["c"]),
-        node("MatMul", ["blocks", "sine"], ["s"]),
-        node("Mul", ["c", "c"], ["c2"]),
-        node("Mul", ["s", "s"], ["s2"]),
-        node("Add", ["c2", "s2"], ["energy"]),
+        *energy,
         node("ReduceMean", ["energy"], ["mean"], axes=[1], keepdims=0),
         node("Mul", ["mean", "scale"], ["length"]),
         node("Clip", ["length", "zero", "one"], ["probabilities"]),
     ]
     value = helper.make_tensor_value_info
-    graph = helper.make_graph(
+    return build_model(
+        constants,
         nodes,
-        "verifier",
         [value("audio", TensorProto.FLOAT, ["batch", "samples"])],
         [value("probabilities", TensorProto.FLOAT, ["batch", len(keywords)])],
-        [
-            numpy_helper.from_array(array if array.dtype == np.int64 else array.astype(np.float32), name)
-            for name, array in constants.items()
-        ],
     )
-    return helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
 
 
 def write_verified_model(
