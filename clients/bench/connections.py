@@ -25,7 +25,7 @@ from service.commands.output import CommandParser, run_command
 from service.machine import this_machine
 from service.testing import HOST, free_port, rc_serve, serving
 
-AT_ONCE = 20  # streams that are opened at the same time
+MAX_OPENING = 20  # streams that are opened at the same time
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ async def open_streams(url: str, count: int) -> list[Connection]:
     """`count` idle streams. Raises StreamError."""
     streams: list[Connection] = []
     while len(streams) < count:
-        opening = [connect(url) for _ in range(min(AT_ONCE, count - len(streams)))]
+        opening = [connect(url) for _ in range(min(MAX_OPENING, count - len(streams)))]
         streams += await asyncio.gather(*opening)
     return streams
 
@@ -62,7 +62,7 @@ async def open_and_close(url: str, count: int) -> None:
 def measure(port: int, count: int) -> tuple[float, float, float]:
     """Memory without a stream in bytes, memory with `count` idle ones, CPU seconds for opening and closing them."""
     url = f"ws://{HOST}:{port}/v1/stream"
-    asyncio.run(open_and_close(url, AT_ONCE))  # the first ones are slow
+    asyncio.run(open_and_close(url, MAX_OPENING))  # the first ones are slow
     before = read_metrics(port)
 
     async def hold() -> dict[str, float]:

@@ -53,7 +53,7 @@ def seconds(duration: str) -> float:
     return int(count) * {"s": 1, "m": 60, "h": 3600}[unit]
 
 
-@pytest.mark.parametrize("kind", [kind for kind, one in OBJECTS.items() if OWN_GROUPS.fullmatch(one["apiVersion"])])
+@pytest.mark.parametrize("kind", [kind for kind, item in OBJECTS.items() if OWN_GROUPS.fullmatch(item["apiVersion"])])
 def test_objects_are_those_of_kubernetes(kind: str) -> None:
     kubernetes_validate.validate(OBJECTS[kind], KUBERNETES, strict=True)
     with pytest.raises(kubernetes_validate.ValidationError):
@@ -67,9 +67,9 @@ def test_kustomize_builds_each_variant(variant: str) -> None:
     done = subprocess.run(["kubectl", "kustomize", str(FOLDER / variant)], capture_output=True, text=True, check=True)
     built = list(yaml.safe_load_all(done.stdout))
     scaler = {"hpa": "HorizontalPodAutoscaler", "keda": "ScaledObject"}[variant]
-    assert {"Deployment", "Service", "PodDisruptionBudget", "HTTPRoute", scaler} <= {one["kind"] for one in built}
-    (settings,) = (one for one in built if one["kind"] == "ConfigMap")
-    (deployment,) = (one for one in built if one["kind"] == "Deployment")
+    assert {"Deployment", "Service", "PodDisruptionBudget", "HTTPRoute", scaler} <= {item["kind"] for item in built}
+    (settings,) = (item for item in built if item["kind"] == "ConfigMap")
+    (deployment,) = (item for item in built if item["kind"] == "Deployment")
     source = deployment["spec"]["template"]["spec"]["containers"][0]["envFrom"][0]
     assert source["configMapRef"]["name"] == settings["metadata"]["name"]
 

@@ -31,7 +31,7 @@ class EngineDetection:
     end_s: float | None = None
 
 
-class Engine(Protocol):
+class PeerEngine(Protocol):
     def push(self, pcm: bytes) -> list[EngineDetection]: ...
 
 
@@ -137,7 +137,7 @@ def pocketsphinx(threshold: float = 1e-20) -> PocketSphinx:
         return PocketSphinx(Decoder(kws=listed.name, lm=None, loglevel="ERROR"))
 
 
-ENGINES: dict[str, Callable[..., Engine]] = {
+ENGINES: dict[str, Callable[..., PeerEngine]] = {
     "rank-coding-kws": RankCoding,
     "openwakeword-one": openwakeword_one,
     "openwakeword-all": openwakeword_all,

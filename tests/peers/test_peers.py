@@ -38,7 +38,7 @@ class Segment:
         return self.word
 
 
-class Decoder:
+class ScriptedDecoder:
     """Lists the segments of `script`, one list per chunk."""
 
     def __init__(self, *script: list[Segment]) -> None:
@@ -72,7 +72,7 @@ class WakeWords:
 
 def test_pocketsphinx_reports_a_word_once_at_its_first_place() -> None:
     yes, better, no = Segment("yes ", 1, 5), Segment("yes ", 2, 6), Segment("no ", 9, 20)
-    engine = PocketSphinx(Decoder([], [yes], [yes], [], [better], [better, no]))
+    engine = PocketSphinx(ScriptedDecoder([], [yes], [yes], [], [better], [better, no]))
     detections = [engine.push(bytes(CHUNK)) for _ in range(6)]
     assert detections == [
         [],
@@ -86,7 +86,7 @@ def test_pocketsphinx_reports_a_word_once_at_its_first_place() -> None:
 
 def test_pocketsphinx_restarts_with_a_full_list_and_times_continue() -> None:
     full = [Segment("go ", 10 * i, 10 * i + 5) for i in range(MAX_LISTED)]
-    decoder = Decoder(full, [Segment("go ", 1, 5)])
+    decoder = ScriptedDecoder(full, [Segment("go ", 1, 5)])
     engine = PocketSphinx(decoder)
     assert len(engine.push(bytes(1000 * CHUNK))) == MAX_LISTED
     assert decoder.starts == 2
@@ -95,7 +95,7 @@ def test_pocketsphinx_restarts_with_a_full_list_and_times_continue() -> None:
 
 def test_openwakeword_reports_each_crossing_once() -> None:
     result = run(OpenWakeWord(WakeWords(0.1, 0.6, 0.9, 0.2, 0.5), threshold=0.5), bytes(5 * CHUNK + 100))
-    assert [(one["label"], one["reported_s"], one["score"]) for one in result["detections"]] == [
+    assert [(word["label"], word["reported_s"], word["score"]) for word in result["detections"]] == [
         ("alexa", 0.16, 0.6),
         ("alexa", 0.4, 0.5),
     ]
@@ -105,7 +105,7 @@ def test_our_engine_detects_what_the_spotter_detects_and_its_time_counts(models_
     audio = synthesize("yes", "no")
     alone = [event for event in Spotter(models_dir / "tones").push(audio) if isinstance(event, Detection)]
     result = run(RankCoding(models_dir / "tones"), pcm(audio), warm_s=0.16)
-    assert [(one["label"], one["reported_s"]) for one in result["detections"]] == [
+    assert [(word["label"], word["reported_s"]) for word in result["detections"]] == [
         (e.label, e.audio_time_s) for e in alone
     ]
     assert [event.label for event in alone] == ["yes", "no"]

@@ -12,12 +12,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from tests.peers.engines import BYTES_PER_S, CHUNK_MS, ENGINES, Engine, EngineDetection
+from tests.peers.engines import BYTES_PER_S, CHUNK_MS, ENGINES, EngineDetection, PeerEngine
 
 CHUNK = BYTES_PER_S * CHUNK_MS // 1000
 
 
-def run(engine: Engine, pcm: bytes, warm_s: float = 0.0) -> dict[str, Any]:
+def run(engine: PeerEngine, pcm: bytes, warm_s: float = 0.0) -> dict[str, Any]:
     """Push all whole chunks; `cpu_ms` is per second of the audio after the warm-up, of all threads of the process."""
     warm, end = round(warm_s * 1000 / CHUNK_MS) * CHUNK, len(pcm) // CHUNK * CHUNK
     detections = push(engine, pcm[:warm])
@@ -27,7 +27,7 @@ def run(engine: Engine, pcm: bytes, warm_s: float = 0.0) -> dict[str, Any]:
     return {"cpu_ms": 1000 * cpu_s / audio_s, "detections": [asdict(detection) for detection in detections]}
 
 
-def push(engine: Engine, pcm: bytes) -> list[EngineDetection]:
+def push(engine: PeerEngine, pcm: bytes) -> list[EngineDetection]:
     chunks = (pcm[start : start + CHUNK] for start in range(0, len(pcm), CHUNK))
     return [detection for chunk in chunks for detection in engine.push(chunk)]
 

@@ -8,7 +8,7 @@ from typing import Any
 from hypothesis import strategies as st
 
 from tests.stress.fuzz_values import AUDIO, CONFIG, CONTROL, FAIR_ENDS, JUNK, SESSION_S, WILD, YES, repeat
-from tests.support.ws_client import SharedClient, facts, shared_client
+from tests.support.ws_client import SharedSocketClient, facts, shared_client
 
 HEALTHY = 0xC0FFEE  # its id, which no hostile message has
 EXPECTED = [("yes", 27)]  # label and frame of its detection
@@ -58,14 +58,14 @@ async def run_session(url: str, session: dict[str, Any]) -> str:
     return "aborted" if session["abort"] else "left"
 
 
-async def _send(socket: SharedClient, step: Any) -> None:
+async def _send(socket: SharedSocketClient, step: Any) -> None:
     if isinstance(step, list):
         await socket.send_audio(*step)
     else:
         await socket.socket.send(step)
 
 
-def _check(socket: SharedClient, ended: dict[str, Any]) -> None:
+def _check(socket: SharedSocketClient, ended: dict[str, Any]) -> None:
     assert ended["code"] == 1000, socket.of[HEALTHY]
     detected = [facts(event)[:2] for event in socket.of[HEALTHY] if event["type"] == "detection"]
     assert detected == EXPECTED, socket.of[HEALTHY]

@@ -17,8 +17,8 @@ SPEECH_SPEAKERS = ("train/1088", "train/19", "train/27", "train/8629", "dev/118"
 
 def speakers(split: str, count: int) -> list[str]:
     """Names that the official split puts into `split`."""
-    found = (f"{i:08x}" for i in range(10_000))
-    return [name for name in found if split_of(f"{name}_nohash_0.wav") == split][:count]
+    names = (f"{i:08x}" for i in range(10_000))
+    return [name for name in names if split_of(f"{name}_nohash_0.wav") == split][:count]
 
 
 def write_words(folder: Path, train: int = 30, other: int = 6) -> Path:

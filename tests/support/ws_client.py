@@ -47,7 +47,7 @@ class Client:
         return [message for message in self.received if message["type"] == "detection"]
 
 
-class SharedClient(Client):
+class SharedSocketClient(Client):
     """The same for many streams on one socket; `of` has the events of each stream."""
 
     def __init__(self, socket: ClientConnection) -> None:
@@ -83,9 +83,9 @@ def block(stream: int, audio: bytes) -> bytes:
 
 
 @asynccontextmanager
-async def shared_client(url: str) -> AsyncIterator[SharedClient]:
+async def shared_client(url: str) -> AsyncIterator[SharedSocketClient]:
     async with connect(url, compression=None) as socket:
-        yield SharedClient(socket)
+        yield SharedSocketClient(socket)
 
 
 @asynccontextmanager

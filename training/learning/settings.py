@@ -26,7 +26,7 @@ class TrainingMethod(StrEnum):
 OLD_NAMES = {"base": "initial_checkpoint", "steps": "min_batches"}  # of settings in older checkpoints
 
 
-PARTS: dict[str, Callable[[Any], Any]] = {  # settings that are not plain values -> how they are read
+READERS: dict[str, Callable[[Any], Any]] = {  # settings that are not plain values -> how they are read
     "labels": Labels.from_all,
     "network": lambda values: NetworkSettings(**values),
     "front_end": lambda values: FrontEndSettings(**values),
@@ -71,7 +71,7 @@ class RunSettings:
         """
         values = {OLD_NAMES.get(name, name): value for name, value in values.items()}
         try:
-            return cls(**{name: PARTS[name](value) if name in PARTS else value for name, value in values.items()})
+            return cls(**{name: READERS[name](value) if name in READERS else value for name, value in values.items()})
         except (TypeError, ValueError) as error:
             raise CheckpointError(f"expected the settings of a run of this version, got others: {error}") from error
 

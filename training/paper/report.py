@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from training.errors import TrainingError
 from training.paper import sequence_spotting_report, speech_study_report, temporal_mnist_report, two_sequence_report
-from training.paper.sequence_spotting import SpottingResult
+from training.paper.sequence_spotting import SequenceSpottingResult
 from training.paper.speech_study import StudyResult
 from training.paper.temporal_mnist import TemporalMnistResult
 from training.paper.two_sequence import TwoSequenceResult
@@ -18,7 +18,7 @@ from training.paper.two_sequence import TwoSequenceResult
 HEADING = "## "
 DATA = "data.json"
 FIGURES = "figures"  # folder beside the page
-Result = SpottingResult | TwoSequenceResult | TemporalMnistResult | StudyResult
+Result = SequenceSpottingResult | TwoSequenceResult | TemporalMnistResult | StudyResult
 
 
 class Experiment(NamedTuple):
@@ -29,7 +29,7 @@ class Experiment(NamedTuple):
 
 EXPERIMENTS = {  # by folder
     "sequence-spotting": Experiment(
-        "Continuous sequence spotting, section 3.1", SpottingResult, sequence_spotting_report.paper_table
+        "Continuous sequence spotting, section 3.1", SequenceSpottingResult, sequence_spotting_report.paper_table
     ),
     "two-sequence": Experiment("2-sequence problem, section 3.2", TwoSequenceResult, two_sequence_report.paper_table),
     "temporal-mnist": Experiment("Temporal MNIST, section 3.3", TemporalMnistResult, temporal_mnist_report.paper_table),

@@ -66,7 +66,7 @@ class SpottingFigures(Record):
 
 
 @dataclass(frozen=True)
-class SpottingResult(Record):
+class SequenceSpottingResult(Record):
     measured: Provenance
     sequences: int
     seeds: int
@@ -75,13 +75,13 @@ class SpottingResult(Record):
     shown: list[list[int]]  # sequences [sequences, steps] of the figure
 
 
-def run(quick: bool, seeds: int, out: Path, command: str) -> SpottingResult:
+def run(quick: bool, seeds: int, out: Path, command: str) -> SequenceSpottingResult:
     """Train in `out`/runs what is not there yet, and measure."""
     count = QUICK_SEQUENCES if quick else SEQUENCES
     runs = [settings for seed in range(seeds) for settings in runs_of(seed, quick)]
     results = run_all(partial(train, draw=spotting), partial(measure, count=count), runs, out / "runs")
     sequences, labels = draw_test_sequences(count)
-    return SpottingResult(
+    return SequenceSpottingResult(
         measured=provenance(command, 0),
         sequences=count,
         seeds=seeds,

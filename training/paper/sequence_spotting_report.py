@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from training.paper.sequence_spotting import MORE_THETA, THETAS, SpottingFigures, SpottingResult
+from training.paper.sequence_spotting import MORE_THETA, THETAS, SequenceSpottingResult, SpottingFigures
 from training.paper.sequences import RUN, Floats, Integers, earliest, spotting_posterior
 from training.paper.toy import THETA, answers
 from training.reports.markdown import markdown_table, mean_and_spread, mean_percent
@@ -21,14 +21,14 @@ NAMES = {
 }
 
 
-def write(result: SpottingResult, out: Path) -> None:
+def write(result: SequenceSpottingResult, out: Path) -> None:
     """README.md, data.json and figure.png."""
     result.write(out / "data.json")
     (out / "README.md").write_text("\n".join([*head(result), *paper_table(result), *theta_table(result)]) + "\n")
     plot(result, out / "figure.png")
 
 
-def head(result: SpottingResult) -> list[str]:
+def head(result: SequenceSpottingResult) -> list[str]:
     return [
         "# Continuous sequence spotting",
         "",
@@ -42,7 +42,7 @@ def head(result: SpottingResult) -> list[str]:
     ]
 
 
-def paper_table(result: SpottingResult) -> list[str]:
+def paper_table(result: SequenceSpottingResult) -> list[str]:
     """The claims of the paper, ours, and what the optimal observer does."""
 
     def early(figures: SpottingFigures) -> float:
@@ -82,7 +82,7 @@ def paper_table(result: SpottingResult) -> list[str]:
     )
 
 
-def theta_table(result: SpottingResult) -> list[str]:
+def theta_table(result: SequenceSpottingResult) -> list[str]:
     """All networks at other thresholds."""
     groups = {name: [run.figures for run in runs] for name, runs in result.runs.items()} | {"limit": [result.limit]}
 
@@ -101,7 +101,7 @@ def theta_table(result: SpottingResult) -> list[str]:
     return [*title, *markdown_table(columns, rows()), "", "![as figure 1 of the paper](figure.png)", ""]
 
 
-def plot(result: SpottingResult, path: Path) -> None:
+def plot(result: SequenceSpottingResult, path: Path) -> None:
     """Figure 1: A inputs, B to D rank coding, E to G the conventional network, of the first seed."""
     from matplotlib.figure import Figure
 

@@ -34,7 +34,7 @@ from training.studies.sweep_report import SweepResult, SweepRun, sweep_result
 
 MEASURED = "measured.json"  # in the folder of a run that was trained to its end
 FIRST_LOOK = 0.25  # share of the epochs after which a run may be stopped, the first time
-KEPT = 2  # one run in KEPT goes on after each look; the next look comes after KEPT times the epochs
+REDUCTION = 2  # one run in this many goes on after each look; the next look comes after this many times the epochs
 MAX_FAILURES = 3  # of a run, each of which it resumes from
 
 
@@ -84,7 +84,7 @@ def open_tuner(sweep: Sweep, gpus: float) -> tune.Tuner:
     epochs = max(recipe.epochs for recipe in sweep.recipes.values())
     scheduler = ASHAScheduler(
         "epoch", "accuracy", "max", max_t=epochs + 1, grace_period=max(1, round(FIRST_LOOK * epochs)),
-        reduction_factor=KEPT,
+        reduction_factor=REDUCTION,
     )  # fmt: skip
     return tune.Tuner(
         trainable,

@@ -26,7 +26,7 @@ from tests.support.ws_client import facts
 
 @pytest.fixture
 def recordings(tmp_path: Path) -> Path:
-    """Six good files of several formats, a bad one among them, and what is no audio."""
+    """Six good files of several formats, a bad one among them, and a file that is not audio."""
     for name, word in [
         ("b/2.wav", "no"),
         ("b/10.flac", "yes"),

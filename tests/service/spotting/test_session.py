@@ -78,35 +78,35 @@ def test_flush_completes_the_hop_and_adds_the_look_ahead() -> None:
 
 def test_audio_time_never_counts_the_silence_of_a_flush(model: Model) -> None:
     """The same word after two flushes: 1.0 s later in stream time, more frames later in the model's."""
-    one = Scored(model)
+    scored = Scored(model)
     word, pause = pcm(synthesize("yes")), bytes(2 * 1600)
-    (first,) = one.push(word) + one.push(pause) + one.flush() + one.flush()
-    (second,) = one.push(word) + one.flush()
+    (first,) = scored.push(word) + scored.push(pause) + scored.flush() + scored.flush()
+    (second,) = scored.push(word) + scored.flush()
     assert second.audio_time_s == pytest.approx(first.audio_time_s + 1.0)
     assert second.frame == first.frame + 100 + 3
-    assert one.session.summary() == Summary(audio_s=1.9, frames=190, detections=2)
+    assert scored.session.summary() == Summary(audio_s=1.9, frames=190, detections=2)
 
 
 @pytest.mark.parametrize("rate", [8000, 16000, 44100])
 def test_audio_time_is_never_later_than_the_audio_sent(model: Model, rate: int) -> None:
-    one = Scored(model, mode="utterance", threshold=1, sample_rate=rate)
+    scored = Scored(model, mode="utterance", threshold=1, sample_rate=rate)
     samples = synthesize("yes", rate=rate)[: round(0.2637 * rate)]
-    (event,) = detections(one.push(pcm(samples)) + one.flush())
+    (event,) = detections(scored.push(pcm(samples)) + scored.flush())
     assert event.audio_time_s == len(samples) / rate
     assert not event.crossed
 
 
 def test_after_an_answer_nothing_is_scored_and_audio_still_counts(model: Model) -> None:
-    one = Scored(model, mode="utterance")
-    assert len(one.push(DATA)) == 1
-    assert len(one.session.push(DATA)) == len(one.session.flush()) == 0
-    assert one.session.summary() == Summary(audio_s=len(DATA) / 16000, frames=len(DATA) // 160, detections=1)
-    assert one.session.outstanding == 0
+    scored = Scored(model, mode="utterance")
+    assert len(scored.push(DATA)) == 1
+    assert len(scored.session.push(DATA)) == len(scored.session.flush()) == 0
+    assert scored.session.summary() == Summary(audio_s=len(DATA) / 16000, frames=len(DATA) // 160, detections=1)
+    assert scored.session.outstanding == 0
 
 
 def test_scores_stop_with_the_answer(model: Model) -> None:
-    one = Scored(model, mode="utterance", scores_every_ms=20)
-    events = one.push(DATA) + one.push(DATA)
+    scored = Scored(model, mode="utterance", scores_every_ms=20)
+    events = scored.push(DATA) + scored.push(DATA)
     frames = [event.frame for event in events]
     assert frames == sorted(frames)
     assert frames[-2:] == [27, 27]  # its scores, then the answer
@@ -133,8 +133,8 @@ def test_a_speed_may_ask_for_confirmation(model: Model) -> None:
 
 
 def test_keywords_in_an_utterance_leave_the_rest_to_unknown(model: Model) -> None:
-    one = Scored(model, mode="utterance", keywords=["no"])
-    (event,) = detections(one.push(pcm(synthesize("yes"))))
+    scored = Scored(model, mode="utterance", keywords=["no"])
+    (event,) = detections(scored.push(pcm(synthesize("yes"))))
     assert (event.label, event.crossed) == ("_unknown_", True)
 
 

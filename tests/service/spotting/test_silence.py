@@ -95,7 +95,7 @@ def test_a_sample_at_the_level_is_quiet_and_one_above_it_is_not() -> None:
         hops[0, 1, 7] = sample
         silent, quiet = RULE.apply(hops, np.zeros(1, np.float32))
         assert (silent.sum(), quiet[0]) == (FRAMES - 2 * loud, FRAMES)
-    loudest = np.full((1, FRAMES + 1, HOP), -FULL_SCALE, np.int16)  # its absolute value is no int16
+    loudest = np.full((1, FRAMES + 1, HOP), -FULL_SCALE, np.int16)  # its absolute value does not fit in int16
     assert not RULE.apply(loudest, np.zeros(1, np.float32))[0].any()
 
 

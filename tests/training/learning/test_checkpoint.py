@@ -20,14 +20,14 @@ from training.learning.settings import TrainingMethod
 
 
 @dataclass(frozen=True)
-class ToySettings:
+class StoredSettings:
     name: str
     method: TrainingMethod
     sizes: tuple[int, ...]
-    initial: "ToySettings | None" = None
+    initial: "StoredSettings | None" = None
 
 
-SETTINGS = ToySettings("second", TrainingMethod.EOS, (3, 5), ToySettings("first", TrainingMethod.RC, (1,)))
+SETTINGS = StoredSettings("second", TrainingMethod.EOS, (3, 5), StoredSettings("first", TrainingMethod.RC, (1,)))
 
 
 def parts(seed: int) -> Parts:

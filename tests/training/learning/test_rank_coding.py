@@ -135,8 +135,8 @@ def test_the_entropy_term_rewards_uncertainty() -> None:
 
 def test_the_loss_of_all_steps_is_equation_7_at_each_of_them() -> None:
     logits, targets = torch.randn(3, 5, 4), torch.tensor([0, 3, 1])
-    each = torch.stack([rank_coding_loss(logits[:, t], targets, 0.2) for t in range(5)])
-    torch.testing.assert_close(every_step_loss(logits, targets, 0.2), each.mean())
+    losses = torch.stack([rank_coding_loss(logits[:, t], targets, 0.2) for t in range(5)])
+    torch.testing.assert_close(every_step_loss(logits, targets, 0.2), losses.mean())
 
 
 def test_a_step_counts_by_its_certainty() -> None:

@@ -7,7 +7,13 @@ import numpy as np
 import pytest
 
 from training.commands.main import main
-from training.paper.sequence_spotting import PositiveSpikes, SpottingResult, first_spikes, measure, positive_only
+from training.paper.sequence_spotting import (
+    PositiveSpikes,
+    SequenceSpottingResult,
+    first_spikes,
+    measure,
+    positive_only,
+)
 from training.paper.sequences import earliest
 from training.paper.toy import SequenceNetwork
 
@@ -20,12 +26,12 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def result(out: Path) -> SpottingResult:
-    return SpottingResult.read(out / "data.json")
+def result(out: Path) -> SequenceSpottingResult:
+    return SequenceSpottingResult.read(out / "data.json")
 
 
 @pytest.mark.learns
-def test_rank_coding_answers_positives_at_the_earliest_step(result: SpottingResult) -> None:
+def test_rank_coding_answers_positives_at_the_earliest_step(result: SequenceSpottingResult) -> None:
     rc = result.runs["rc more"][0].figures.at_theta["0.98"]
     assert rc.accuracy > 0.95
     assert rc.positives_at_earliest > 0.8
@@ -33,7 +39,7 @@ def test_rank_coding_answers_positives_at_the_earliest_step(result: SpottingResu
 
 
 @pytest.mark.learns
-def test_all_steps_answer_right(result: SpottingResult) -> None:
+def test_all_steps_answer_right(result: SequenceSpottingResult) -> None:
     """Sure of a run one step after it, in so short a training."""
     all_steps = result.runs["all steps more"][0].figures.at_theta["0.98"]
     assert all_steps.accuracy > 0.98
@@ -47,19 +53,19 @@ def test_an_untrained_network_does_not() -> None:
 
 
 @pytest.mark.learns
-def test_training_from_the_end_answers_fewer_positives_in_time(result: SpottingResult) -> None:
+def test_training_from_the_end_answers_fewer_positives_in_time(result: SequenceSpottingResult) -> None:
     eos, rc = (result.runs[name][0].figures for name in ("eos", "rc more"))
     assert eos.first_spike.positives_at_earliest < rc.at_theta["0.98"].positives_at_earliest - 0.2
 
 
-def test_the_optimal_observer_is_never_wrong_or_late(result: SpottingResult) -> None:
+def test_the_optimal_observer_is_never_wrong_or_late(result: SequenceSpottingResult) -> None:
     for theta, limit in result.limit.at_theta.items():
         if float(theta) >= 0.95:
             assert (limit.accuracy, limit.positives_at_earliest, limit.no_spike) == (1, 1, 0)
             assert 20 < limit.negatives_mean_step < 24
 
 
-def test_the_report_shows_the_paper_beside_ours(out: Path, result: SpottingResult) -> None:
+def test_the_report_shows_the_paper_beside_ours(out: Path, result: SequenceSpottingResult) -> None:
     page = (out / "README.md").read_text()
     rc = 100 * result.runs["rc"][0].figures.first_spike.accuracy
     assert f"| RC: accuracy | 100 % | {rc:.2f} % | 100.00 % |" in page

@@ -45,8 +45,8 @@ def comparable(events: list[dict[str, Any]]) -> list[Any]:
 
 async def test_the_messages_have_every_field(running: Running) -> None:
     short, long = synthesize("no", word_s=0.05), synthesize("yes")
-    one = await stream(running.ws(early="true"), pcm(np.concatenate([short, long])))
-    events = [event for event in one.received if event["type"] not in ("ready", "summary")]
+    streamed = await stream(running.ws(early="true"), pcm(np.concatenate([short, long])))
+    events = [event for event in streamed.received if event["type"] not in ("ready", "summary")]
     latencies = [event.pop("latency") for event in events]
     score = pytest.approx(0.7, abs=0.01)
     early: dict[str, Any] = {"type": "detection", "score": score, "threshold": 0.6, "crossed": True, "status": "early"}
@@ -59,15 +59,15 @@ async def test_the_messages_have_every_field(running: Running) -> None:
          "frame": 100, "audio_time_s": 1.01},
     ]  # fmt: skip
     assert [list(latency) for latency in latencies] == [["algorithmic_ms", "queue_ms", "compute_ms", "server_ms"]] * 4
-    assert (one.received[0]["config"]["early"], one.received[-1]["detections"]) == (True, 1)
+    assert (streamed.received[0]["config"]["early"], streamed.received[-1]["detections"]) == (True, 1)
 
 
 async def test_without_early_a_detection_is_final_and_nothing_on_the_wire_is_new(running: Running) -> None:
     for settings in ({}, {"early": "false"}):
-        one = await stream(running.ws(speed="fast", **settings), YES)
-        (detection,) = decisions(one.received)
+        streamed = await stream(running.ws(speed="fast", **settings), YES)
+        (detection,) = decisions(streamed.received)
         assert set(detection) == {"type", "id", "label", "score", "threshold", "crossed", "frame", "audio_time_s"}
-        assert "early" not in one.received[0]["config"]
+        assert "early" not in streamed.received[0]["config"]
 
 
 @pytest.mark.parametrize("speed", ["fast", "balanced", "accurate"])
@@ -81,12 +81,12 @@ async def test_a_file_a_stream_in_any_pieces_and_twenty_streams_have_the_same_ev
     url = running.ws(early="true", speed=speed)
     together = await asyncio.gather(*(stream(url, *pair) for pair in zip(audio, chunks, strict=True)))
     kinds = set()
-    for data, one in zip(audio, together, strict=True):
+    for data, streamed in zip(audio, together, strict=True):
         expected = in_process(folder, data, early=True, speed=speed)
-        assert comparable(one.received) == comparable(expected)
+        assert comparable(streamed.received) == comparable(expected)
         plain = in_process(folder, data, speed=speed)
         assert [facts(event) for event in plain] == [
-            facts({**event, "crossed": True}) for event in check_settled(one.received)
+            facts({**event, "crossed": True}) for event in check_settled(streamed.received)
         ]
         kinds |= {event.get("reason", event["type"]) for event in expected}
     expected_kinds = {"fast": {"confirmed"}, "balanced": {"confirmed", "fell"}, "accurate": {"confirmed", "timeout"}}
@@ -101,78 +101,78 @@ async def test_a_verifier_gives_the_same_events_in_twenty_streams_and_files(tmp_
     with serving(tmp_path, max_backlog_s=60) as server:
         url = server.ws(early="true")
         together = await asyncio.gather(*(stream(url, *pair) for pair in zip(audio, chunks, strict=True)))
-    for data, one in zip(audio, together, strict=True):
-        check_settled(one.received)
-        assert comparable(one.received) == comparable(in_process(folder, data, early=True))
-        kinds |= {event.get("reason", event["type"]) for event in one.received}
+    for data, streamed in zip(audio, together, strict=True):
+        check_settled(streamed.received)
+        assert comparable(streamed.received) == comparable(in_process(folder, data, early=True))
+        kinds |= {event.get("reason", event["type"]) for event in streamed.received}
     assert kinds >= {"confirmed", "fell", "verifier"}
 
 
 @pytest.mark.parametrize("kind", ["flush", "close", "update", "reset"])
 async def test_a_request_retracts_what_is_open_before_its_answer(running: Running, kind: str) -> None:
-    async with client(running.ws(early="true", speed="accurate")) as one:
-        await one.send(OPEN, 1280)
-        await one.until("detection")
-        await one.ask(kind)
-        retracted = await one.until("retracted")
+    async with client(running.ws(early="true", speed="accurate")) as connection:
+        await connection.send(OPEN, 1280)
+        await connection.until("detection")
+        await connection.ask(kind)
+        retracted = await connection.until("retracted")
         assert (retracted["id"], retracted["reason"], retracted["label"]) == (1, "timeout", "yes")
         if kind != "close":
-            await one.ask("close")
-        await one.closed()
-    check_settled(one.received)
+            await connection.ask("close")
+        await connection.closed()
+    check_settled(connection.received)
 
 
 async def test_a_stream_goes_on_after_a_reset_and_ids_do_too(running: Running) -> None:
-    async with client(running.ws(early="true")) as one:
-        await one.send(OPEN, 1280)
-        await one.until("detection")
-        await one.ask("reset")
-        await one.send(YES, 1280)
-        await one.ask("close")
-        await one.closed()
-    assert [(event["type"], event["id"], event["frame"]) for event in decisions(one.received)][2:] == [
+    async with client(running.ws(early="true")) as connection:
+        await connection.send(OPEN, 1280)
+        await connection.until("detection")
+        await connection.ask("reset")
+        await connection.send(YES, 1280)
+        await connection.ask("close")
+        await connection.closed()
+    assert [(event["type"], event["id"], event["frame"]) for event in decisions(connection.received)][2:] == [
         ("detection", 2, 25),
         ("confirmed", 2, 35),
     ]
 
 
 async def test_a_fatal_error_retracts_what_is_open(running: Running) -> None:
-    async with client(running.ws(early="true", speed="accurate")) as one:
-        await one.send(OPEN, 1280)
-        await one.until("detection")
-        await one.ask("update", speed="slow")
-        code, last = await one.closed()
+    async with client(running.ws(early="true", speed="accurate")) as connection:
+        await connection.send(OPEN, 1280)
+        await connection.until("detection")
+        await connection.ask("update", speed="slow")
+        code, last = await connection.closed()
     assert (code, last["code"]) == (1008, "bad_value")
-    check_settled(one.received)
+    check_settled(connection.received)
 
 
 async def test_silence_on_the_line_retracts_what_is_open(folder: Path) -> None:
     with serving(folder.parent, idle_timeout_s=1) as server:
-        async with client(server.ws(early="true", speed="accurate")) as one:
-            await one.send(OPEN, 1280)
-            assert (await one.closed())[1]["code"] == "idle_timeout"
-    check_settled(one.received)
+        async with client(server.ws(early="true", speed="accurate")) as connection:
+            await connection.send(OPEN, 1280)
+            assert (await connection.closed())[1]["code"] == "idle_timeout"
+    check_settled(connection.received)
 
 
 async def test_a_server_that_stops_retracts_what_is_open(folder: Path) -> None:
     with serving(folder.parent) as server:
-        async with client(server.ws(early="true", speed="accurate")) as one:
-            await one.send(OPEN, 1280)
-            await one.until("detection")
+        async with client(server.ws(early="true", speed="accurate")) as connection:
+            await connection.send(OPEN, 1280)
+            await connection.until("detection")
             server.server.should_exit = True
-            code, last = await one.closed()
+            code, last = await connection.closed()
     assert (code, last["type"]) == (1012, "summary")
-    check_settled(one.received)
+    check_settled(connection.received)
 
 
 async def test_a_stream_whose_time_is_over_retracts_what_is_open(folder: Path) -> None:
     with serving(folder.parent, max_stream_s=1.0) as server:
-        async with client(server.ws(early="true", speed="accurate")) as one:
-            await one.send(OPEN, 1280)
-            code, last = await one.closed()
+        async with client(server.ws(early="true", speed="accurate")) as connection:
+            await connection.send(OPEN, 1280)
+            code, last = await connection.closed()
     assert (code, last["type"]) == (1012, "summary")
-    assert [event["type"] for event in decisions(one.received)] == ["detection", "retracted"]
-    check_settled(one.received)
+    assert [event["type"] for event in decisions(connection.received)] == ["detection", "retracted"]
+    check_settled(connection.received)
 
 
 @pytest.mark.parametrize(
@@ -183,34 +183,34 @@ async def test_a_stream_whose_time_is_over_retracts_what_is_open(folder: Path) -
     ],
 )
 async def test_wrong_settings_are_refused(running: Running, settings: dict[str, str], message: str) -> None:
-    async with client(running.ws(**settings)) as one:
-        code, last = await one.closed()
+    async with client(running.ws(**settings)) as connection:
+        code, last = await connection.closed()
     assert (code, last["code"], last["message"]) == (1008, "bad_value", message)
 
 
-async def play(one: Client, rng: np.random.Generator) -> bool:
+async def play(connection: Client, rng: np.random.Generator) -> bool:
     """Random audio and requests, then one of many ends; whether the server could answer to the last."""
     data = pcm(words_of_any_length(int(rng.integers(1000)), 6))
     cuts = np.sort(rng.integers(0, len(data), size=12))
     for start, end in zip([0, *cuts], [*cuts, len(data)], strict=True):
-        await one.socket.send(data[start:end])
+        await connection.socket.send(data[start:end])
         if rng.random() < 0.3:
             await asyncio.sleep(float(rng.uniform(0, 0.02)))
         match rng.choice(["nothing", "nothing", "flush", "reset", "update", "keepalive"]):
             case "update":
-                await one.ask("update", speed=str(rng.choice(["fast", "balanced", "accurate"])))
+                await connection.ask("update", speed=str(rng.choice(["fast", "balanced", "accurate"])))
             case "flush" | "reset" | "keepalive" as kind:
-                await one.ask(kind)
+                await connection.ask(kind)
     match rng.choice(["close", "close", "wrong", "leave", "abort"]):
         case "close":
-            await one.ask("close")
+            await connection.ask("close")
         case "wrong":
-            await one.socket.send("[]")
+            await connection.socket.send("[]")
         case "leave":
-            await one.socket.close()
+            await connection.socket.close()
             return False
         case "abort":
-            one.socket.transport.abort()
+            connection.socket.transport.abort()
             return False
     return True
 
@@ -222,13 +222,13 @@ async def test_random_streams_settle_each_early_detection_once_in_order_and_in_t
 
     async def run(seed: int) -> None:
         nonlocal checked, confirmed
-        async with client(running.ws(early="true", scores_every_ms=20 * (seed % 2))) as one:
-            reading = asyncio.create_task(one.closed())
-            answered = await play(one, np.random.default_rng(seed))
+        async with client(running.ws(early="true", scores_every_ms=20 * (seed % 2))) as connection:
+            reading = asyncio.create_task(connection.closed())
+            answered = await play(connection, np.random.default_rng(seed))
             await reading
         if answered:
-            confirmed += len(check_settled(one.received))
-            reasons.update(event.get("reason") for event in one.received)
+            confirmed += len(check_settled(connection.received))
+            reasons.update(event.get("reason") for event in connection.received)
             checked += 1
 
     for first in range(0, 60, 5):

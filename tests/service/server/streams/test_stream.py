@@ -39,15 +39,15 @@ def spotted(model: Model, data: bytes, **settings: Any) -> list[tuple[Any, ...]]
 @pytest.mark.parametrize("chunk", [1, 7, 160, 1600, 16000])
 async def test_cutting_does_not_matter(server: Running, model: Model, chunk: int) -> None:
     data = SPEECH if chunk > 1 else pcm(synthesize("yes", gap_s=0.1))
-    one = await stream(server.ws(), data, 2 * chunk)
+    streamed = await stream(server.ws(), data, 2 * chunk)
     expected = spotted(model, data)
-    assert [facts(event) for event in one.detections] == expected
+    assert [facts(event) for event in streamed.detections] == expected
     assert [label for label, *_ in expected] == (["yes", "no", "no"] if chunk > 1 else ["yes"])
 
 
 async def test_bytes_may_be_cut_inside_a_sample(server: Running, model: Model) -> None:
-    one = await stream(server.ws(), SPEECH, 333)
-    assert [facts(event) for event in one.detections] == spotted(model, SPEECH)
+    streamed = await stream(server.ws(), SPEECH, 333)
+    assert [facts(event) for event in streamed.detections] == spotted(model, SPEECH)
 
 
 async def test_twenty_interleaved_streams_are_twenty_solo_ones(server: Running) -> None:
@@ -57,14 +57,15 @@ async def test_twenty_interleaved_streams_are_twenty_solo_ones(server: Running) 
     chunks = [int(chunk) for chunk in rng.integers(100, 4000, size=20)]
     solo = [await stream(server.ws(), data) for data in audio]
     together = await asyncio.gather(*(stream(server.ws(), *pair) for pair in zip(audio, chunks, strict=True)))
-    for one, other, words_spoken in zip(solo, together, words, strict=True):
-        assert [facts(event) for event in one.detections] == [facts(event) for event in other.detections]
-        assert [event["label"] for event in one.detections] == [word for word in words_spoken if word != "_unknown_"]
+    for streamed, other, words_spoken in zip(solo, together, words, strict=True):
+        assert [facts(event) for event in streamed.detections] == [facts(event) for event in other.detections]
+        expected = [word for word in words_spoken if word != "_unknown_"]
+        assert [event["label"] for event in streamed.detections] == expected
 
 
 async def test_ready_echoes_what_was_understood(server: Running, model: Model) -> None:
-    async with client(server.ws(sample_rate=48000, keywords="yes", threshold=0.7, treshold=1)) as one:
-        ready = await one.until("ready")
+    async with client(server.ws(sample_rate=48000, keywords="yes", threshold=0.7, treshold=1)) as connection:
+        ready = await connection.until("ready")
     assert len(ready.pop("session_id")) == 16
     assert ready == {
         "type": "ready",
@@ -96,14 +97,14 @@ async def test_ready_echoes_what_was_understood(server: Running, model: Model) -
 
 async def test_settings_in_the_query_or_in_a_message(server: Running) -> None:
     settings = {"mode": "utterance", "keywords": ["yes", "no"], "threshold": {"yes": 0.5}, "speed": "fast"}
-    async with client(server.ws(**{**settings, "keywords": "yes,no"})) as one, client(server.ws()) as other:
+    async with client(server.ws(**{**settings, "keywords": "yes,no"})) as connection, client(server.ws()) as other:
         await other.ask("configure", **settings)
-        assert (await one.until("ready"))["config"] == (await other.until("ready"))["config"]
+        assert (await connection.until("ready"))["config"] == (await other.until("ready"))["config"]
 
 
 async def test_detection_has_every_field(server: Running) -> None:
-    one = await stream(server.ws(), YES)
-    (detection,) = one.detections
+    streamed = await stream(server.ws(), YES)
+    (detection,) = streamed.detections
     latency = detection.pop("latency")
     assert detection == {
         "type": "detection",
@@ -121,16 +122,16 @@ async def test_detection_has_every_field(server: Running) -> None:
 
 
 async def test_summary_counts_audio_and_never_silence(server: Running) -> None:
-    one = await stream(server.ws(), YES)
-    summary = one.received[-1]
+    streamed = await stream(server.ws(), YES)
+    summary = streamed.received[-1]
     latency = summary.pop("latency")
     assert summary == {"type": "summary", "audio_s": 0.9, "frames": 90, "detections": 1}
     assert 0 < latency["p50_ms"] <= latency["p95_ms"] <= latency["p99_ms"]
 
 
 async def test_summary_of_nothing(server: Running) -> None:
-    one = await stream(server.ws(), b"")
-    assert one.received[-1] == {
+    streamed = await stream(server.ws(), b"")
+    assert streamed.received[-1] == {
         "type": "summary",
         "audio_s": 0.0,
         "frames": 0,
@@ -140,66 +141,66 @@ async def test_summary_of_nothing(server: Running) -> None:
 
 
 async def test_an_utterance_is_answered_once_until_reset(server: Running) -> None:
-    async with client(server.ws(mode="utterance")) as one:
-        await one.send(SPEECH, 1280)
-        await one.ask("flush")
-        assert (await one.until("summary"))["audio_s"] == len(SPEECH) / 32000
-        await one.ask("reset")
-        await one.ask("flush")
-        assert (await one.until("summary"))["latency"]["p50_ms"] is None  # of the audio since the reset
-        await one.send(pcm(synthesize("no")), 1280)
-        await one.ask("flush")
-        assert (await one.until("summary"))["detections"] == 1
-    assert [(event["id"], event["label"], event["frame"]) for event in one.detections] == [
+    async with client(server.ws(mode="utterance")) as connection:
+        await connection.send(SPEECH, 1280)
+        await connection.ask("flush")
+        assert (await connection.until("summary"))["audio_s"] == len(SPEECH) / 32000
+        await connection.ask("reset")
+        await connection.ask("flush")
+        assert (await connection.until("summary"))["latency"]["p50_ms"] is None  # of the audio since the reset
+        await connection.send(pcm(synthesize("no")), 1280)
+        await connection.ask("flush")
+        assert (await connection.until("summary"))["detections"] == 1
+    assert [(event["id"], event["label"], event["frame"]) for event in connection.detections] == [
         (1, "yes", 27),
         (2, "no", 27),
     ]
 
 
 async def test_flush_answers_an_utterance_that_crossed_nothing(server: Running) -> None:
-    one = await stream(server.ws(mode="utterance", threshold=1), YES[: 2 * 26 * 160])
-    (detection,) = one.detections
+    streamed = await stream(server.ws(mode="utterance", threshold=1), YES[: 2 * 26 * 160])
+    (detection,) = streamed.detections
     assert (detection["label"], detection["crossed"], detection["audio_time_s"]) == ("yes", False, 0.26)
 
 
 async def test_flush_lets_the_last_word_count(server: Running) -> None:
     cut = pcm(synthesize("yes")[: 27 * 160])  # the crossing needs frame 27
-    one = await stream(server.ws(), cut)
-    assert [(event["frame"], event["audio_time_s"]) for event in one.detections] == [(27, 0.27)]
+    streamed = await stream(server.ws(), cut)
+    assert [(event["frame"], event["audio_time_s"]) for event in streamed.detections] == [(27, 0.27)]
 
 
 async def test_reset_forgets_the_audio_before_it(server: Running) -> None:
-    async with client(server.ws()) as one:
-        await one.send(YES[: 2 * 26 * 160], 1280)  # short of the crossing by a frame, and
-        await one.ask("reset")
-        await one.send(YES[2 * 26 * 160 : 2 * 29 * 160], 1280)  # three frames of the word, too few alone
-        await one.ask("close")
-        await one.closed()
-    assert one.detections == []
-    assert one.received[-1]["audio_s"] == 0.03
+    async with client(server.ws()) as connection:
+        await connection.send(YES[: 2 * 26 * 160], 1280)  # short of the crossing by a frame, and
+        await connection.ask("reset")
+        await connection.send(YES[2 * 26 * 160 : 2 * 29 * 160], 1280)  # three frames of the word, too few alone
+        await connection.ask("close")
+        await connection.closed()
+    assert connection.detections == []
+    assert connection.received[-1]["audio_s"] == 0.03
 
 
 async def test_latency_counts_from_the_audio_after_a_reset(server: Running) -> None:
-    async with client(server.ws()) as one:
-        await one.send(bytes(32000), 1280)
-        await one.ask("flush")
-        await one.until("summary")
+    async with client(server.ws()) as connection:
+        await connection.send(bytes(32000), 1280)
+        await connection.ask("flush")
+        await connection.until("summary")
         await asyncio.sleep(0.3)
-        await one.ask("reset")
-        await one.send(YES, 1280)
-        assert (await one.until("detection"))["latency"]["server_ms"] < 300
+        await connection.ask("reset")
+        await connection.send(YES, 1280)
+        assert (await connection.until("detection"))["latency"]["server_ms"] < 300
 
 
 async def test_update_holds_for_what_comes_after(server: Running) -> None:
-    async with client(server.ws(speed="fast", treshold=1)) as one:
-        await one.send(pcm(synthesize("yes", "no")), 1280)
-        await one.ask("update", keywords=["no"], speed="accurate", colour="red")
-        await one.send(pcm(synthesize("yes", "no")), 1280)
-        await one.ask("close")
-        await one.closed()
-    assert [event["label"] for event in one.detections] == ["yes", "no", "no"]
-    assert [event["threshold"] for event in one.detections] == [0.6, 0.6, 0.98]
-    first, second = (message for message in one.received if message["type"] == "ready")
+    async with client(server.ws(speed="fast", treshold=1)) as connection:
+        await connection.send(pcm(synthesize("yes", "no")), 1280)
+        await connection.ask("update", keywords=["no"], speed="accurate", colour="red")
+        await connection.send(pcm(synthesize("yes", "no")), 1280)
+        await connection.ask("close")
+        await connection.closed()
+    assert [event["label"] for event in connection.detections] == ["yes", "no", "no"]
+    assert [event["threshold"] for event in connection.detections] == [0.6, 0.6, 0.98]
+    first, second = (message for message in connection.received if message["type"] == "ready")
     assert second["session_id"] == first["session_id"]
     assert second["config"] == {
         **first["config"],
@@ -211,8 +212,8 @@ async def test_update_holds_for_what_comes_after(server: Running) -> None:
 
 
 async def test_scores_come_at_their_interval(server: Running) -> None:
-    one = await stream(server.ws(scores_every_ms=100), YES)
-    scores = [message for message in one.received if message["type"] == "scores"]
+    streamed = await stream(server.ws(scores_every_ms=100), YES)
+    scores = [message for message in streamed.received if message["type"] == "scores"]
     assert [(message["frame"], message["audio_time_s"]) for message in scores] == [
         (frame, pytest.approx((frame + 1) / 100)) for frame in range(9, 90, 10)
     ]
@@ -222,8 +223,8 @@ async def test_scores_come_at_their_interval(server: Running) -> None:
 
 
 async def test_the_longest_message_may_ask_for_the_most_scores(server: Running) -> None:
-    one = await stream(server.ws(encoding="pcm_mulaw", sample_rate=8000, scores_every_ms=10), bytes(65536), 65536)
-    assert len([message for message in one.received if message["type"] == "scores"]) == -(-65536 // 80) + 3
+    streamed = await stream(server.ws(encoding="pcm_mulaw", sample_rate=8000, scores_every_ms=10), bytes(65536), 65536)
+    assert len([message for message in streamed.received if message["type"] == "scores"]) == -(-65536 // 80) + 3
 
 
 async def test_encodings_rates_and_channels_give_the_same_labels(server: Running) -> None:
@@ -236,10 +237,10 @@ async def test_encodings_rates_and_channels_give_the_same_labels(server: Running
         ({"sample_rate": 8000}, pcm(synthesize("yes", "no", rate=8000))),
     ]
     for settings, data in streams:
-        one = await stream(server.ws(**settings), data)
-        assert [event["label"] for event in one.detections] == ["yes", "no"], settings
-        assert one.received[-1]["audio_s"] == 1.6
-        assert all(event["audio_time_s"] == pytest.approx((event["frame"] + 1) / 100) for event in one.detections)
+        streamed = await stream(server.ws(**settings), data)
+        assert [event["label"] for event in streamed.detections] == ["yes", "no"], settings
+        assert streamed.received[-1]["audio_s"] == 1.6
+        assert all(event["audio_time_s"] == pytest.approx((event["frame"] + 1) / 100) for event in streamed.detections)
 
 
 BAD_VALUES: list[tuple[dict[str, Any], str, str]] = [
@@ -302,11 +303,11 @@ async def test_bad_input_ends_its_own_stream_and_no_other(server: Running, model
 
 async def refusal(url: str, message: str | bytes | None = None) -> tuple[int | None, str, str]:
     """The close code and the fatal error, its text as far as the lists above spell it out."""
-    async with client(url) as one:
+    async with client(url) as connection:
         if message is not None:
-            await one.until("ready")
-            await one.socket.send(message)
-        code, error = await one.closed()
+            await connection.until("ready")
+            await connection.socket.send(message)
+        code, error = await connection.closed()
     assert (error["type"], error["fatal"]) == ("error", True)
     texts = [text for *_, text in BAD_VALUES + BAD_MESSAGES] + ["expected samples within"]
     known = [text for text in texts if error["message"].startswith(text)]
@@ -314,20 +315,20 @@ async def refusal(url: str, message: str | bytes | None = None) -> tuple[int | N
 
 
 async def test_half_a_sample_at_the_end_is_reported_and_dropped(server: Running) -> None:
-    async with client(server.ws()) as one:
-        await one.send(YES + b"\1", 1280)
-        await one.ask("flush")
-        await one.send(YES, 1280)
-        await one.ask("close")
-        await one.closed()
-    (error,) = (message for message in one.received if message["type"] == "error")
+    async with client(server.ws()) as connection:
+        await connection.send(YES + b"\1", 1280)
+        await connection.ask("flush")
+        await connection.send(YES, 1280)
+        await connection.ask("close")
+        await connection.closed()
+    (error,) = (message for message in connection.received if message["type"] == "error")
     assert error == {
         "type": "error",
         "code": "odd_bytes",
         "message": "expected whole samples, got 1 bytes more; they are dropped",
         "fatal": False,
     }
-    assert [event["label"] for event in one.detections] == ["yes", "yes"]
+    assert [event["label"] for event in connection.detections] == ["yes", "yes"]
 
 
 async def test_silence_on_the_line_ends_a_stream_unless_it_sends_keepalive(server: Running, models_dir: Path) -> None:
@@ -348,12 +349,12 @@ async def test_silence_on_the_line_ends_a_stream_unless_it_sends_keepalive(serve
 
 async def test_a_stream_that_was_open_for_its_time_ends_like_one_of_a_server_that_stops(models_dir: Path) -> None:
     with serving(models_dir, max_stream_s=0.4) as running:
-        async with client(running.ws()) as one, client(running.ws()) as unset:
-            await one.send(YES, 1280)
+        async with client(running.ws()) as connection, client(running.ws()) as unset:
+            await connection.send(YES, 1280)
             for _ in range(2):
-                await one.ask("keepalive")
+                await connection.ask("keepalive")
                 await asyncio.sleep(0.1)
-            code, last = await one.closed()
+            code, last = await connection.closed()
             assert (await unset.closed())[0] == 1012
         assert (code, last["type"], last["audio_s"], last["detections"]) == (1012, "summary", 0.9, 1)
         await stream(running.ws(), YES)  # the server goes on
@@ -365,14 +366,14 @@ async def test_no_event_is_lost_when_the_time_ends_with_audio_not_decided_on(
     fast, slow = Model.run, threading.Event()
     with serving(models_dir, max_stream_s=0.4) as running:
         monkeypatch.setattr(Model, "run", lambda *args: [slow.wait(5), fast(*args)][1])
-        async with client(running.ws()) as one:
-            await one.send(YES, 65536)
-            await one.until("ready")
+        async with client(running.ws()) as connection:
+            await connection.send(YES, 65536)
+            await connection.until("ready")
             await asyncio.sleep(0.5)
             slow.set()
-            code, last = await one.closed()
+            code, last = await connection.closed()
     assert (code, last["type"], last["frames"], last["detections"]) == (1012, "summary", 90, 1)
-    assert [event["label"] for event in one.detections] == ["yes"]
+    assert [event["label"] for event in connection.detections] == ["yes"]
 
 
 async def test_a_stream_that_is_over_is_gone_without_a_garbage_collection(
@@ -389,10 +390,10 @@ async def test_a_stream_that_is_over_is_gone_without_a_garbage_collection(
     gc.disable()
     try:
         await stream(server.ws(), YES)
-        async with client(server.ws()) as one:
-            await one.send(YES, 1280)
-            await one.until("ready")
-            one.socket.transport.abort()
+        async with client(server.ws()) as connection:
+            await connection.send(YES, 1280)
+            await connection.until("ready")
+            connection.socket.transport.abort()
         async with asyncio.timeout(5):
             while any(ref() for ref in streams):
                 await asyncio.sleep(0.01)
@@ -403,13 +404,13 @@ async def test_a_stream_that_is_over_is_gone_without_a_garbage_collection(
 
 async def test_503_at_the_connection_limit(models_dir: Path) -> None:
     with serving(models_dir, max_streams=1, retry_after_s=7) as running:
-        async with client(running.ws()) as one:
-            await one.socket.ping()
+        async with client(running.ws()) as connection:
+            await connection.socket.ping()
             with pytest.raises(InvalidStatus) as refused:
                 async with client(running.ws()):
                     pass
-            await one.ask("close")
-            await one.closed()
+            await connection.ask("close")
+            await connection.closed()
         response = refused.value.response
         assert (response.status_code, response.headers["Retry-After"]) == (503, "7")
         assert 'kws_rejected_total{reason="too_many_streams"} 1.0' in httpx.get(f"{running.http}/metrics").text
@@ -418,11 +419,11 @@ async def test_503_at_the_connection_limit(models_dir: Path) -> None:
 
 async def test_drain_sends_summary_then_1012(models_dir: Path) -> None:
     with serving(models_dir) as running:
-        async with client(running.ws()) as one, client(running.ws()) as unset:
-            await one.send(YES, 1280)
-            await one.until("detection")
+        async with client(running.ws()) as connection, client(running.ws()) as unset:
+            await connection.send(YES, 1280)
+            await connection.until("detection")
             running.server.should_exit = True
-            code, last = await one.closed()
+            code, last = await connection.closed()
             assert (await unset.closed())[0] == 1012
     assert (code, last["type"], last["audio_s"], last["detections"]) == (1012, "summary", 0.9, 1)
 
@@ -444,9 +445,9 @@ def hold_engines(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 async def test_while_it_drains_the_server_is_not_ready(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     released = hold_engines(monkeypatch)
     with serving(models_dir) as running:
-        async with client(running.ws()) as one, httpx.AsyncClient(base_url=running.http) as http:
-            await one.send(YES, 65536)
-            await one.until("ready")
+        async with client(running.ws()) as connection, httpx.AsyncClient(base_url=running.http) as http:
+            await connection.send(YES, 65536)
+            await connection.until("ready")
             running.server.should_exit = True
             while (answer := await http.get("/readyz")).status_code == 200:
                 await asyncio.sleep(0.02)
@@ -456,16 +457,16 @@ async def test_while_it_drains_the_server_is_not_ready(models_dir: Path, monkeyp
                     pass
             assert (refused.value.response.status_code, refused.value.response.body) == (503, b"not_ready")
             released.set()
-            code, last = await one.closed()
+            code, last = await connection.closed()
     assert (code, last["type"], last["detections"]) == (1012, "summary", 1)
 
 
 async def test_fast_senders_are_held_back_not_refused(models_dir: Path, model: Model) -> None:
     with serving(models_dir, max_backlog_s=0.5) as running:
         data = SPEECH * 20  # 46 s at once
-        one = await stream(running.ws(), data, 65536)
-    assert [facts(event) for event in one.detections] == spotted(model, data)
-    assert len(one.detections) == 60
+        streamed = await stream(running.ws(), data, 65536)
+    assert [facts(event) for event in streamed.detections] == spotted(model, data)
+    assert len(streamed.detections) == 60
 
 
 async def test_no_more_is_read_than_the_backlog_allows(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -497,9 +498,9 @@ async def test_a_server_that_falls_behind_reports_overloaded(models_dir: Path, m
     fast = Model.run
     with serving(models_dir, max_backlog_s=0.2) as running:
         monkeypatch.setattr(Model, "run", lambda *args: (time.sleep(0.3), fast(*args))[1])  # type: ignore[func-returns-value]
-        async with client(running.ws()) as one:
-            await one.send(YES, 1280)
-            code, error = await one.closed()
+        async with client(running.ws()) as connection:
+            await connection.send(YES, 1280)
+            code, error = await connection.closed()
     assert (code, error["code"]) == (1013, "overloaded")
     assert error["message"] == "expected to decide on audio within 0.2 s, it took longer"
 
@@ -518,9 +519,9 @@ async def test_a_fault_ends_its_streams_and_the_engine_lives(server: Running, mo
         await healthy.ask("update")  # answered when all of it is scored
         await healthy.until("ready")
         await healthy.until("ready")
-        async with client(server.ws()) as one:
-            await one.send(pcm(np.full(1600, 0.95)), 1280)
-            code, error = await one.closed()
+        async with client(server.ws()) as connection:
+            await connection.send(pcm(np.full(1600, 0.95)), 1280)
+            code, error = await connection.closed()
         await healthy.send(YES[8000:], 1280)
         await healthy.ask("close")
         await healthy.closed()

@@ -11,7 +11,7 @@ from tests.support.ws_client import block
 
 @given(st.lists(st.tuples(st.integers(0, MAX_ID), st.binary(max_size=20)), max_size=6))
 def test_a_message_is_cut_into_the_blocks_that_it_was_made_of(blocks: list[tuple[int, bytes]]) -> None:
-    assert split_blocks(b"".join(block(*each) for each in blocks)) == blocks
+    assert split_blocks(b"".join(block(*parts) for parts in blocks)) == blocks
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ from service.spotting.model import Model
 from service.spotting.spotter import Spotter
 from tests.support.server import Running, serving
 from tests.support.speech import decode_pcm, pcm, synthesize
-from tests.support.ws_client import SharedClient, block, facts, shared_client
+from tests.support.ws_client import SharedSocketClient, block, facts, shared_client
 from tests.support.ws_client import client as own_client
 
 MAX_BLOCKS, MAX_PIECE = 6, 10_000  # of a message: together they fit
@@ -35,11 +35,11 @@ def alone(model: Model, data: bytes, **settings: Any) -> list[tuple[Any, ...]]:
     return [facts(event) for event in spotter.push(decode_pcm(data)) + spotter.flush()]
 
 
-def detected(socket: SharedClient, stream: int) -> list[tuple[Any, ...]]:
+def detected(socket: SharedSocketClient, stream: int) -> list[tuple[Any, ...]]:
     return [facts(event) for event in socket.of[stream] if event["type"] == "detection"]
 
 
-async def open_streams(socket: SharedClient, *streams: int, **settings: object) -> None:
+async def open_streams(socket: SharedSocketClient, *streams: int, **settings: object) -> None:
     """Open them, and wait until each is ready."""
     for stream in streams:
         await socket.ask("configure", stream=stream, **settings)
@@ -47,7 +47,7 @@ async def open_streams(socket: SharedClient, *streams: int, **settings: object) 
         await socket.stream_until(stream, "ready")
 
 
-async def play(socket: SharedClient, stream: int, data: bytes, chunk: int = 1280) -> dict[str, Any]:
+async def play(socket: SharedSocketClient, stream: int, data: bytes, chunk: int = 1280) -> dict[str, Any]:
     """Send it all and close; returns the last event."""
     for start in range(0, len(data), chunk):
         await socket.send_audio((stream, data[start : start + chunk]))
@@ -219,7 +219,7 @@ async def test_bad_input_ends_its_own_stream_and_no_other(server: Running, model
     assert detected(socket, 1) == alone(model, SPEECH)
 
 
-async def expect_end(socket: SharedClient, stream: int, code: int, name: str, text: str) -> None:
+async def expect_end(socket: SharedSocketClient, stream: int, code: int, name: str, text: str) -> None:
     ended = await socket.stream_until(stream, "ended")
     error = await socket.stream_until(stream, "error")
     assert (error["code"], error["fatal"]) == (name, True)

@@ -313,13 +313,13 @@ async def test_no_handshake_holds_a_descriptor_or_stops_the_shutdown(tmp_path: P
             await asyncio.gather(*(asyncio.to_thread(wait_for_end, connection) for connection in connections))
         assert descriptors(process.pid) <= before + 1
         live: list[Client] = [await stack.enter_async_context(client(f"ws://{address}/v1/stream")) for _ in range(50)]
-        for one in live:
-            await one.send(YES, 1280)
-            await one.until("detection")
+        for speaker in live:
+            await speaker.send(YES, 1280)
+            await speaker.until("detection")
         held = [connect(address, head) for head in kinds]
         process.send_signal(signal.SIGTERM)
-        for one in live:
-            code, last = await one.closed()
+        for speaker in live:
+            code, last = await speaker.closed()
             assert (code, last["type"], last["detections"]) == (1012, "summary", 1)
         assert await asyncio.to_thread(process.wait, 15) == 0
         for connection in held:

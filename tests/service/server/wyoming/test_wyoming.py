@@ -59,7 +59,7 @@ def server(models_dir: Path) -> Iterator[Wyoming]:
         yield server
 
 
-class Client(AsyncTcpClient):
+class WyomingClient(AsyncTcpClient):
     async def send(self, *events: Any) -> None:
         for event in events:
             await self.write_event(event if isinstance(event, Event) else event.event())
@@ -83,9 +83,9 @@ class Client(AsyncTcpClient):
 
 
 @asynccontextmanager
-async def client(server: Wyoming) -> AsyncIterator[Client]:
-    async with Client("127.0.0.1", server.port) as one:
-        yield one
+async def client(server: Wyoming) -> AsyncIterator[WyomingClient]:
+    async with WyomingClient("127.0.0.1", server.port) as connection:
+        yield connection
 
 
 def expected(model: Model, audio: bytes, start_ms: int = 0, **settings: Any) -> list[tuple[str, int]]:
@@ -94,10 +94,10 @@ def expected(model: Model, audio: bytes, start_ms: int = 0, **settings: Any) -> 
     return [(event.label, start_ms + round(1000 * event.audio_time_s)) for event in events]
 
 
-async def detections(one: Client, count: int) -> list[tuple[str | None, int | None]]:
+async def detections(connection: WyomingClient, count: int) -> list[tuple[str | None, int | None]]:
     detected = []
     for _ in range(count):
-        event = await one.next()
+        event = await connection.next()
         assert event is not None
         assert Detection.is_type(event.type), event
         detected.append((event.data["name"], event.data["timestamp"]))
@@ -105,9 +105,9 @@ async def detections(one: Client, count: int) -> list[tuple[str | None, int | No
 
 
 async def test_describe_lists_the_keywords_of_the_default_model(server: Wyoming) -> None:
-    async with client(server) as one:
-        await one.send(Describe())
-        event = await one.next()
+    async with client(server) as connection:
+        await connection.send(Describe())
+        event = await connection.next()
     assert event is not None
     (program,) = Info.from_event(event).wake
     assert [(word.name, word.phrase, word.description, word.languages) for word in program.models] == [
@@ -127,47 +127,47 @@ def test_languages_are_those_of_the_models_data(data: str, languages: list[str])
 
 
 async def test_home_assistants_order_of_events(server: Wyoming, model: Model) -> None:
-    async with client(server) as one:
-        await one.send(Detect(names=["no"]), AudioStart(**FORMAT, timestamp=5000))
-        await one.play(YES_NO, 5000)
-        assert await detections(one, 1) == expected(model, YES_NO, 5000, keywords=["no"])
+    async with client(server) as connection:
+        await connection.send(Detect(names=["no"]), AudioStart(**FORMAT, timestamp=5000))
+        await connection.play(YES_NO, 5000)
+        assert await detections(connection, 1) == expected(model, YES_NO, 5000, keywords=["no"])
     # it leaves as soon as it has one
 
 
 async def test_the_end_of_audio_without_a_detection_is_reported(server: Wyoming) -> None:
-    async with client(server) as one:
-        await one.send(Detect(), AudioStart(**FORMAT))
-        await one.play(NOISE)
-        await one.send(AudioStop())
-        event = await one.next()
+    async with client(server) as connection:
+        await connection.send(Detect(), AudioStart(**FORMAT))
+        await connection.play(NOISE)
+        await connection.send(AudioStop())
+        event = await connection.next()
         assert event is not None
         assert NotDetected.is_type(event.type)
-        await one.send(AudioStart(**FORMAT))  # and the connection goes on
-        await one.play(YES_NO)
-        assert [name for name, _ in await detections(one, 2)] == ["yes", "no"]
-        await one.send(AudioStop())
-        assert await one.pong() == []
+        await connection.send(AudioStart(**FORMAT))  # and the connection goes on
+        await connection.play(YES_NO)
+        assert [name for name, _ in await detections(connection, 2)] == ["yes", "no"]
+        await connection.send(AudioStop())
+        assert await connection.pong() == []
 
 
 async def test_a_word_at_the_very_end_is_reported_before_anything_else(server: Wyoming, model: Model) -> None:
     audio = pcm(synthesize("yes", gap_s=0.02)[: -round(0.02 * RATE)])[: 2 * round(0.1 * RATE)]
     assert len(expected(model, audio, speed="balanced")) == 1, "the last word needs the silence of a flush"
-    async with client(server) as one:
-        await one.send(AudioStart(**FORMAT))
-        await one.play(audio)
-        await one.send(AudioStop())
-        assert await detections(one, 1) == expected(model, audio)
+    async with client(server) as connection:
+        await connection.send(AudioStart(**FORMAT))
+        await connection.play(audio)
+        await connection.send(AudioStop())
+        assert await detections(connection, 1) == expected(model, audio)
 
 
 async def test_a_word_that_only_fast_detects_is_never_reported(server: Wyoming, model: Model) -> None:
     """Wake words are final: there are no early detections, which could not be taken back."""
     short = pcm(synthesize("no", word_s=0.03))
     assert expected(model, short, speed="fast")
-    async with client(server) as one:
-        await one.send(AudioStart(**FORMAT))
-        await one.play(short)
-        await one.send(AudioStop())
-        event = await one.next()
+    async with client(server) as connection:
+        await connection.send(AudioStart(**FORMAT))
+        await connection.play(short)
+        await connection.send(AudioStop())
+        event = await connection.next()
     assert event is not None
     assert NotDetected.is_type(event.type)
 
@@ -177,13 +177,13 @@ async def test_several_at_once_detect_each_their_own(server: Wyoming, model: Mod
     audio = [pcm(synthesize(*spoken, seed=i)) for i, spoken in enumerate(words)]
 
     async def one_client(data: bytes) -> list[tuple[str | None, int | None]]:
-        async with client(server) as one:
-            await one.send(Detect(names=[]), AudioStart(**FORMAT))
+        async with client(server) as connection:
+            await connection.send(Detect(names=[]), AudioStart(**FORMAT))
             for at in range(0, len(data), CHUNK):
-                await one.send(AudioChunk(audio=data[at : at + CHUNK], **FORMAT))
+                await connection.send(AudioChunk(audio=data[at : at + CHUNK], **FORMAT))
                 await asyncio.sleep(0)
-            detected = await detections(one, len(expected(model, data)))
-            await one.send(AudioStop())
+            detected = await detections(connection, len(expected(model, data)))
+            await connection.send(AudioStop())
             return detected
 
     assert await asyncio.gather(*map(one_client, audio)) == [expected(model, data) for data in audio]
@@ -193,22 +193,22 @@ async def test_timestamps_follow_those_of_the_chunks(server: Wyoming, model: Mod
     """The client's clock goes on where nothing was sent: 20 s between the words."""
     half = len(YES_NO) // 2 // CHUNK * CHUNK
     before, after = [expected(model, YES_NO, start)[word] for word, start in ((0, 5000), (1, 25_000))]
-    async with client(server) as one:
-        await one.send(AudioStart(**FORMAT, timestamp=5000))
-        await one.play(YES_NO[:half], 5000)
-        await one.play(YES_NO[half:], 25_000 + 1000 * half // (2 * RATE))
-        assert await detections(one, 2) == [before, after]
+    async with client(server) as connection:
+        await connection.send(AudioStart(**FORMAT, timestamp=5000))
+        await connection.play(YES_NO[:half], 5000)
+        await connection.play(YES_NO[half:], 25_000 + 1000 * half // (2 * RATE))
+        assert await detections(connection, 2) == [before, after]
 
 
 async def test_a_name_that_the_model_lacks_among_others_is_passed_over(server: Wyoming, model: Model) -> None:
-    async with client(server) as one:
-        await one.send(Detect(names=["hey you", "no"]), AudioStart(**FORMAT))
-        await one.play(YES_NO)
-        assert await detections(one, 1) == expected(model, YES_NO, keywords=["no"])
-        await one.send(Detect(names=["yes", "hey you"]))
-        await one.play(YES_NO)
-        assert [name for name, _ in await detections(one, 1)] == ["yes"]
-        assert await one.pong() == []
+    async with client(server) as connection:
+        await connection.send(Detect(names=["hey you", "no"]), AudioStart(**FORMAT))
+        await connection.play(YES_NO)
+        assert await detections(connection, 1) == expected(model, YES_NO, keywords=["no"])
+        await connection.send(Detect(names=["yes", "hey you"]))
+        await connection.play(YES_NO)
+        assert [name for name, _ in await detections(connection, 1)] == ["yes"]
+        assert await connection.pong() == []
 
 
 def test_a_timeline_goes_on_from_the_latest_timestamp() -> None:
@@ -226,42 +226,42 @@ def test_a_timeline_goes_on_from_the_latest_timestamp() -> None:
 @pytest.mark.parametrize("rate", [8000, 44100, 48000])
 async def test_other_rates_and_stereo(server: Wyoming, rate: int) -> None:
     stereo = synthesize("yes", "no", rate=rate).repeat(2)
-    async with client(server) as one:
+    async with client(server) as connection:
         kind = {"rate": rate, "width": 2, "channels": 2}
-        await one.send(AudioStart(**kind), AudioChunk(audio=pcm(stereo)[:60000], **kind))
-        await one.send(
+        await connection.send(AudioStart(**kind), AudioChunk(audio=pcm(stereo)[:60000], **kind))
+        await connection.send(
             *(AudioChunk(audio=pcm(stereo)[at : at + 60000], **kind) for at in range(60000, 4 * len(stereo), 60000))
         )
-        await one.send(AudioStop())
-        assert [name for name, _ in await detections(one, 2)] == ["yes", "no"]
+        await connection.send(AudioStop())
+        assert [name for name, _ in await detections(connection, 2)] == ["yes", "no"]
 
 
 async def test_a_new_start_forgets_the_audio_and_takes_the_new_names(server: Wyoming, model: Model) -> None:
-    async with client(server) as one:
-        await one.send(AudioStart(**FORMAT))
-        await one.play(YES_NO)
-        await detections(one, 2)
-        await one.play(YES_NO[: RATE // 2])  # the beginning of a word
-        await one.send(Detect(names=["yes"]), AudioStart(**FORMAT))
-        await one.play(YES_NO)
-        assert await detections(one, 1) == expected(model, YES_NO, keywords=["yes"])
-        assert await one.pong() == []
+    async with client(server) as connection:
+        await connection.send(AudioStart(**FORMAT))
+        await connection.play(YES_NO)
+        await detections(connection, 2)
+        await connection.play(YES_NO[: RATE // 2])  # the beginning of a word
+        await connection.send(Detect(names=["yes"]), AudioStart(**FORMAT))
+        await connection.play(YES_NO)
+        assert await detections(connection, 1) == expected(model, YES_NO, keywords=["yes"])
+        assert await connection.pong() == []
 
 
 async def test_names_may_change_on_the_way_and_audio_may_begin_by_itself(server: Wyoming) -> None:
-    async with client(server) as one:
-        await one.play(YES_NO)
-        assert [name for name, _ in await detections(one, 2)] == ["yes", "no"]
-        await one.send(Detect(names=["no"]))
-        await one.play(YES_NO)
-        assert [name for name, _ in await detections(one, 1)] == ["no"]
+    async with client(server) as connection:
+        await connection.play(YES_NO)
+        assert [name for name, _ in await detections(connection, 2)] == ["yes", "no"]
+        await connection.send(Detect(names=["no"]))
+        await connection.play(YES_NO)
+        assert [name for name, _ in await detections(connection, 1)] == ["no"]
 
 
 async def test_a_client_that_leaves_gives_its_slot_back(server: Wyoming) -> None:
-    async with client(server) as one:
-        await one.send(AudioStart(**FORMAT))
-        await one.play(YES_NO)
-        await detections(one, 2)
+    async with client(server) as connection:
+        await connection.send(AudioStart(**FORMAT))
+        await connection.play(YES_NO)
+        await detections(connection, 2)
         assert server.streams == 1
     async with asyncio.timeout(10):
         while server.streams:
@@ -281,12 +281,12 @@ async def test_a_client_that_leaves_gives_its_slot_back(server: Wyoming) -> None
 async def test_what_is_wrong_is_reported_and_the_connection_ends(
     server: Wyoming, events: list[Any], code: str, text: str
 ) -> None:
-    async with client(server) as one:
-        await one.send(*events)
-        event = await one.next()
+    async with client(server) as connection:
+        await connection.send(*events)
+        event = await connection.next()
         assert event is not None
         assert (event.type, event.data) == ("error", {"text": text, "code": code})
-        assert await one.next() is None
+        assert await connection.next() is None
     assert server.streams == 0
 
 
@@ -317,9 +317,9 @@ async def test_what_is_no_event_ends_the_connection(server: Wyoming, line: str) 
 
 async def test_the_limit_of_streams_is_for_both_protocols(models_dir: Path) -> None:
     with serving_wyoming(models_dir, max_streams=1) as server:
-        async with client(server) as one, client(server) as other:
-            await one.send(AudioStart(**FORMAT), Ping())
-            await one.next()
+        async with client(server) as connection, client(server) as other:
+            await connection.send(AudioStart(**FORMAT), Ping())
+            await connection.next()
             await other.send(Describe(), AudioStart(**FORMAT))
             info, refused = await other.next(), await other.next()
             assert info is not None
@@ -331,24 +331,24 @@ async def test_the_limit_of_streams_is_for_both_protocols(models_dir: Path) -> N
 
 async def test_silence_on_the_line_ends_the_stream_and_not_the_connection(models_dir: Path) -> None:
     with serving_wyoming(models_dir, idle_timeout_s=0.2) as server:
-        async with client(server) as one:
-            await one.play(YES_NO)
-            await detections(one, 2)
+        async with client(server) as connection:
+            await connection.play(YES_NO)
+            await detections(connection, 2)
             async with asyncio.timeout(10):
                 while server.streams:
                     await asyncio.sleep(0.01)
-            await one.send(Detect(names=["no"]), AudioStart(**FORMAT))
-            await one.play(YES_NO)
-            assert [name for name, _ in await detections(one, 1)] == ["no"]
+            await connection.send(Detect(names=["no"]), AudioStart(**FORMAT))
+            await connection.play(YES_NO)
+            assert [name for name, _ in await detections(connection, 1)] == ["no"]
 
 
 async def test_a_server_that_stops_ends_its_connections(models_dir: Path) -> None:
     with serving_wyoming(models_dir) as server:
-        async with client(server) as one, client(server) as idle:
-            await one.play(YES_NO)
-            await detections(one, 2)
+        async with client(server) as connection, client(server) as idle:
+            await connection.play(YES_NO)
+            await detections(connection, 2)
             server.running.server.should_exit = True
-            assert await one.next() is None
+            assert await connection.next() is None
             assert await idle.next() is None
 
 
