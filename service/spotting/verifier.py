@@ -13,7 +13,7 @@ from service.spotting.audio import Pcm, Samples, to_float
 from service.spotting.decision import ContinuousDecider, DecisionSettings, Hit
 from service.spotting.metadata import Metadata, ModelError
 
-Probabilities = NDArray[np.float32]  # [labels]; 0 for those that are no keyword
+Probabilities = NDArray[np.float32]  # [labels]; 0 for those that are not keywords
 
 
 class Verifier:

@@ -37,7 +37,7 @@ export class Settings {
     this.#keywords.set(this.model.name, chosen);
   }
 
-  // The chosen keywords and the labels that are no keyword, as the chart shows them.
+  // The chosen keywords and the labels that are not keywords, as the chart shows them.
   get labels() {
     const { labels, keywords } = this.model;
     return labels.filter((label) => !keywords.includes(label) || this.keywords.includes(label));

@@ -24,7 +24,7 @@ class Capture extends AudioWorkletProcessor {
   }
 }
 
-// A sample of any size; what is no number is silence.
+// A sample of any size; what is not a number is silence.
 function pcm(sample) {
   return Math.round(32767 * Math.max(-1, Math.min(1, sample || 0)));
 }

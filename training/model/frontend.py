@@ -94,7 +94,7 @@ class LogMel(nn.Module):
         """Samples [batch, hop * frames] less their running mean, and the `offset` after them.
 
         The mean of the first hop is the first offset, so that audio with a constant offset does not begin with a step.
-        Samples that are exactly 0 are no audio (silence put behind the end of a file), and stay 0.
+        Samples that are exactly 0 are not audio (silence put behind the end of a file), and stay 0.
         """
         hops = audio.reshape(audio.shape[0], -1, self.settings.hop)
         is_audio = hops != 0

@@ -31,7 +31,7 @@ class WyomingConnection:
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
 
     async def read(self) -> Event:
-        """The next event. Raises ClientGoneError, and ProtocolError for what is no event."""
+        """The next event. Raises ClientGoneError, and ProtocolError for what is not an event."""
         event, self.next_event = self.next_event, None
         return event or await self._events.read()
 

@@ -16,7 +16,7 @@ from service.spotting.pcm import WIDTHS
 
 PAPER = Attribution("Rank coding (Jeffares et al., ICLR 2022)", "https://arxiv.org/abs/2110.02865")
 ENGLISH_DATA = "speech_commands"  # how the description of a model's data begins when its keywords are English
-SHOWN = 40  # bytes of what is no event that its error quotes
+SHOWN = 40  # bytes of what is not an event that its error quotes
 MAX_MARKS = 1024  # timestamps kept of a stream; a detection is never that late
 TOLERANCE_MS = 1.0  # timestamps are whole milliseconds, and chunks need not be
 
@@ -28,7 +28,7 @@ class EventReader:
         self._reader, self._max_bytes = reader, max_bytes
 
     async def read(self) -> Event:
-        """The next event. Raises ClientGoneError, and ProtocolError for what is no event."""
+        """The next event. Raises ClientGoneError, and ProtocolError for what is not an event."""
         try:
             line = await self._line()
             if not line:
@@ -108,7 +108,7 @@ def describe_wake_words(model: Metadata) -> Info:
 
 
 def _object(text: bytes) -> dict[str, Any]:
-    """Raises ProtocolError for what is no JSON object."""
+    """Raises ProtocolError for what is not a JSON object."""
     try:
         value = json.loads(text)
     except NOT_JSON as error:

@@ -86,7 +86,7 @@ def silent_frame(first: bytes, bitrate: int = 1) -> bytes:
 
 
 def parts(content: bytes, start: int = 0) -> Iterator[Part]:
-    """The MPEG files that follow each other in `content` from `start` on, each to be decoded by itself.
+    """The MPEG files that follow each other in `content` from `start` on, each to be decoded on its own.
 
     Raises AudioError for a truncated one. What has no frames that can be counted (a free bit rate) comes as it is.
     """
