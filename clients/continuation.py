@@ -5,9 +5,9 @@ Owns the audio that no stream has decided on yet. Knows nothing of sockets or cl
 
 from clients.wire import Event
 
-CONTEXT_S = 2.0  # of audio that is decided on is sent again: a stream begins without memory, a word takes time
+CONTEXT_S = 2.0  # audio that is decided on and sent again: a stream begins without memory, a word takes time
 RETRACTED = ("id", "label", "score", "frame", "audio_time_s")  # what a retraction has of its early detection
-MARGIN_S = 0.3  # of it: a word that the old stream was about to detect is detected sooner or later by the new one
+MARGIN_S = 0.3  # how much sooner or later the new stream may detect a word that the old one was about to detect
 FRAMES_S = 0.1  # more than a frame lasts: audio is sent again from the beginning of one
 PROGRESS_MS = 1000.0  # how often a server is asked to send scores, which show how far it is
 

@@ -8,7 +8,7 @@ class Flushes:
     """The flushes that a program asked for and that its present stream has to answer."""
 
     def __init__(self) -> None:
-        self.asked = 0  # of this stream
+        self.asked = 0  # flushes of this stream
         self._received = 0  # summaries of this stream
         self._hidden = 0  # answers still to come to flushes that seemed answered
 

@@ -15,7 +15,7 @@ from clients.decisions import DECISIONS
 from clients.pace import Pace
 from clients.sound_file import Recording
 
-WINDOW_SHARE = 0.5  # of the server's backlog limit: audio without a score that full pace keeps on the way
+WINDOW_SHARE = 0.5  # share of the server's backlog limit: audio without a score that full pace keeps on the way
 REPORTS_PER_WINDOW = 5  # how often, in that much audio, the server is asked to send its scores
 
 OnEvent = Callable[[Event], None]

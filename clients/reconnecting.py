@@ -22,7 +22,7 @@ from service.spotting.config import ProtocolError, parse_config
 from service.spotting.pcm import WIDTHS
 
 UNDECIDED_S = 10.0  # audio that is kept: `send` waits for decisions beyond it, or drops the oldest of a live source
-PIECE_S = 1.0  # of audio that is sent at once
+PIECE_S = 1.0  # seconds of audio that are sent at once
 STEADY_S = 10.0  # a stream that lasted this long resets the back-off
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
-RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})  # of HTTP: the same request may succeed later
+RETRY_STATUSES = frozenset({408, 425, 429, 500, 502, 503, 504})  # HTTP: the same request may succeed later
 MAX_RETRY_AFTER_S = 3600.0  # a server that asks for more is tried again after this
 
 

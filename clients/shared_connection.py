@@ -14,7 +14,7 @@ from clients.handshake import open_socket
 from clients.shared_wire import SharedSender, SharedWire
 from clients.wire import Event, Wire
 
-IDS = 2**32  # of streams
+IDS = 2**32  # number of ids that streams may have
 
 
 class SharedConnection:

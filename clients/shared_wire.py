@@ -20,7 +20,7 @@ class SharedSender:
     def __init__(self, socket: ClientConnection) -> None:
         self._socket = socket
         self._lock = asyncio.Lock()
-        self._blocks: list[bytes] = []  # of the next message
+        self._blocks: list[bytes] = []  # blocks of the next message
         self._max_message_bytes = 0
         self._flushing: asyncio.Task[None] | None = None
 

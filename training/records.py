@@ -47,4 +47,4 @@ class Record:
             raise RecordError(f"{path}: {error}") from error
 
 
-_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)  # of a class, made once
+_adapter: Callable[[Any], TypeAdapter[Any]] = cache(TypeAdapter)  # one per class, made once

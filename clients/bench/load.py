@@ -19,7 +19,7 @@ from clients.shared_connection import connect_shared
 
 SPREAD_S = 2.0  # streams start over this time: microphones do not record the same word at the same moment
 ExpectedDetection = tuple[str, int]  # label and frame
-StreamOpener = Callable[[int], OpeningConnection]  # of the number of a stream
+StreamOpener = Callable[[int], OpeningConnection]  # from the number of a stream
 
 
 @dataclass
@@ -30,7 +30,7 @@ class LoadTally:
     found: int = 0  # detections at the very frame of a stream alone
     server_ms: list[float] = field(default_factory=list)  # latency of every detection
     lag_ms: list[float] = field(default_factory=list)  # from the last sample of every detection to its event here
-    wait_ms: list[float] = field(default_factory=list)  # of audio, from there to the end of its message
+    wait_ms: list[float] = field(default_factory=list)  # length of audio, from there to the end of its message
     late_ms: list[float] = field(default_factory=list)  # how far the load itself is behind its pace, at every message
     failures: Counter[str] = field(default_factory=Counter)
 

@@ -41,7 +41,7 @@ class Policy:
     target: float = TARGET  # share of a server's streams that the autoscaler holds
     down_after_s: float = 1800.0  # the autoscaler looks this far back before it takes servers away
     down_every_s: float = 300.0
-    down_share: float = 0.05  # of the servers, each time
+    down_share: float = 0.05  # share of the servers, each time
     grace_s: float = 35.0  # from the order to end a server to its end: no new streams, then SIGTERM
 
 
@@ -52,7 +52,7 @@ class Churn:
     start_s: float = (
         40.0  # from the autoscaler's decision to a server that is ready, the machine and the image included
     )
-    failures_per_day: float = 1 / 30  # of one server, without warning
+    failures_per_day: float = 1 / 30  # failures of one server, without warning
     deploys: tuple[float, ...] = (10.0,)  # hours of the day
     zone_fails_at: float | None = None  # hour of the day at which a third of the servers is lost
 
@@ -65,7 +65,7 @@ class DayResult:
     server_hours: float = 0.0
     sessions: int = 0
     broken: int = 0  # streams that went on elsewhere: moved, drained or lost their server
-    overloaded: int = 0  # of them by 1013
+    overloaded: int = 0  # those of them that were closed with 1013
     refused: int = 0  # tries that found no server with room
     lost: int = 0  # streams that were longer without a server than their client keeps audio
     lost_s: float = 0.0
@@ -85,7 +85,7 @@ class Fleet:
         self.drain_at = np.full(count, np.inf)  # when a server ends
         self.queue_s = np.zeros(count)  # CPU time of work that waits
         self.counts = np.zeros(count, np.int64)
-        self.server = np.zeros(0, np.int64)  # of each stream
+        self.server = np.zeros(0, np.int64)  # index of each stream's server
         self.ends_at, self.moves_at, self.left_at, self.try_at, self.delay_s = (np.zeros(0) for _ in range(5))
         self._wanted_before = [count]
         self._down_at = 0.0

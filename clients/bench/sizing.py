@@ -14,7 +14,7 @@ from service.spotting.pcm import WIDTHS
 
 UTILISATION = 0.7  # share of a core's streams that a server admits: decisions stay fast, and bursts have room
 TARGET = 0.75  # share of those that the autoscaler holds
-CHUNK_MS = 40  # of the load by which a server's capacity is taken
+CHUNK_MS = 40  # chunk of the load by which a server's capacity is taken
 
 # Bytes around the audio of a message, by the standards: RFC 6455 (client frame), RFC 8446 (record), IPv4 and TCP with
 # timestamps; a segment holds at most MSS bytes, and every second one is acknowledged.
@@ -30,7 +30,7 @@ class Measured:
     machine: str
     streams_per_core: int
     start_s: float
-    memory_mib: float  # of a server without a stream
+    memory_mib: float  # memory of a server without a stream
     memory_kib_per_stream: float
     cpu_ms_per_open: float
     cpu_ms_per_stream_s: float
@@ -47,12 +47,12 @@ class Needs:
     """What some number of open microphones needs."""
 
     streams: int
-    servers: int  # of one core each
+    servers: int  # servers of one core each
     memory_gib: float
     gbit_per_s: float  # to the servers, TLS included
     sockets: int  # at the proxies: two per stream
     opens_per_s: float  # in steady state
-    samples_per_s: float  # of metrics
+    samples_per_s: float  # samples of metrics
 
 
 def read_measured(folder: Path) -> Measured:

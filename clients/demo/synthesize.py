@@ -23,7 +23,7 @@ SAMPLE_RATE = 16000
 GAP_S = 0.7  # seconds of silence before every word
 PEAK = 0.4  # peak of every word
 NOISE_RMS = 5e-4  # -66 dB: no microphone is digitally silent
-EDGE = 0.005  # of the peak; quieter samples at both ends of a word are cut off (a final t is faint)
+EDGE = 0.005  # share of the peak; quieter samples at both ends of a word are cut off (a final t is faint)
 HERE = Path(__file__).parent
 
 # The recording: each word and its voice (PROGRAM:VOICE, for espeak-ng and flite also /STRETCH: how many times as long).

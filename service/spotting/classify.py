@@ -21,7 +21,7 @@ from service.spotting.model import Model
 from service.spotting.session import Session
 
 BATCH = 64  # files scored together
-BATCH_S = 600.0  # of audio, or a little more: bounds the memory
+BATCH_S = 600.0  # seconds of audio, or a little more: bounds the memory
 CHUNK = 25  # frames per run: files that have their answer leave the batch after each
 
 Thresholds = Mapping[str, float] | float | str | None

@@ -14,7 +14,7 @@ from service.spotting.audio import MAX_RATE, MIN_RATE, SAMPLE_RATE
 from service.spotting.metadata import DEFAULT_SPEED, EARLY_SPEED, Metadata
 
 UPDATABLE = ("keywords", "threshold", "speed", "refractory_s", "scores_every_ms")
-NOT_JSON = (ValueError, RecursionError)  # of json.loads: bad text, numbers of thousands of digits, endless nesting
+NOT_JSON = (ValueError, RecursionError)  # json.loads: bad text, numbers of thousands of digits, endless nesting
 
 
 class ProtocolError(ValueError):

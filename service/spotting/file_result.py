@@ -25,7 +25,7 @@ class FileResult:
     duration_s: float = 0.0
     answer: Detection | None = None
     detections: tuple[Detection, ...] | None = None
-    labels: tuple[str, ...] = ()  # of the trace
+    labels: tuple[str, ...] = ()  # labels of the trace
     trace: FrameScores = field(default_factory=lambda: np.zeros((0, 0), np.float32), compare=False)  # where asked for
     error: FileError | None = None
 

@@ -29,7 +29,7 @@ from service.spotting.metadata import EARLY_SPEED, FrameScores, Metadata
 from service.spotting.pcm import PcmDecoder
 from service.spotting.verifier import AudioTail, Probabilities, VerifiedDecider, Verifier
 
-DIGITS = 6  # of a score in an event
+DIGITS = 6  # decimal places of a score in an event
 NO_SAMPLES = np.zeros(0, np.float32)
 
 
@@ -58,7 +58,7 @@ class Session:
         self._resampler = Resampler(config.sample_rate, model.sample_rate)
         self._resamples = config.sample_rate != model.sample_rate
         self._decider = self._new_decider()
-        self._last_id = 0  # of a detection; a reset does not change it
+        self._last_id = 0  # id of the last detection; a reset does not change it
         self._begin()
 
     def _begin(self) -> None:

@@ -158,7 +158,7 @@ class StreamCapture:
 
     def _start(self) -> None:
         self._audio: deque[Samples] = deque()
-        self._first_sample = 0  # of the stream, the oldest one that is held
+        self._first_sample = 0  # index in the stream of the oldest sample that is held
         self._frames_scored = 0
         self._pending: list[CapturedEvent] = []  # waiting for the audio after them
         self._peaks: dict[str, CapturedEvent] = {}  # per label, the best score while it is near its threshold

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from service.spotting.engine import InferenceTiming
 
 NEWEST = 256  # decisions that the percentiles are over
-DIGITS = 3  # of a time in milliseconds
+DIGITS = 3  # decimal places of a time in milliseconds
 
 
 @dataclass(frozen=True)

@@ -114,7 +114,7 @@ def stderr_as_log() -> Iterator[None]:
 def _log_lines(source: int, real_stderr: int) -> None:
     with os.fdopen(source, "rb") as lines:
         for line in lines:
-            if line.startswith(b'{"time":'):  # of a worker's log
+            if line.startswith(b'{"time":'):  # a line of a worker's log
                 os.write(real_stderr, line)
             elif text := line.decode(errors="replace").strip():
                 logging.getLogger("stderr").warning("%s", text)

@@ -13,7 +13,7 @@ from service.spotting.engine import InferenceTiming
 from service.spotting.file_result import FileResult
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
-SHARED = "PROMETHEUS_MULTIPROC_DIR"  # in the environment of a worker before it imports prometheus_client
+SHARED = "PROMETHEUS_MULTIPROC_DIR"  # set in the environment of a worker before it imports prometheus_client
 STREAMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 

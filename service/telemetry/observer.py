@@ -8,7 +8,7 @@ from service.spotting.events import Confirmed, Detection
 from service.spotting.metadata import FrameScores
 from service.telemetry.metrics import Metrics
 
-COUNT_EVERY_S = 1.0  # of audio: a counter is too expensive for every message
+COUNT_EVERY_S = 1.0  # seconds of audio: a counter is too expensive for every message
 
 
 class StreamObserver(Protocol):

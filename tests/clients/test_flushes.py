@@ -5,7 +5,7 @@ def test_each_flush_has_its_summary() -> None:
     flushes = Flushes()
     flushes.ask()
     assert flushes.receive()
-    assert not flushes.receive()  # of a server that restarts
+    assert not flushes.receive()  # the summary of a server that restarts
     flushes.interrupt(restarted=True)
     assert flushes.asked == 0
 

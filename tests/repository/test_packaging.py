@@ -69,7 +69,7 @@ def test_the_container_knows_its_health(server: Running) -> None:
     assert health("1") != 0
 
 
-def test_the_container_is_no_root_and_compose_lets_it_write_nothing() -> None:
+def test_the_container_is_not_root_and_compose_lets_it_write_nothing() -> None:
     assert "\nUSER 65534:65534\n" in (ROOT / "Dockerfile").read_text()
     compose = (ROOT / "deploy" / "docker-compose.yml").read_text()
     assert "read_only: true" in compose

@@ -72,7 +72,7 @@ async def play_session(url: str, session: dict[str, Any]) -> str:
         if refused.response.status_code != 503:
             raise
         return "refused"
-    with suppress(ConnectionClosed, ConnectionError, RuntimeError):  # of a socket that is closed already
+    with suppress(ConnectionClosed, ConnectionError, RuntimeError):  # the socket is closed already
         for kind, audio, text in session["steps"]:
             if kind == "audio":
                 await socket.send(audio)

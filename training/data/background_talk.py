@@ -11,7 +11,7 @@ from training.data.synthetic_streams import background as recorded_noise
 from training.model.frontend import SAMPLE_RATE
 
 SHARES = {"none": 0.12, "noise": 0.22, "hiss": 0.08, "talker": 0.28, "babble": 0.2, "talker and noise": 0.1}
-VOICES = (3, 7)  # of babble
+VOICES = (3, 7)  # number of voices in babble
 PAUSE_S = (0.1, 0.6)  # between two sentences of a voice
 NOISE_SNR_DB, TALK_SNR_DB = (-3.0, 30.0), (-5.0, 30.0)  # level of a word against what is behind it
 TRIES = 10  # to find a recording without a keyword

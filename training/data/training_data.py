@@ -43,7 +43,7 @@ class TrainingData(NamedTuple):
     validation: ClipSet
     noise: Tensor  # float16 samples [n]
     rooms: Tensor  # impulse responses [rooms, taps]
-    corpus: Corpus  # of streams
+    corpus: Corpus  # what streams are composed of
 
 
 def load_training_data(sources: DataSources, labels: Labels) -> TrainingData:

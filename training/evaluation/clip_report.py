@@ -32,7 +32,7 @@ from training.records import Record
 class SpeedMetrics(Record):
     """What clips come to at the thresholds of a speed."""
 
-    threshold: float  # of keywords
+    threshold: float  # threshold of keywords
     other_threshold: float
     clips: int
     accuracy: float

@@ -26,7 +26,7 @@ from training.model.export import write
 from training.records import Record
 
 CALIBRATION_CLIPS = 256
-BATCH, FRAMES, RUNS = 32, 2, 300  # of the measurement: streams per run, frames of each (40 ms), number of runs
+BATCH, FRAMES, RUNS = 32, 2, 300  # what is measured: streams per run, frames of each (40 ms), number of runs
 ROUNDS = 5
 
 

@@ -77,7 +77,7 @@ class DetectionMetrics(Record):
     embedded: Annotated[EmbeddedKeywords, Field(validation_alias=AliasChoices("embedded", "inside"))]
     decision: DetectionTimes | None
     labels: dict[str, KeywordMetrics]
-    by_recording: RecordingSpread | None = None  # of running speech
+    by_recording: RecordingSpread | None = None  # spread over the recordings of running speech
     by_speaker: SpeakerSpread | None = None
 
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 LAGS_S = (0.04, 0.1)  # over which a change of certainty is seen
 SURE = 0.3  # 1 - entropy / log n from which on a word is taken to have begun
-ROUNDS = 4  # of fitting the value of waiting and stopping by it
+ROUNDS = 4  # rounds of fitting the value of waiting and stopping by it
 RIDGE = 1e-3  # relative to the mean square of a feature
 MAX_LOGIT, MAX_SINCE_S = 14.0, 0.6
 

@@ -127,7 +127,7 @@ class Windows(NamedTuple):
     row: Tensor  # index of the stream in the batch
     start: Tensor  # first step
     stop: Tensor  # step after the last one
-    label: Tensor  # of a keyword, or NO_KEYWORD
+    label: Tensor  # index of a keyword, or NO_KEYWORD
 
 
 def answer_in_windows(logits: Tensor, windows: Windows, keywords: int, theta: Tensor, confirm: int) -> Answers:

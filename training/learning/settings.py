@@ -23,7 +23,7 @@ class TrainingMethod(StrEnum):
     MAX_POOL = "max-pool"  # a control
 
 
-OLD_NAMES = {"base": "initial_checkpoint", "steps": "min_batches"}  # of settings in older checkpoints
+OLD_NAMES = {"base": "initial_checkpoint", "steps": "min_batches"}  # names of settings in older checkpoints
 
 
 READERS: dict[str, Callable[[Any], Any]] = {  # settings that are not plain values -> how they are read

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 State = dict[str, Tensor]
 SAMPLE_RATE = 16_000
 LOG_FLOOR, PCEN_FLOOR = 1e-6, 1e-4  # added to every energy, full-scale samples being 1.0; the second: hiss of -75 dBFS
-OFFSET_SHARE = 0.05  # of a new hop in the running offset, a time constant of 0.2 s
+OFFSET_SHARE = 0.05  # share of a new hop in the running offset, a time constant of 0.2 s
 NO_OFFSET_HZ = 50.0  # lowest edge of the bands with PCEN: a constant offset reaches only the bins at 0 and 40 Hz
 SMOOTHING = 0.04  # share of a new frame in the running floor of its band, a time constant of 0.25 s
 GAIN, BIAS = 0.9, 2.0  # Wang et al. 2017: alpha and delta; the root is a square root

@@ -70,7 +70,7 @@ class DigitFigures(SpikeAnswers):
 class DigitSettings:
     row: ClassVar[type[Record]] = DigitEpoch
 
-    name: str  # of the run in the report
+    name: str  # name of the run in the report
     network: str  # lstm or convlstm
     hidden: int
     method: TrainingMethod  # RC or EOS
@@ -81,7 +81,7 @@ class DigitSettings:
     varied: bool = False  # beyond the paper: images change from epoch to epoch, and the learning rate falls to zero
     learning_rate: float = 1e-3
     batch: int = 128  # left open by the paper; that of its other experiments
-    kernels: tuple[int, int] = (5, 3)  # of convolutions over input and state; left open by the paper; 3 costs a third
+    kernels: tuple[int, int] = (5, 3)  # convolutions over input and state; left open by the paper; 3 costs a third
     images: int = 60_000  # to train on
     tested: int = 10_000
 

@@ -18,7 +18,7 @@ from torch.nn.functional import affine_grid, grid_sample
 from training.data.recordings import DatasetError
 
 STEPS, LABELS, EDGE = 10, 10, 28
-MAX_ROTATION, MAX_SCALE, MAX_SHIFT = 10, 0.1, 2  # of varied images: degrees, share, pixels
+MAX_ROTATION, MAX_SCALE, MAX_SHIFT = 10, 0.1, 2  # limits for varied images: degrees, share, pixels
 FILES = {"train": "train-{}.gz", "test": "t10k-{}.gz"}
 IMAGES, LABEL_LIST = "images-idx3-ubyte", "labels-idx1-ubyte"
 

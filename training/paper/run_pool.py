@@ -41,7 +41,7 @@ class PoolSettings(Protocol):
     """A frozen dataclass of everything that decides a run."""
 
     __dataclass_fields__: ClassVar[dict[str, Any]]
-    row: ClassVar[type[Record]]  # of the history
+    row: ClassVar[type[Record]]  # type of a row of the history
 
     @property
     def name(self) -> str: ...  # the same for runs that differ by their seed alone
@@ -56,7 +56,7 @@ class PoolSettings(Protocol):
 
 
 Train = Callable[[Any, Weights | None, OnProgress], TrainedRun]  # settings, weights of the initial run
-Measure = Callable[[Any], Record]  # of a network
+Measure = Callable[[Any], Record]  # trained network -> its figures
 
 
 @dataclass(frozen=True)

@@ -30,7 +30,7 @@ FULL_MORE, QUICK_MORE = {"examples": 750_000, "learning_rate": 1e-3, "clip_norm"
 MORE_THETA = 0.97
 THETAS = (0.9, 0.95, 0.97, 0.98, 0.99, 0.995)  # at inference
 SHOWN = 40  # sequences in the figure
-SEED = 30_000  # of the test sequences; MORE_THETA and the threshold of the report were chosen on others
+SEED = 30_000  # seed of the test sequences; MORE_THETA and the threshold of the report were chosen on others
 
 
 @dataclass(frozen=True)

@@ -38,11 +38,11 @@ from training.studies.rc_vs_eos import SECONDS
 
 THETA = 0.95
 BETAS, EOS_BETAS, QUICK_BETAS = (0.0, 0.1, 0.2, 0.3, 0.4), (0.2, 0.4), (0.0, 0.3)
-CONTROL_SEEDS = 1  # of the runs that rank coding is far ahead of, each of which costs as much as EOS
+CONTROL_SEEDS = 1  # seeds of the runs that rank coding is far ahead of, each of which costs as much as EOS
 FULL: dict[str, Any] = {"epochs": 10, "batch": 32}
 QUICK: dict[str, Any] = {"epochs": 8, "batch": 8, "min_batches": 30, "learning_rate": 4e-3}
 QUICK_NETWORK = NetworkSettings(labels=0, channels=(8, 16), stride=2, inputs=48, hidden=32, dense=32)
-QUICK_CLIPS = 1000  # of each split
+QUICK_CLIPS = 1000  # clips per split
 AUGMENT = replace(AugmentSettings().at(0.0), shift_s=0.1)  # clips a little earlier or later; the paper mentions none
 
 ONE, BLOCK, WAITING = "one threshold", "by block", "by the value of waiting"  # ways of stopping

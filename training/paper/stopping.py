@@ -15,7 +15,7 @@ from training.learning.rank_coding import first_crossing
 
 THETAS = [1 - gap for gap in np.geomspace(0.9, 1e-6, 48).tolist()] + [1.1]  # at inference; the last: at the end
 BLOCKS = 10  # spans of a clip with one threshold each
-COSTS = np.geomspace(30.0, 0.01, 14).tolist()  # of a second of waiting, in accuracy, where thresholds are tuned
+COSTS = np.geomspace(30.0, 0.01, 14).tolist()  # accuracy that a second of waiting costs where thresholds are tuned
 SWEEPS = 2  # over the blocks
 
 

@@ -12,7 +12,7 @@ from training.paper.mnist import STEPS
 from training.paper.temporal_mnist import FAST, LOWERED, SLOW, DigitResult, TemporalMnistResult
 from training.reports.markdown import markdown_table, mean_and_spread, mean_percent
 
-FAST_SHARE, SLOW_SHARE = 0.05, 0.25  # of the frame that is over before the answer: less is fast, more is slow
+FAST_SHARE, SLOW_SHARE = 0.05, 0.25  # shares of the frame that are over before the answer: less is fast, more is slow
 PAPER = {
     "LSTM 340 fast": "98.14 %",
     "ConvLSTM 10 fast": "98.90 %",
@@ -21,7 +21,7 @@ PAPER = {
     "ConvLSTM 20 slow": "99.29 %",
 }
 SPIKING = {"fast": "97.4 %", "slow": "98.5 %; 99.4 % by one much larger"}  # the best spiking networks of table 1
-KINDS = {  # of runs: regime, what was done
+KINDS = {  # name of runs -> regime, what was done
     "fast": ("fast", f"RC, β {FAST}"),
     "fast varied": ("fast", f"RC, β {FAST}, then varied digits"),
     "fast lowered": ("fast", f"RC, β {FAST}, then varied digits, then β {LOWERED}"),

@@ -36,12 +36,12 @@ FULL = {"examples": 2_000_000}
 QUICK = {"examples": 30_000, "hidden": 24, "learning_rate": 0.01, "clip_norm": 0.1, "forget_bias": 1.0}
 QUICK_THETA_LOW = 0.6  # trained at 0.95 alone, some runs answer at the last step until they are nearly over
 MORE, QUICK_MORE = 125_000, 8_000  # examples of a run that continues from another
-THETAS = [round(1 - gap, 5) for gap in np.geomspace(0.4, 0.0005, 32)]  # at inference
-COSTS = np.geomspace(0.05, 0.00001, 30)  # of a step, in accuracy, for the falling thresholds
+THETAS = [round(1 - gap, 5) for gap in np.geomspace(0.4, 0.0005, 32)]  # thresholds at inference
+COSTS = np.geomspace(0.05, 0.00001, 30)  # accuracy that a step costs, for the falling thresholds
 STEPS = [6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30]  # mean steps at which curves are compared
 BETAS = (0.0, 0.1, 0.2)
 BEST = "rc, best of β"
-SEED = 20_000  # of the test sequences
+SEED = 20_000  # seed of the test sequences
 
 
 @dataclass(frozen=True)

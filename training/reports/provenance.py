@@ -9,7 +9,7 @@ from training.records import Record
 
 @dataclass(frozen=True)
 class Provenance(Record):
-    date: str  # of the day of the measurement, UTC
+    date: str  # day of the measurement, UTC
     command: str
     machine: str
     seed: int

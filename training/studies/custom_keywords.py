@@ -40,9 +40,9 @@ class StudyPoint(Record):
     words_tested: int
     accuracy: float
     decision_time_s: float  # mean
-    recall: Annotated[float, Field(validation_alias=AliasChoices("recall", "words_heard"))]  # of the words
+    recall: Annotated[float, Field(validation_alias=AliasChoices("recall", "words_heard"))]  # share of the words
     false_accepts: Annotated[float, Field(validation_alias=AliasChoices("false_accepts", "others_taken"))]
-    cpu_minutes: float  # of training
+    cpu_minutes: float  # CPU time of training
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ class EpochCost(Record):
     cpu_s: dict[TrainingMethod, float]
     ratio: float  # CPU time of rank coding to that of the last step
     mean_spike_s: float
-    limit: float  # of the ratio: the mean spike time as a share of the sequence, and ALLOWANCE
+    limit: float  # limit of the ratio: the mean spike time as a share of the sequence, and ALLOWANCE
 
 
 def measure_cost(settings: RunSettings, checkpoint: Path, data: TrainingData, batches: int) -> EpochCost:

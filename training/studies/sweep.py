@@ -35,7 +35,7 @@ from training.studies.sweep_report import SweepResult, SweepRun, sweep_result
 MEASURED = "measured.json"  # in the folder of a run that was trained to its end
 FIRST_LOOK = 0.25  # share of the epochs after which a run may be stopped, the first time
 REDUCTION = 2  # one run in this many goes on after each look; the next look comes after this many times the epochs
-MAX_FAILURES = 3  # of a run, each of which it resumes from
+MAX_FAILURES = 3  # failures that a run resumes from
 
 
 @dataclass(frozen=True)

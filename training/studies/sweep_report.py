@@ -27,7 +27,7 @@ class CompositePoint(OperatingPoint):
 
 @dataclass(frozen=True)
 class SweepResult(Record):
-    clips: int  # of validation
+    clips: int  # validation clips
     runs: list[SweepRun]
     composite: list[CompositePoint]
     best: dict[str, CompositePoint]  # wanted speed -> the most accurate point within it

@@ -28,7 +28,7 @@ class SweepSpace(Record):
     network: tuple[str, ...] = (Recipe.preset,)
     hidden: tuple[int | None, ...] = (None,)  # units of the LSTM; None for the network's own
     seed: tuple[int, ...] = (0,)
-    epochs: int = EPOCHS  # of a run that is not stopped early
+    epochs: int = EPOCHS  # epochs of a run that is not stopped early
     streams: bool = True  # train on streams of words too
     speeds: dict[str, float] = field(default_factory=lambda: dict(SPEED_LIMITS_S))  # wanted: mean decision times
 

@@ -17,12 +17,12 @@ from service.telemetry.latency import Latency, LatencyPercentiles
 
 VERSION = 1
 CONTROLS = ("configure", "update", "reset", "flush", "close", "keepalive")
-CLOSE_CODES = {
+CLOSE_CODES = {  # by the code of an error; all others close with POLICY_VIOLATION
     "bad_audio": CloseCode.UNSUPPORTED_DATA,
     "overloaded": CloseCode.TRY_AGAIN_LATER,
     "server_fault": CloseCode.INTERNAL_ERROR,
     "too_big": CloseCode.MESSAGE_TOO_BIG,
-}  # of an error's code; the others are POLICY_VIOLATION
+}
 SHOWN = 40  # characters of a bad message that its error quotes
 
 
@@ -107,7 +107,7 @@ class Ready:
     config: ResolvedConfig
     warnings: list[ConfigWarning]
     limits: ReadyLimits
-    chunk_ms: float  # of audio per message that the operator recommends
+    chunk_ms: float  # audio per message that the operator recommends
 
 
 @dataclass(frozen=True)

@@ -87,7 +87,7 @@ class Stream:
         self._latency = LatencyTracker(model.algorithmic_ms)
         self._model, self._frame_s = describe_model(model, sha256), model.frame_ms / 1000
         self._seconds_per_byte = 1 / (WIDTHS[config.encoding] * config.channels * config.sample_rate)
-        self._is_waiting = False  # for the next message, with nothing else to do
+        self._is_waiting = False  # waiting for the next message, with nothing else to do
         self._observers: list[StreamObserver] = [StreamMetrics(server.metrics)]
         if server.captures:
             self._observers.append(StreamCapture(server.captures, session_id, model, sha256))

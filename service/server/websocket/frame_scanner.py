@@ -15,7 +15,7 @@ class FrameScanner:
 
     def __init__(self) -> None:
         self.between_messages = True  # the next byte begins a frame, and that frame a message
-        self._header = b""  # of a frame, as far as it has come
+        self._header = b""  # the header of a frame, as far as it has been received
         self._payload_left = 0  # bytes of a frame that are still to come
         self._fragmented = False  # more frames of a message are still to come
         self._closed = False

@@ -21,7 +21,7 @@ from service.server.websocket.shared_client import SharedClient
 from service.spotting.config import ProtocolError
 from service.telemetry.logs import log_event
 
-MAX_WAITING_MESSAGES = 16  # of the longest: audio of one stream that may wait
+MAX_WAITING_MESSAGES = 16  # messages of the longest size: audio of one stream that may wait
 
 
 async def serve_shared_socket(socket: WebSocket, server: ServerState) -> None:
@@ -44,9 +44,9 @@ class SharedSocket:
         self._activity = ActivityLimits(server.settings.idle_timeout_s)
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._streams: dict[int, SharedClient] = {}
-        self._places: dict[SharedClient, ExitStack] = {}  # in the count of streams
+        self._places: dict[SharedClient, ExitStack] = {}  # places in the count of streams
         self._serving: set[asyncio.Task[None]] = set()
-        self._is_waiting = False  # for the next message, with nothing else to do
+        self._is_waiting = False  # waiting for the next message, with nothing else to do
         self._gone: ClientGoneError | None = None  # once a stream could not send
         self._sending = 0  # events that the client has not taken
         self._all_sent = asyncio.Event()

@@ -34,7 +34,7 @@ MAX_QUEUED = 16  # messages taken from a client before the app has asked for the
 ABORT_S = 10.0  # after a stream, for its client to take what was sent and to close too
 MAX_HEAD = 2**16  # bytes of a request before its body; what comes in one piece may be longer
 MAX_EARLY = 2**16  # bytes of a WebSocket client taken before its handshake is answered
-VERSION = "13"  # of the WebSocket protocol
+VERSION = "13"  # version of the WebSocket protocol
 
 
 class RequestParser(httptools.HttpRequestParser):

@@ -15,7 +15,7 @@ from service.server.streams.client import ClientGoneError
 from service.server.wyoming.events import EventReader, describe_wake_words
 from service.telemetry.logs import log_event
 
-LINGER_S = 1.0  # for a client to read an error before the connection ends
+LINGER_S = 1.0  # time for a client to read an error before the connection ends
 
 
 class WyomingConnection:

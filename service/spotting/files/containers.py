@@ -11,7 +11,7 @@ from service.spotting.files.media import MP4_BOXES, media_kind
 from service.spotting.files.part import Part
 
 KINDS = "WAV, AIFF, FLAC, OGG or MP3"
-SUFFIXES = frozenset(  # of what is taken from a directory
+SUFFIXES = frozenset(  # suffixes of what is taken from a directory
     (".wav", ".aif", ".aiff", ".flac", ".ogg", ".oga", ".opus", ".mp3", ".m4a", ".webm", ".aac")
 )
 BOX = struct.Struct(">I4s")  # size and name in an MP4

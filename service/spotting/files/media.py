@@ -23,7 +23,7 @@ from service.spotting.files.header import EBML, OGG
 from service.spotting.files.mpeg import after_tags
 
 WORKER = Path(__file__).with_name("media_worker.py")
-SECONDS_PER_CPU_S = 30.0  # of audio, decoded at least; a core decodes some hundreds
+SECONDS_PER_CPU_S = 30.0  # seconds of audio that are decoded at least; a core decodes some hundreds
 MIN_CPU_S = 10
 BYTES_PER_SAMPLE = 4
 INSTALL = "pip install 'rank-coding-kws[media]'"
@@ -32,7 +32,7 @@ MP4_BOXES = (b"ftyp", b"moov", b"mdat", b"wide")  # what an MP4 or QuickTime fil
 
 
 class MediaKind(NamedTuple):
-    name: str  # for people
+    name: str  # as people call it
     demuxer: str  # as FFmpeg calls it
 
 

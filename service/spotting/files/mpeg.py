@@ -28,8 +28,8 @@ ZEROS = re.compile(rb"\0*")
 INFO_TAGS = (b"Xing", b"Info")
 DECODER_DELAY = 529  # samples
 COUNTED = 1  # flag of an information frame: it has a count of frames
-MAX_TAGS = 100  # in front of the audio: bounds the time
-MAX_FALSE_SYNCS = 100_000  # in damaged parts of a file: bounds the time
+MAX_TAGS = 100  # tags in front of the audio: bounds the time
+MAX_FALSE_SYNCS = 100_000  # what looks like a frame in damaged parts of a file: bounds the time
 
 
 class Header(NamedTuple):

@@ -31,7 +31,7 @@ from service.spotting.files.containers import KINDS, parts
 from service.spotting.files.media import MediaDecoder, media_kind
 from service.spotting.files.part import Part
 
-MAX_S = 3600.0  # of a file, unless the caller says otherwise
+MAX_S = 3600.0  # longest file, unless the caller says otherwise
 MAX_PARTS = 1000  # joined in a file
 MAX_MEDIA_PARTS = 20  # the same where each takes a process
 FORMATS = ("WAV", "WAVEX", "RF64", "AIFF", "FLAC", "OGG", "MP3")  # as libsndfile calls them

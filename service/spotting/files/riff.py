@@ -14,17 +14,17 @@ from service.spotting.files import mpeg
 from service.spotting.files.part import Part
 
 LITTLE, BIG = struct.Struct("<4sI"), struct.Struct(">4sI")  # name and size of a chunk
-MAX_CHUNKS = 256  # of a file; libsndfile takes 40 s for the millions that a file can have
+MAX_CHUNKS = 256  # chunks of a file; libsndfile takes 40 s for the millions that a file can have
 MPEG_TAGS = (0x50, 0x55)  # in a `fmt ` chunk: MPEG audio, layers 1 and 2, and layer 3
-EXTENSIBLE = 0xFFFE  # in its place where the tag is the beginning of a sub-format
-SIZE_IN_DS64 = 0xFFFFFFFF  # of the samples of an RF64, whose `ds64` chunk has 64 bits for it
+EXTENSIBLE = 0xFFFE  # stands in its place where the tag is the beginning of a sub-format
+SIZE_IN_DS64 = 0xFFFFFFFF  # size of the samples of an RF64, whose `ds64` chunk has 64 bits for it
 NEXT_WAV = re.compile(rb"(RIFF|RF64)....WAVE", re.DOTALL)
-NAME = re.compile(rb"[ -~]{4}")  # of a chunk
+NAME = re.compile(rb"[ -~]{4}")  # the name of a chunk
 
 
 class Chunk(NamedTuple):
     name: bytes
-    start: int  # of its bytes, after name and size
+    start: int  # first of its bytes, after name and size
     size: int  # as its header says
 
     @property

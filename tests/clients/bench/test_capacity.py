@@ -57,7 +57,7 @@ def test_streams_that_take_turns_are_compared_each_with_its_own(server: Running,
     assert (tally.found, tally.expected, tally.failures.total()) == (3, 3, 0)
 
 
-def test_who_takes_turns_speaks_alone_and_all_that_is_to_be_said(
+def test_streams_that_take_turns_speak_alone_and_all_of_the_recording(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     soundfile.write(tmp_path / "tones.wav", np.full(RATE, 0.5), RATE)

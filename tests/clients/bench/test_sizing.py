@@ -28,7 +28,7 @@ def test_the_largest_load_in_usual_chunks_on_sockets_of_its_own_counts(tmp_path:
     assert (measured.streams_per_core, measured.max_streams, measured.memory_kib_per_stream) == (400, 280, 50.0)
 
 
-def test_a_load_that_missed_detections_is_no_measure(tmp_path: Path) -> None:
+def test_a_load_that_missed_detections_is_not_a_measure(tmp_path: Path) -> None:
     write(tmp_path, row(100), row(200, found=7))
     assert read_measured(tmp_path).streams_per_core == 200
     write(tmp_path, row(200, found=7), row(100, found=0, expected=0))

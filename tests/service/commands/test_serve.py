@@ -195,7 +195,7 @@ def test_a_key_of_another_certificate_is_one_line_and_exit_status_1(
 
 
 @pytest.mark.parametrize("log", ["text", "json"])
-def test_a_closed_stderr_is_no_obstacle(models_dir: Path, log: str) -> None:
+def test_a_closed_stderr_does_not_matter(models_dir: Path, log: str) -> None:
     port = free_port()
     flags = ["--models", str(models_dir), "--model", "tones", "--port", str(port), "--log", log]
     command = [sys.executable, "-m", "service.commands.serve", *flags]

@@ -29,7 +29,7 @@ def test_the_closure_within_a_word_does_not_end_it() -> None:
     assert endpoints(clip(30, gap_s=0.1)) == pytest.approx((START, END), abs=0.025)
 
 
-def test_a_second_sound_far_away_is_no_part_of_it() -> None:
+def test_a_second_sound_far_away_is_not_part_of_it() -> None:
     noisy = clip(30)
     noisy[:800] += noisy[7000:7800]
     assert endpoints(noisy) == pytest.approx((START, END), abs=0.025)

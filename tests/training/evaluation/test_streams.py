@@ -45,7 +45,7 @@ def test_streams_are_as_long_as_asked_and_have_the_same_words(corpus: Corpus) ->
     seconds = {name: sum(len(scene.samples) for scene in scenes) / SAMPLE_RATE for name, scenes in streams.items()}
     assert all(36 <= length < 36 + 32 for length in seconds.values()), seconds
     assert [scene.words for scene in streams["clean"]] == [scene.words for scene in streams["0 dB"]]
-    assert sum(word.kind == "speech" for scene in streams["speech"] for word in scene.words) == 36  # of a second each
+    assert sum(word.kind == "speech" for scene in streams["speech"] for word in scene.words) == 36  # one second each
 
 
 def test_tones_are_detected_early_and_so_are_their_prefixes(

@@ -67,7 +67,7 @@ def test_nothing_to_gather(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 
 
 @pytest.mark.parametrize("content", ["{", "[]", '{"seeds": "several"}'])
-def test_a_file_that_is_no_result_is_named(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_file_that_is_not_a_result_is_named(content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     write_run(tmp_path / "temporal-mnist")
     (tmp_path / "temporal-mnist" / "data.json").write_text(content)
     assert main(["report", "--runs", str(tmp_path), "--out", str(tmp_path / "out")]) == 1

@@ -41,7 +41,7 @@ def test_every_combination_has_a_recipe(tmp_path: Path) -> None:
         ("theta: [0.5]", "expected a theta_low that is at most a theta, got none"),
     ],
 )
-def test_what_is_no_space_is_an_error(tmp_path: Path, text: str, message: str) -> None:
+def test_what_is_not_a_space_is_an_error(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(SpaceError, match=message):
         read_space(write(tmp_path, text))
 

@@ -55,7 +55,7 @@ def test_a_raw_audio_body_is_one_file(http: httpx.Client, media_type: str) -> No
 
 
 @pytest.mark.parametrize("disposition", ["", "attachment", ",;filename*0*", "=;=;filename"])
-def test_a_broken_content_disposition_is_no_name(http: httpx.Client, disposition: str) -> None:
+def test_a_broken_content_disposition_is_not_a_name(http: httpx.Client, disposition: str) -> None:
     headers = {"Content-Type": "audio/wav", "Content-Disposition": disposition}
     (result,) = http.post("/v1/classify", content=YES, headers=headers).json()["results"]
     assert (result["file"], result["label"]) == ("", "yes")

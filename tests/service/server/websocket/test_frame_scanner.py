@@ -22,7 +22,7 @@ HEAD = (
     b"GET /v1/stream HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
     b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\n\r\n"
 )
-MAX_BYTES = 200  # of a message
+MAX_BYTES = 200  # longest message
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from tests.support.speech import decode_pcm, pcm, synthesize
 from tests.support.ws_client import SharedSocketClient, block, facts, shared_client
 from tests.support.ws_client import client as own_client
 
-MAX_BLOCKS, MAX_PIECE = 6, 10_000  # of a message: together they fit
+MAX_BLOCKS, MAX_PIECE = 6, 10_000  # blocks of a message and bytes of a block: together they fit
 YES = pcm(synthesize("yes"))
 SPEECH = pcm(synthesize("yes", "no", "_unknown_", "no"))
 

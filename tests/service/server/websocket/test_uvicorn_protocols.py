@@ -279,7 +279,7 @@ async def test_audio_does_not_wake_the_task_of_its_stream(server: Running, monke
     assert received.count(True) <= len(YES) / 640 / 10
 
 
-async def test_to_send_on_a_socket_that_uvicorn_has_closed_is_no_fault_of_the_app() -> None:
+async def test_to_send_on_a_socket_that_uvicorn_has_closed_is_not_an_error() -> None:
     """As it does for frames that are none; tests/stress/fuzz.py comes upon it."""
     closed = StreamProtocol.__new__(StreamProtocol)
     closed.writable, closed.disconnected, closed.initial_response = asyncio.Event(), False, None

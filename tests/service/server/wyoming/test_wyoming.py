@@ -307,7 +307,7 @@ async def test_what_is_wrong_is_reported_and_the_connection_ends(
         "x" * 70_000,
     ],
 )
-async def test_what_is_no_event_ends_the_connection(server: Wyoming, line: str) -> None:
+async def test_what_is_not_an_event_ends_the_connection(server: Wyoming, line: str) -> None:
     reader, writer = await asyncio.open_connection("127.0.0.1", server.port)
     writer.write(line.encode("latin-1") + b"\n")
     answer = await asyncio.wait_for(reader.read(), 10)

@@ -27,7 +27,7 @@ class Kind:
     suffix: str
     options: tuple[str, ...] = ()
     rates: tuple[int, ...] = (8000, 11025, 16000, 22050, 32000, 44100, 48000)
-    tolerance: float = 0.0  # of a sample; full scale is 1
+    tolerance: float = 0.0  # largest difference of a sample; full scale is 1
     block: int = 0  # samples that ffmpeg keeps of the last block beyond the end that the file states
     joins: bool = False  # whether two of them in a row are a legal file or a common one
 
