@@ -34,17 +34,16 @@ class FrontEndSettings:
 class LogMel(nn.Module):
     """Causal log-mel features: frame i covers the `window` samples that end with sample (i + 1) * hop.
 
-    The DFT has `window` points and is a matrix product. A Hamming window is symmetric, so each frame is folded into
-    its even and odd half first, which halves the product. Same values as librosa's `melspectrogram` with
-    `center=False, htk=True, norm=None` on the signal with `window - hop` zeros before it.
+    The DFT has `window` points. In an exported graph it is made of matrix products, of frames that are folded before.
+    Same values as librosa's `melspectrogram` with `center=False, htk=True, norm=None` on the signal with `window - hop`
+    zeros before it.
 
     Args:
         settings: bands, and window and hop in samples at SAMPLE_RATE.
     """
 
     energy_floor = LOG_FLOOR
-    basis_even: Tensor
-    basis_odd: Tensor
+    hamming: Tensor
     mel: Tensor
     mean: Tensor
     scale: Tensor
@@ -52,10 +51,9 @@ class LogMel(nn.Module):
     def __init__(self, settings: FrontEndSettings) -> None:
         super().__init__()
         self.settings = settings
-        even, odd = folded_dft(settings.window)
-        self.register_buffer("basis_even", even, persistent=False)
-        self.register_buffer("basis_odd", odd, persistent=False)
+        self.register_buffer("hamming", torch.hamming_window(settings.window), persistent=False)
         self.register_buffer("mel", mel_filters(settings), persistent=False)
+        self.folded_dft = folded_dft(settings.window, self.mel)
         self.register_buffer("mean", torch.zeros(settings.bands))
         self.register_buffer("scale", torch.ones(settings.bands))
 
@@ -97,14 +95,14 @@ class LogMel(nn.Module):
         Samples that are exactly 0 are not audio (silence put behind the end of a file), and stay 0.
         """
         hops = audio.reshape(audio.shape[0], -1, self.settings.hop)
-        is_audio = hops != 0
-        counts = is_audio.to(hops.dtype).sum(2, keepdim=True)  # onnxruntime takes far longer to add integers
+        is_audio = (hops != 0).to(hops.dtype)  # onnxruntime takes far longer to add integers
+        counts = is_audio.sum(2, keepdim=True)
         means = hops.sum(2, keepdim=True) / counts.clamp_min(1)
         before = torch.where(offset[:, 1:] > 0, offset[:, :1], means[:, 0])
         after = exponential_average(means, before, OFFSET_SHARE)
         earlier = torch.cat([before[:, None], after[:, :-1]], dim=1)
         ramp = torch.arange(self.settings.hop, device=audio.device) / self.settings.hop
-        samples = torch.where(is_audio, hops - (earlier + (after - earlier) * ramp), hops)
+        samples = hops - is_audio * (earlier + (after - earlier) * ramp)
         return samples.reshape(audio.shape), torch.cat([after[:, -1], torch.ones_like(after[:, -1])], dim=1)
 
     def compressed(self, energies: Tensor, state: State) -> tuple[Tensor, State]:
@@ -114,8 +112,8 @@ class LogMel(nn.Module):
     def energies(self, audio: Tensor, tail: Tensor) -> tuple[Tensor, Tensor]:
         """Samples and the tail before them → positive energies [batch, frames, bands] and the new tail."""
         audio = torch.cat([tail, audio], dim=1)
-        power = self.power(self.frames(audio))
-        return power @ self.mel + self.energy_floor, audio[:, self.settings.hop - self.settings.window :]
+        powers = self.band_powers(self.frames(audio) * self.hamming)
+        return powers + self.energy_floor, audio[:, self.settings.hop - self.settings.window :]
 
     def standardised(self, features: Tensor) -> Tensor:
         """Features [..., bands] with the mean and deviation of the training clips taken out."""
@@ -129,19 +127,17 @@ class LogMel(nn.Module):
         last = window // block - 1
         return torch.cat([blocks[:, i : i - last or None : hop // block] for i in range(last + 1)], dim=2)
 
-    def power(self, frames: Tensor) -> Tensor:
-        """Frames [..., window] → power spectrum [..., window / 2 + 1] under a periodic Hamming window.
+    def band_powers(self, frames: Tensor) -> Tensor:
+        """Windowed frames [batch, frames, window] → powers [batch, frames, bands].
 
-        As a matrix product in an exported graph, by FFT where it is trained with, which takes half the time.
+        By matrix products in an exported graph, by FFT where it is trained with, which takes half the time.
         """
         if not torch.onnx.is_in_onnx_export():
-            window = torch.hamming_window(self.settings.window, device=frames.device)
-            return torch.view_as_real(torch.fft.rfft(frames * window)).square().sum(-1)
-        half = self.settings.window // 2
-        first, second = frames[..., 1:half], frames[..., half + 1 :].flip(-1)
-        even = torch.cat([frames[..., :1], first + second, frames[..., half : half + 1]], dim=-1)
-        real, imaginary = even @ self.basis_even, (first - second) @ self.basis_odd
-        return real * real + imaginary * imaginary
+            return torch.view_as_real(torch.fft.rfft(frames)).square().sum(-1) @ self.mel
+        odd, even = fold(frames)
+        parts = (odd, *fold(even))
+        powers = [(part @ dft).square() @ mel for part, (dft, mel) in zip(parts, self.folded_dft, strict=True)]
+        return powers[0] + powers[1] + powers[2]
 
     def normalise(self, features: Tensor) -> None:
         """Set mean and scale per band from unnormalised features [..., bands] of training data."""
@@ -187,16 +183,27 @@ def exponential_average(values: Tensor, before: Tensor, share: float) -> Tensor:
     """
     frames = torch.arange(values.shape[1] + 1, device=values.device)
     fading = torch.exp((frames[1:, None] - frames) * math.log(1 - share)).tril(1)  # column 0: what was before
-    return fading[:, 1:] @ (share * values) + fading[:, :1] * before[:, None]
+    return share * (fading @ torch.cat([before[:, None] / share, values], dim=1))
 
 
-def folded_dft(window: int) -> tuple[Tensor, Tensor]:
-    """Windowed cosine [half + 1, bins] and sine [half - 1, bins] bases for the folded halves of a frame."""
-    half = window // 2
-    n = torch.arange(half + 1, dtype=torch.float64)
-    angle = 2 * math.pi * n[:, None] * torch.arange(half + 1, dtype=torch.float64) / window
-    hamming = (0.54 - 0.46 * torch.cos(2 * math.pi * n / window))[:, None]
-    return (hamming * angle.cos()).float(), (hamming * angle.sin())[1:half].float()
+def fold(frames: Tensor) -> tuple[Tensor, Tensor]:
+    """The difference of the halves of frames [..., samples], which has their odd bins, and the sum, with the others."""
+    half = frames.shape[-1] // 2
+    return frames[..., :half] - frames[..., half:], frames[..., :half] + frames[..., half:]
+
+
+def folded_dft(window: int, mel: Tensor) -> list[tuple[Tensor, Tensor]]:
+    """The bins that `mel` uses, odd ones, then of the even ones every other one, then the rest.
+
+    For each of these a DFT of frames that were folded, [samples, 2 * bins], cosines and sines, and what the square of
+    each adds to the bands, [2 * bins, bands].
+    """
+    used = mel.any(dim=1).nonzero()[:, 0]
+    half, quarter = window // 2, window // 4
+    parts = ((used[used % 2 == 1], half), (used[used % 4 == 2], quarter), (used[used % 4 == 0], quarter))
+    angles = [2 * math.pi / window * torch.arange(samples).double()[:, None] * bins for bins, samples in parts]
+    dfts = [torch.cat([angle.cos(), angle.sin()], dim=1).float() for angle in angles]
+    return [(dft, mel[bins].repeat(2, 1)) for dft, (bins, _) in zip(dfts, parts, strict=True)]
 
 
 def mel_filters(settings: FrontEndSettings) -> Tensor:
