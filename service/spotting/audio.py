@@ -34,9 +34,10 @@ def to_float(samples: Pcm) -> Samples:
 
 def join(pieces: Sequence[Pcm]) -> Pcm:
     """Samples one after another, as float32 unless all are int16."""
-    if len({piece.dtype for piece in pieces}) > 1:
-        pieces = [to_float(piece) for piece in pieces]
-    return cast(Pcm, np.concatenate(pieces))
+    samples = cast(Pcm, np.concatenate(pieces))
+    if samples.dtype == np.int16 or all(piece.dtype == np.float32 for piece in pieces):
+        return samples
+    return np.concatenate([to_float(piece) for piece in pieces])
 
 
 class Resampler:

@@ -8,7 +8,6 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from itertools import islice
 
 import numpy as np
 
@@ -19,7 +18,7 @@ from service.spotting.model import Model
 MAX_FRAMES_PER_RUN = 128  # all streams together: more are no cheaper, and the loop waits for each run
 MAX_FRAMES_PER_STREAM = 16  # in one run: the long chunks of one stream delay the others
 FIRST_ROWS = 16  # of the state; doubled whenever all are taken
-PACE_S = 0.004  # between two batches: small runs make every frame more expensive
+PACE_S = 0.007  # between two batches: small runs make every frame more expensive
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +56,8 @@ class EngineSlot:
 
     def take(self, samples: int) -> list[Pcm]:
         """The pieces that have waited longest, `samples` samples in all."""
-        self.samples -= samples
         taken = []
+        self.samples -= samples
         while samples:
             piece = self._pieces.popleft()
             if len(piece) > samples:
@@ -135,10 +134,13 @@ class Engine:
         if not self._batch:  # all have been released
             return
         slots, frames, waiting_since = self._next_streams()
-        audio = join([piece for slot in slots for piece in slot.take(frames * self._hop)])
+        pieces: list[Pcm] = []
+        for slot in slots:
+            pieces += slot.take(frames * self._hop)
         began = self._clock()
         try:
-            scores = self._score(slots, audio.reshape(len(slots), -1))
+            rows = np.array([self._row_of(slot) for slot in slots])
+            scores = self._model.advance(join(pieces).reshape(len(slots), -1), self._state, rows)
         except Exception as error:  # whatever it is, other streams go on
             for slot in slots:
                 slot.reset()
@@ -158,22 +160,13 @@ class Engine:
         """
         frames = min(next(iter(self._batch)).samples // self._hop, MAX_FRAMES_PER_STREAM)
         samples = frames * self._hop
-        long_enough = (slot for slot in self._batch if slot.samples >= samples)
-        slots = list(islice(long_enough, MAX_FRAMES_PER_RUN // frames))
+        slots = [slot for slot in self._batch if slot.samples >= samples][: MAX_FRAMES_PER_RUN // frames]
         waiting_since = [self._batch.pop(slot) for slot in slots]
         for slot, since in zip(slots, waiting_since, strict=True):
             if slot.samples > samples:
                 self._ready[slot] = since
                 self._next_s = 0.0
         return slots, frames, min(waiting_since)
-
-    def _score(self, slots: list[EngineSlot], audio: Pcm) -> FrameScores:
-        """Scores [streams, frames, labels] of the next samples [streams, samples]; puts the states after them back."""
-        rows = np.array([self._row_of(slot) for slot in slots])
-        scores, after = self._model.run(audio, {name: array[rows] for name, array in self._state.items()})
-        for name, array in after.items():
-            self._state[name][rows] = array
-        return scores
 
     def _row_of(self, slot: EngineSlot) -> int:
         """The stream's row; a new one starts from zeros."""

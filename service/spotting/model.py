@@ -74,35 +74,40 @@ class Model:
         Returns:
             float32 scores [batch, frames, labels], probabilities, and the state after it.
         """
+        after = {name: array.copy() for name, array in state.items()}
+        return self.advance(audio, after, np.arange(len(audio))), after
+
+    def advance(self, audio: Pcm, state: State, rows: NDArray[np.intp]) -> FrameScores:
+        """The same for the streams in some rows of `state`, which becomes their state after it."""
         if self._silence is None:
-            return self._infer(audio, state)
+            return self._infer_rows(audio, state, rows)
         hops = audio.reshape(len(audio), -1, self.metadata.hop)
-        silent, quiet = self._silence.apply(hops, state[QUIET])
-        before = {name: state[name] for name in self._shapes}
-        scores, after = self._infer_others(hops, silent, before) if silent.any() else self._infer(audio, before)
-        return scores, {**after, QUIET: quiet}
+        silent, state[QUIET][rows] = self._silence.apply(hops, state[QUIET][rows])
+        return self._infer_others(hops, silent, state, rows) if silent.any() else self._infer_rows(audio, state, rows)
 
     def _infer(self, audio: Pcm, state: State) -> tuple[FrameScores, State]:
         """Run the graph."""
         scores, *after = self._session.run(self._outputs, {"audio": to_float(audio), **state})
         return scores, dict(zip(self._shapes, after, strict=True))
 
-    def _infer_others(self, hops: Pcm, silent: NDArray[np.bool_], state: State) -> tuple[FrameScores, State]:
-        """Run the graph on `hops` [batch, frames, hop] without the silent ones; as many of each row share a run."""
+    def _infer_rows(self, audio: Pcm, state: State, rows: NDArray[np.intp]) -> FrameScores:
+        """Run the graph for some rows of `state`."""
+        scores, after = self._infer(audio, {name: state[name][rows] for name in self._shapes})
+        for name, array in after.items():
+            state[name][rows] = array
+        return scores
+
+    def _infer_others(self, hops: Pcm, silent: NDArray[np.bool_], state: State, rows: NDArray[np.intp]) -> FrameScores:
+        """Run the graph on `hops` [batch, frames, hop] without the silent ones; as many of each stream share a run."""
         scores = np.zeros((*silent.shape, len(self.metadata.labels)), np.float32)
         scores[silent, self.metadata.labels.index(SILENCE)] = 1
-        after = {name: array.copy() for name, array in state.items()}
         counts = (~silent).sum(axis=1)
         for count in set(counts.tolist()) - {0}:
-            rows = np.flatnonzero(counts == count)
-            chosen = ~silent & (counts == count)[:, np.newaxis]
-            run_scores, run_after = self._infer(
-                hops[chosen].reshape(len(rows), -1), {name: array[rows] for name, array in state.items()}
-            )
+            streams = counts == count
+            chosen = ~silent & streams[:, np.newaxis]
+            run_scores = self._infer_rows(hops[chosen].reshape(-1, count * self.metadata.hop), state, rows[streams])
             scores[chosen] = run_scores.reshape(-1, scores.shape[2])
-            for name, array in run_after.items():
-                after[name][rows] = array
-        return scores, after
+        return scores
 
     def _probe(self) -> None:
         """Run three silent frames of two streams: shows fixed dimensions and scores that are not probabilities."""

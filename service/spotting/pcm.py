@@ -14,6 +14,7 @@ def _mulaw_table() -> Samples:
     return (np.where(code & 128, -magnitude, magnitude) / FULL_SCALE).astype(np.float32)
 
 
+INT16 = np.dtype("<i2")
 MULAW = _mulaw_table()
 WIDTHS = {"pcm_s16le": 2, "pcm_f32le": 4, "pcm_mulaw": 1}  # bytes per sample
 
@@ -28,6 +29,7 @@ class PcmDecoder:
     def __init__(self, encoding: str, channels: int) -> None:
         self._encoding, self._channels = encoding, channels
         self._width = WIDTHS[encoding] * channels
+        self._is_plain = encoding == "pcm_s16le" and channels == 1
         self._waiting = b""
         self._first = True
 
@@ -39,6 +41,8 @@ class PcmDecoder:
             data, self._waiting = self._waiting + data, b""
         if spare := len(data) % self._width:
             data, self._waiting = data[:-spare], data[-spare:]
+        if self._is_plain:
+            return np.frombuffer(data, INT16)
         samples = self._samples(data)
         return samples if self._channels == 1 else mono(to_float(samples).reshape(-1, self._channels))
 
@@ -59,7 +63,7 @@ class PcmDecoder:
 
     def _samples(self, data: bytes) -> Pcm:
         if self._encoding == "pcm_s16le":
-            return np.frombuffer(data, "<i2")
+            return np.frombuffer(data, INT16)
         if self._encoding == "pcm_f32le":
             return check_amplitude(np.frombuffer(data, "<f4").astype(np.float32, copy=False))
         return MULAW[np.frombuffer(data, np.uint8)]

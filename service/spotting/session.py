@@ -51,7 +51,7 @@ class Session:
 
     def __init__(self, model: Metadata, config: StreamConfig, verifier: Verifier | None = None) -> None:
         """`verifier`: that of the model, where it has one; without it the speeds decide by scores alone."""
-        self._model, self._verifier = model, verifier
+        self._model, self._verifier, self._hop = model, verifier, model.hop
         self._tail = AudioTail(verifier.window) if verifier and config.mode == "continuous" else None
         self._configure(config)
         self._decoder = PcmDecoder(config.encoding, config.channels)
@@ -109,7 +109,7 @@ class Session:
             frames = range(first + -(first + 1) % self._scores_every, stop, self._scores_every)
             events = [self._scores(frame, scores[frame - first]) for frame in frames]
             return sorted([*events, *map(self._decision, hits)], key=lambda event: event.frame)
-        return [self._decision(hit) for hit in hits]
+        return [self._decision(hit) for hit in hits] if hits else []  # nearly always none
 
     def finish(self) -> list[Event]:
         """After a flush: in utterance mode the answer, if there was none yet; what settles open early detections."""
@@ -195,20 +195,14 @@ class Session:
             return NO_SAMPLES  # nothing more can come before a reset
         if len(self._partial_hop):
             samples = join([self._partial_hop, samples])
-        frames, partial = divmod(len(samples), self._model.hop)
-        self._clock.frames_sent += frames
-        if not partial:
             self._partial_hop = NO_SAMPLES
-            return self._keep(samples)
-        whole = len(samples) - partial
-        self._partial_hop = samples[whole:].copy()
-        return self._keep(samples[:whole])
-
-    def _keep(self, hops: Pcm) -> Pcm:
-        """The same hops; a verifier may want to look at them."""
+        frames, partial = divmod(len(samples), self._hop)
+        self._clock.frames_sent += frames
+        if partial:
+            samples, self._partial_hop = samples[:-partial], samples[-partial:].copy()
         if self._tail:
-            self._tail.push(hops)
-        return hops
+            self._tail.push(samples)
+        return samples
 
     def _audio_time(self, frame: int) -> float:
         """Stream time in seconds of the newest sample that `frame` needed, never beyond what was really received."""

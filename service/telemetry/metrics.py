@@ -14,6 +14,7 @@ from service.spotting.file_result import FileResult
 
 SECONDS = (0.0002, 0.0005, 0.001, 0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.25, 0.5, 1.0, 2.0)
 SHARED = "PROMETHEUS_MULTIPROC_DIR"  # set in the environment of a worker before it imports prometheus_client
+COUNT_EVERY_S = 1.0  # of a stream's audio: a counter is too expensive for every message
 STREAMS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512)
 
 
@@ -79,3 +80,22 @@ class Metrics:
         all_workers = CollectorRegistry()
         MultiProcessCollector(all_workers)  # type: ignore[no-untyped-call]
         return generate_latest(all_workers)
+
+
+class AudioCounter:
+    """The audio of one stream in the metrics of the server."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._metrics = metrics
+        self._uncounted_s = 0.0
+
+    def add(self, received_s: float) -> None:
+        """So much audio came in."""
+        self._uncounted_s += received_s
+        if self._uncounted_s >= COUNT_EVERY_S:
+            self.close()
+
+    def close(self) -> None:
+        """Count what has not been counted."""
+        self._metrics.audio.inc(self._uncounted_s)
+        self._uncounted_s = 0.0

@@ -22,21 +22,19 @@ class AudioTap:
     """Where a protocol offers whole binary messages to a stream without waking its task."""
 
     def __init__(self) -> None:
-        self._callback: AudioCallback | None = None
+        self.offer: AudioCallback = _refuse  # whether the stream takes a message
+        self.is_attached = False
 
     def attach(self, callback: AudioCallback) -> None:
-        self._callback = callback
+        self.offer, self.is_attached = callback, True
 
     def detach(self) -> None:
-        self._callback = None
+        self.offer, self.is_attached = _refuse, False
 
-    @property
-    def is_attached(self) -> bool:
-        return self._callback is not None
 
-    def offer(self, data: bytes) -> bool:
-        """Whether the stream took this message."""
-        return self._callback is not None and self._callback(data)
+def _refuse(data: bytes) -> bool:
+    """What nobody takes directly has to wait its turn."""
+    return False
 
 
 class StreamClient(Protocol):

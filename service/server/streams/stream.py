@@ -38,7 +38,7 @@ from service.spotting.session import Session
 from service.telemetry.capture import StreamCapture
 from service.telemetry.latency import LatencyTracker
 from service.telemetry.logs import log_event
-from service.telemetry.observer import StreamMetrics, StreamObserver
+from service.telemetry.metrics import AudioCounter
 
 NO_RUN = InferenceTiming(0.0, 0.0, 0.0, 0)
 
@@ -78,6 +78,7 @@ class Stream:
         config, settings = handshake.config, server.settings
         self._id, self._client, self._activity, self._settings = session_id, client, activity, settings
         self._metrics, self._message = server.metrics, handshake.message
+        self._max_message_bytes = settings.max_message_bytes
         self._failed: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._queue = SendQueue(settings.max_outgoing, self._fail)
         served = server.models.get(config.model)
@@ -88,9 +89,8 @@ class Stream:
         self._model, self._frame_s = describe_model(model, sha256), model.frame_ms / 1000
         self._seconds_per_byte = 1 / (WIDTHS[config.encoding] * config.channels * config.sample_rate)
         self._is_waiting = False  # waiting for the next message, with nothing else to do
-        self._observers: list[StreamObserver] = [StreamMetrics(server.metrics)]
-        if server.captures:
-            self._observers.append(StreamCapture(server.captures, session_id, model, sha256))
+        self._audio_counter = AudioCounter(server.metrics)
+        self._capture = StreamCapture(server.captures, session_id, model, sha256) if server.captures else None
         self._slot = served.engine.open(self._on_scores, self._on_fault)
         self._run = NO_RUN  # the latest
         log_event("stream begun", session=session_id, client=client.host, model=model.name, mode=config.mode)
@@ -146,8 +146,9 @@ class Stream:
         self._detach()
         self._slot.close()
         self._queue.close()
-        for observer in self._observers:
-            observer.close()
+        self._audio_counter.close()
+        if self._capture:
+            self._capture.close()
         self._metrics.dropped.inc(self._session.outstanding * self._frame_s)
         summary = self._session.summary()
         log_end(self._id, ending, audio_s=round(summary.audio_s, 3), detections=summary.detections)
@@ -183,9 +184,9 @@ class Stream:
 
     def _receive_directly(self, data: bytes) -> bool:
         """An AudioCallback."""
-        if not self._is_waiting or self._backlog.is_full() or len(data) > self._settings.max_message_bytes:
+        if not self._is_waiting or len(data) > self._max_message_bytes or self._backlog.is_full():
             return False
-        self._activity.mark_received()
+        self._activity.received_at = perf_counter()
         try:
             self._process_audio(data)
         except Exception as error:  # as from the receive loop, whatever it is
@@ -194,7 +195,12 @@ class Stream:
         return True
 
     def _process_audio(self, data: bytes) -> None:
-        self._score(self._session.push(data), len(data) * self._seconds_per_byte)
+        hops = self._session.push(data)
+        self._score(hops)
+        received_s = len(data) * self._seconds_per_byte
+        self._audio_counter.add(received_s)
+        if self._capture:
+            self._capture.on_audio(hops, received_s)
 
     async def _act_on_control(self, control: Control) -> bool:
         if control.type == "configure":
@@ -214,8 +220,8 @@ class Stream:
         self._session.reset()
         self._latency.reset()
         self._slot.reset()
-        for observer in self._observers:
-            observer.reset()
+        if self._capture:
+            self._capture.reset()
 
     def _settle(self) -> None:
         """Retract the early detections that are open."""
@@ -226,7 +232,10 @@ class Stream:
         if spare := self._session.waiting_bytes:
             error = ProtocolError("odd_bytes", f"expected whole samples, got {spare} bytes more; they are dropped")
             self._queue.put(self._error_event(error, fatal=False))
-        self._score(self._session.flush(), 0.0)
+        hops = self._session.flush()
+        self._score(hops)
+        if self._capture:
+            self._capture.on_audio(hops, 0.0)
         await self._backlog.wait_until_empty()
         for event in self._session.finish():
             self._send_event(event)
@@ -234,19 +243,17 @@ class Stream:
 
     # To the engine and back
 
-    def _score(self, hops: Pcm, received_s: float) -> None:
+    def _score(self, hops: Pcm) -> None:
         if len(hops):
             self._latency.mark_received(self._session.frames_sent, self._activity.received_at)
             self._slot.push(hops)
-        for observer in self._observers:
-            observer.on_audio(hops, received_s)
 
     def _on_scores(self, scores: FrameScores, peak: float, run: InferenceTiming) -> None:
         self._run = run
         for event in self._session.scored(scores, peak):
             self._send_event(event)
-        for observer in self._observers:
-            observer.on_scores(scores, self._session.config)
+        if self._capture:
+            self._capture.on_scores(scores, self._session.config)
         took_s = self._latency.record_decision(self._session.frames_scored - 1, perf_counter())
         if error := self._backlog.mark_scored(took_s):
             self._fail(error)
@@ -271,8 +278,9 @@ class Stream:
             self._queue.put(event)
             return
         if isinstance(event, Detection | Confirmed):
-            for observer in self._observers:
-                observer.on_detection(event)
+            self._metrics.detections.labels(event.label).inc()
+            if self._capture:
+                self._capture.on_detection(event)
         received_at, run, timed = self._latency.pop_receive_time(event.frame), self._run, TIMED[type(event)]
         self._queue.put_lazy(
             lambda: timed(**vars(event), latency=self._latency.latency(received_at, run, perf_counter()))

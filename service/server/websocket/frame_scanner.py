@@ -25,14 +25,14 @@ class FrameScanner:
 
         None unless all of it is there, masked, in one frame, and shorter than 64 KiB.
         """
-        if not self.between_messages or len(data) < start + 2 or data[start] != BINARY or not data[start + 1] & MASKED:
+        if not self.between_messages or len(data) < start + 4 or data[start] != BINARY or not data[start + 1] & MASKED:
             return None
         size = data[start + 1] ^ MASKED
         start += 2
         if size == 127:
             return None
         if size == 126:
-            size, start = int.from_bytes(data[start : start + 2]), start + 2
+            size, start = data[start] << 8 | data[start + 1], start + 2
         end = start + 4 + size
         if end > len(data):
             return None

@@ -175,7 +175,11 @@ class StreamProtocol(WebSocketsSansIOProtocol):
         """Offer audio to the stream while nothing else waits; the library gets the rest."""
         start = 0
         if self.tap.is_attached and self.queue.empty():
-            while (message := self._scanner.binary_message(data, start)) and self.tap.offer(message[0]):
+            while (
+                start < len(data)
+                and (message := self._scanner.binary_message(data, start))
+                and self.tap.offer(message[0])
+            ):
                 start = message[1]
         if start < len(data):
             self._receive_by_library(data[start:])

@@ -31,11 +31,11 @@ class CountingModel:
         self.fault: Callable[[Any], bool] = lambda _: False
         self.shapes: list[tuple[int, int]] = []
 
-    def run(self, audio: Any, state: Any) -> Any:
+    def advance(self, audio: Any, state: Any, rows: Any) -> Any:
         self.shapes.append((len(audio), audio.shape[1] // HOP))
         if self.fault(audio):
             raise RuntimeError("no")
-        return self._model.run(audio, state)
+        return self._model.advance(audio, state, rows)
 
 
 class ScoreCollector:

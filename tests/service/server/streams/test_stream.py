@@ -363,9 +363,9 @@ async def test_a_stream_that_was_open_for_its_time_ends_like_one_of_a_server_tha
 async def test_no_event_is_lost_when_the_time_ends_with_audio_not_decided_on(
     models_dir: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fast, slow = Model.run, threading.Event()
+    fast, slow = Model.advance, threading.Event()
     with serving(models_dir, max_stream_s=0.4) as running:
-        monkeypatch.setattr(Model, "run", lambda *args: [slow.wait(5), fast(*args)][1])
+        monkeypatch.setattr(Model, "advance", lambda *args: [slow.wait(5), fast(*args)][1])
         async with client(running.ws()) as connection:
             await connection.send(YES, 65536)
             await connection.until("ready")
@@ -495,9 +495,9 @@ async def test_no_more_is_read_than_the_backlog_allows(models_dir: Path, monkeyp
 
 
 async def test_a_server_that_falls_behind_reports_overloaded(models_dir: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    fast = Model.run
+    fast = Model.advance
     with serving(models_dir, max_backlog_s=0.2) as running:
-        monkeypatch.setattr(Model, "run", lambda *args: (time.sleep(0.3), fast(*args))[1])  # type: ignore[func-returns-value]
+        monkeypatch.setattr(Model, "advance", lambda *args: (time.sleep(0.3), fast(*args))[1])  # type: ignore[func-returns-value]
         async with client(running.ws()) as connection:
             await connection.send(YES, 1280)
             code, error = await connection.closed()
@@ -506,14 +506,14 @@ async def test_a_server_that_falls_behind_reports_overloaded(models_dir: Path, m
 
 
 async def test_a_fault_ends_its_streams_and_the_engine_lives(server: Running, monkeypatch: pytest.MonkeyPatch) -> None:
-    sound = Model.run
+    sound = Model.advance
 
-    def run(self: Model, audio: Any, state: Any) -> Any:
+    def advance(self: Model, audio: Any, state: Any, rows: Any) -> Any:
         if to_float(audio).max() > 0.9:
             raise RuntimeError("out of memory")
-        return sound(self, audio, state)
+        return sound(self, audio, state, rows)
 
-    monkeypatch.setattr(Model, "run", run)
+    monkeypatch.setattr(Model, "advance", advance)
     async with client(server.ws()) as healthy:
         await healthy.send(YES[:8000], 1280)
         await healthy.ask("update")  # answered when all of it is scored

@@ -320,11 +320,11 @@ async def test_a_stream_whose_time_is_over_ends_with_its_summary_and_may_be_open
 async def test_a_stream_far_ahead_of_the_server_fails_alone(
     models_dir: Path, model: Model, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    fast, release = Model.run, threading.Event()
+    fast, release = Model.advance, threading.Event()
     with serving(models_dir, max_backlog_s=5) as running:
         async with shared_client(running.ws_shared) as socket:
             await open_streams(socket, 1, 2)
-            monkeypatch.setattr(Model, "run", lambda *args: [release.wait(5), fast(*args)][1])
+            monkeypatch.setattr(Model, "advance", lambda *args: [release.wait(5), fast(*args)][1])
             await socket.send_audio((1, YES), (2, YES))
             await socket.ask("flush", stream=2)  # its messages wait from here on
             for _ in range(MAX_WAITING + 1):
