@@ -19,6 +19,7 @@ from training.commands import (
     report,
     sequence_spotting,
     silence,
+    speak,
     speech,
     sweep,
     temporal_mnist,
@@ -43,6 +44,7 @@ class Command(Protocol):
 
 COMMANDS: dict[str, Command] = {
     "speech": speech,
+    "speak": speak,
     "export": export,
     "silence": silence,
     "evaluate": evaluate,

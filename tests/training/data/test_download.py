@@ -13,10 +13,12 @@ import pytest
 from training.data.download import (
     MNIST_SHA256,
     SPEECH_COMMANDS_SHA256,
+    VOICES_SHA256,
     DownloadError,
     fetch,
     fetch_mnist,
     fetch_speech_commands,
+    fetch_voices,
 )
 
 BODY = bytes(range(256)) * 4096  # 1 MiB, several blocks
@@ -277,6 +279,18 @@ def test_mnist_is_four_verified_files_fetched_once(site: Site, tmp_path: Path) -
     assert site.ranges == [None] * 4
 
 
+def test_voices_are_two_verified_files_and_a_broken_fetch_resumes(site: Site, tmp_path: Path) -> None:
+    site.files = {f"/{name}": BODY for name in VOICES_SHA256}
+    site.faults = ["break"] * 5
+    sums = dict.fromkeys(VOICES_SHA256, sha256(BODY))
+    with pytest.raises(DownloadError, match="connection closed early"):
+        fetch(f"{site.url}/{next(iter(sums))}", tmp_path / next(iter(sums)), sha256(BODY), tries=1)
+    site.faults = []
+    assert fetch_voices(tmp_path, site.url + "/", sums) == tmp_path
+    assert {path.name: path.read_bytes() for path in tmp_path.iterdir()} == dict.fromkeys(sums, BODY)
+    assert site.ranges == [None, f"bytes={CUT}-", None]
+
+
 def test_the_real_checksums_are_asked_for_by_default(site: Site, tmp_path: Path) -> None:
     name, expected = next(iter(MNIST_SHA256.items()))
     site.files = {f"/{name}": b"another", "/words.tar.gz": b"another"}
@@ -284,3 +298,7 @@ def test_the_real_checksums_are_asked_for_by_default(site: Site, tmp_path: Path)
         fetch_mnist(tmp_path, site.url + "/")
     with pytest.raises(DownloadError, match=f"expected SHA-256 {SPEECH_COMMANDS_SHA256}, got {sha256(b'another')}"):
         fetch_speech_commands(tmp_path, site.url + "/words.tar.gz")
+    name, expected = next(iter(VOICES_SHA256.items()))
+    site.files = {f"/{name}": b"another"}
+    with pytest.raises(DownloadError, match=f"{name}: expected SHA-256 {expected}, got {sha256(b'another')}"):
+        fetch_voices(tmp_path, site.url + "/")
