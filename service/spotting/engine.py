@@ -18,7 +18,8 @@ from service.spotting.model import Model
 MAX_FRAMES_PER_RUN = 128  # all streams together: more are no cheaper, and the loop waits for each run
 MAX_FRAMES_PER_STREAM = 16  # in one run: the long chunks of one stream delay the others
 FIRST_ROWS = 16  # of the state; doubled whenever all are taken
-PACE_S = 0.007  # between two batches: small runs make every frame more expensive
+MIN_PACE_S, MAX_PACE_S = 0.004, 0.010  # between two batches: small runs make every frame more expensive
+PACE_PER_STREAM_S = 25e-6  # the same, by the number of streams: the more of them, the scarcer is CPU time
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,12 +126,17 @@ class Engine:
             at_s = self._loop.time() if self._batch else max(self._next_s, self._loop.time())
             self._timer = self._loop.call_at(at_s, self._run_next)
 
+    def _pace_s(self) -> float:
+        """From the beginning of a batch to that of the next."""
+        streams = self._rows - len(self._free)
+        return max(MIN_PACE_S, min(MAX_PACE_S, PACE_PER_STREAM_S * streams))
+
     def _run_next(self) -> None:
         """Score some streams of the batch; the loop does all else that is due before the others."""
         self._timer = None
         if not self._batch:
             self._batch, self._ready = self._ready, {}
-            self._next_s = self._loop.time() + PACE_S
+            self._next_s = self._loop.time() + self._pace_s()
         if not self._batch:  # all have been released
             return
         slots, frames, waiting_since = self._next_streams()

@@ -92,7 +92,7 @@ class Model:
 
     def _infer_rows(self, audio: Pcm, state: State, rows: NDArray[np.intp]) -> FrameScores:
         """Run the graph for some rows of `state`."""
-        scores, after = self._infer(audio, {name: state[name][rows] for name in self._shapes})
+        scores, after = self._infer(audio, {name: state[name].take(rows, axis=0) for name in self._shapes})
         for name, array in after.items():
             state[name][rows] = array
         return scores

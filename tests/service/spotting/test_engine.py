@@ -145,7 +145,7 @@ async def test_streams_that_have_less_wait_for_a_run_of_their_own(engine: Engine
 async def test_what_comes_shortly_after_a_run_shares_the_next(
     engine: Engine, counting: CountingModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("service.spotting.engine.PACE_S", 0.3)
+    monkeypatch.setattr("service.spotting.engine.MIN_PACE_S", 0.3)
     first, *others = streams = [ScoreCollector(engine) for _ in range(4)]
     first.stream.push(hops("yes")[:HOP])
     await first.until(1)
