@@ -8,7 +8,7 @@ from time import perf_counter
 from typing import Any, NoReturn, TypeVar
 
 from service.spotting.config import ProtocolError
-from service.spotting.session import Session
+from service.spotting.engine import EngineSlot
 
 STREAM_S_JITTER = 0.25  # share of the longest time by which streams are shorter, so that they do not end together
 
@@ -63,24 +63,24 @@ class ActivityLimits:
 
 
 class BacklogLimit:
-    """How many frames of a stream may wait for their scores, and how long any of them may wait."""
+    """How much audio of a stream may wait for its scores, and how long any of it may wait."""
 
-    def __init__(self, session: Session, max_backlog_s: float, frame_ms: float) -> None:
-        self._session, self._max_s = session, max_backlog_s
-        self._max_frames = 1000 * max_backlog_s / frame_ms
+    def __init__(self, slot: EngineSlot, max_backlog_s: float, sample_rate: int) -> None:
+        self._slot, self._max_s = slot, max_backlog_s
+        self._max_samples = max_backlog_s * sample_rate
         self._progress = asyncio.Event()
 
     def is_full(self) -> bool:
-        return self._session.outstanding > self._max_frames
+        return self._slot.samples > self._max_samples
 
     async def wait_for_room(self) -> None:
         """Raises ProtocolError when that takes too long."""
         if self.is_full():
-            await self._wait(self._max_frames)
+            await self._wait(self._max_samples)
 
     async def wait_until_empty(self) -> None:
         """Raises ProtocolError when that takes too long."""
-        if self._session.outstanding:
+        if self._slot.samples:
             await self._wait(0)
 
     def mark_scored(self, took_s: float) -> ProtocolError | None:
@@ -91,10 +91,10 @@ class BacklogLimit:
     def _overloaded(self) -> ProtocolError:
         return ProtocolError("overloaded", f"expected to decide on audio within {self._max_s:g} s, it took longer")
 
-    async def _wait(self, frames: float) -> None:
+    async def _wait(self, samples: float) -> None:
         try:
             async with asyncio.timeout(self._max_s):
-                while self._session.outstanding > frames:
+                while self._slot.samples > samples:
                     self._progress.clear()
                     await self._progress.wait()
         except TimeoutError:

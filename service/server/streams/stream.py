@@ -84,7 +84,6 @@ class Stream:
         served = server.models.get(config.model)
         model, sha256 = served.model.metadata, served.model.sha256
         self._session = Session(model, config, served.model.verifier)
-        self._backlog = BacklogLimit(self._session, settings.max_backlog_s, model.frame_ms)
         self._latency = LatencyTracker(model.algorithmic_ms)
         self._model, self._frame_s = describe_model(model, sha256), model.frame_ms / 1000
         self._seconds_per_byte = 1 / (WIDTHS[config.encoding] * config.channels * config.sample_rate)
@@ -92,6 +91,7 @@ class Stream:
         self._audio_counter = AudioCounter(server.metrics)
         self._capture = StreamCapture(server.captures, session_id, model, sha256) if server.captures else None
         self._slot = served.engine.open(self._on_scores, self._on_fault)
+        self._backlog = BacklogLimit(self._slot, settings.max_backlog_s, model.sample_rate)
         self._run = NO_RUN  # the latest
         log_event("stream begun", session=session_id, client=client.host, model=model.name, mode=config.mode)
         self._send_ready(handshake.warnings)

@@ -34,12 +34,12 @@ class SharedClient:
         self.ended = False
         self._max_bytes, self._send, self._on_ended = max_bytes, send, on_ended
         self._waiting: Queue[Received] = Queue()
-        self._waiting_bytes = 0
+        self._waiting_messages = self._waiting_bytes = 0
         self._full = False
 
     def offer(self, audio: bytes) -> None:
         """Audio from the socket: to the stream at once where it can take it."""
-        if not (self._waiting.empty() and self.tap.offer(audio)):
+        if self._waiting_messages or not self.tap.offer(audio):
             self.put(audio)
 
     def put(self, message: bytes | Control) -> None:
@@ -47,19 +47,22 @@ class SharedClient:
         if self._full:
             return
         self._waiting_bytes += len(message) if isinstance(message, bytes) else 0
-        if self._waiting.qsize() >= MAX_WAITING or self._waiting_bytes > self._max_bytes:
+        if self._waiting_messages >= MAX_WAITING or self._waiting_bytes > self._max_bytes:
             most = f"at most {MAX_WAITING} messages and {self._max_bytes} bytes"
             self.fail(ProtocolError("too_fast", f"expected {most} of a stream to wait, got more; send it at its pace"))
         else:
             self._waiting.put_nowait(message)
+            self._waiting_messages += 1
 
     def fail(self, error: Exception) -> None:
         """End the stream with this error once it has acted on the messages before."""
         self._full = True
         self._waiting.put_nowait(error)
+        self._waiting_messages += 1
 
     async def receive(self) -> bytes | Control:
         message = await self._waiting.get()
+        self._waiting_messages -= 1
         if isinstance(message, Exception):
             raise message
         self._waiting_bytes -= len(message) if isinstance(message, bytes) else 0

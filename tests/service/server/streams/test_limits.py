@@ -1,16 +1,12 @@
 import asyncio
 import math
+from types import SimpleNamespace
+from typing import Any
 
-import numpy as np
 import pytest
 
 from service.server.streams.limits import ActivityLimits, BacklogLimit, StreamTimeOverError, draw_stream_s
-from service.spotting.config import ProtocolError, StreamConfig
-from service.spotting.session import Session
-from tests.support.speech import pcm, synthesize
-from tests.support.tone_model import METADATA
-
-YES = pcm(synthesize("yes"))  # 90 frames
+from service.spotting.config import ProtocolError
 
 
 async def test_silence_on_the_line_is_counted_from_the_latest_message() -> None:
@@ -56,25 +52,25 @@ async def test_work_within_the_limits_gives_its_result_or_its_error() -> None:
 
 
 async def test_a_backlog_is_full_beyond_its_limit_and_waits_until_there_is_room() -> None:
-    session = Session(METADATA, StreamConfig())
-    backlog = BacklogLimit(session, 0.5, METADATA.frame_ms)  # 50 frames
-    session.push(YES[: 50 * 320])
+    slot: Any = SimpleNamespace(samples=8000)
+    backlog = BacklogLimit(slot, 0.5, 16000)
     assert not backlog.is_full()
-    session.push(YES[50 * 320 : 51 * 320])
+    slot.samples = 8001
     assert backlog.is_full()
     waiting, emptying = asyncio.create_task(backlog.wait_for_room()), asyncio.create_task(backlog.wait_until_empty())
     await asyncio.sleep(0)
-    score(session, backlog, 1)
+    slot.samples = 8000
+    backlog.mark_scored(0.0)
     await asyncio.wait_for(waiting, 1)
     assert not emptying.done()
-    score(session, backlog, 50)
+    slot.samples = 0
+    backlog.mark_scored(0.0)
     await asyncio.wait_for(emptying, 1)
 
 
 async def test_audio_that_waits_too_long_for_its_scores_is_overload() -> None:
-    session = Session(METADATA, StreamConfig())
-    backlog = BacklogLimit(session, 0.05, METADATA.frame_ms)
-    session.push(YES)
+    slot: Any = SimpleNamespace(samples=801)
+    backlog = BacklogLimit(slot, 0.05, 16000)
     for waiting in (backlog.wait_for_room(), backlog.wait_until_empty()):
         with pytest.raises(
             ProtocolError, match=r"expected to decide on audio within 0.05 s, it took longer"
@@ -84,8 +80,3 @@ async def test_audio_that_waits_too_long_for_its_scores_is_overload() -> None:
     assert backlog.mark_scored(0.05) is None
     assert (error := backlog.mark_scored(0.06)) is not None
     assert error.code == "overloaded"
-
-
-def score(session: Session, backlog: BacklogLimit, frames: int) -> None:
-    session.scored(np.full((frames, len(METADATA.labels)), 0.25, np.float32))
-    backlog.mark_scored(0.0)
