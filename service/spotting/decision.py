@@ -71,6 +71,8 @@ class Hit:
 class UtteranceDecider:
     """Rank coding: the first label to reach its threshold is the answer, once, until `reset`."""
 
+    level = 0.0  # the last scores are the answer if no others are
+
     def __init__(self, settings: DecisionSettings) -> None:
         self.settings = settings
         self.reset()
@@ -94,6 +96,10 @@ class UtteranceDecider:
         frame = int(crossed.argmax())
         label = int(np.where(scores[frame] >= self.settings.thresholds, scores[frame], -1).argmax())
         return [self._answer(start + frame, label, scores[frame], True)]
+
+    def pass_over(self, frames: int) -> None:
+        """There are no scores below `level`."""
+        self._frames += frames
 
     def finish(self) -> list[Hit]:
         """Without a crossing in all the audio, the best label at its end is the answer."""
@@ -146,6 +152,15 @@ class ContinuousDecider:
 
     def finish(self) -> list[Hit]:
         return []
+
+    @property
+    def level(self) -> float:
+        """Scores below it change nothing but the count of frames, by `pass_over`."""
+        return self.settings.lowest if self.is_idle else 0.0
+
+    def pass_over(self, frames: int) -> None:
+        """The next frames have scores below `level`."""
+        self.frames += frames
 
     @property
     def is_idle(self) -> bool:

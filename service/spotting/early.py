@@ -53,6 +53,15 @@ class EarlyDecider:
             return []
         return [hit for row in scores.tolist() for hit in self._step(row)]
 
+    @property
+    def level(self) -> float:
+        """Scores below it change nothing but the count of frames, by `pass_over`."""
+        return self._final.level if not self._open and not self._latched else 0.0
+
+    def pass_over(self, frames: int) -> None:
+        """The next frames have scores below `level`."""
+        self._final.pass_over(frames)
+
     def settle(self) -> list[Hit]:
         """Retract what is open, as no more frames are waited for."""
         return [self._retract(label, self._final.frames - 1, "timeout") for label in list(self._open)]

@@ -19,6 +19,7 @@ MAX_FRAMES_PER_RUN = 128  # all streams together: more are no cheaper, and the l
 MAX_FRAMES_PER_STREAM = 16  # in one run: the long chunks of one stream delay the others
 FIRST_ROWS = 16  # of the state; doubled whenever all are taken
 MIN_PACE_S, MAX_PACE_S = 0.004, 0.010  # between two batches: small runs make every frame more expensive
+LATE_S = 0.05  # after which a stream gets all its scores, as it may have waited too long for them
 PACE_PER_STREAM_S = 25e-6  # the same, by the number of streams: the more of them, the scarcer is CPU time
 
 
@@ -39,13 +40,15 @@ class EngineSlot:
     """One stream: its audio that waits to be scored, and its row of the state.
 
     `on_scores(scores [frames, labels], peak, run)` is called for each run, in order; peak is the highest score of a
-    keyword among them. `on_fault(error)` is called when a run failed.
+    keyword among them. `on_fault(error)` is called when a run failed. Scores with a peak below `level`, which the
+    stream sets, are not handed over, but for late ones: their frames are counted in `passed`.
     """
 
     def __init__(self, engine: "Engine", on_scores: OnScores, on_fault: Callable[[Exception], None]) -> None:
         self.on_scores, self.on_fault = on_scores, on_fault
         self.row: int | None = None  # of the state; None until its first audio is scored, and after a reset
         self.samples = 0  # waiting to be scored
+        self.level, self.passed = 0.0, 0
         self._engine = engine
         self._pieces: deque[Pcm] = deque()
 
@@ -71,7 +74,8 @@ class EngineSlot:
     def reset(self) -> None:
         """Forget all audio so far; no scores of it are handed over any more."""
         self._pieces.clear()
-        self.samples = 0
+        self.samples = self.passed = 0
+        self.level = 0.0
         self._engine.release(self)
 
     def close(self) -> None:
@@ -155,8 +159,12 @@ class Engine:
             run = InferenceTiming(waiting_since, began, self._clock(), len(slots))
             self._on_run(run)
             peaks = scores.max(axis=1).take(self._keywords, axis=1).max(axis=1).tolist()
+            is_late = run.ended - run.waiting_since > LATE_S
             for slot, row, peak in zip(slots, scores, peaks, strict=True):
-                _hand_over(slot, row, peak, run)
+                if peak < slot.level and not is_late:
+                    slot.passed += frames
+                else:
+                    _hand_over(slot, row, peak, run)
         self._schedule()
 
     def _next_streams(self) -> tuple[list[EngineSlot], int, float]:

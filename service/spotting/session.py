@@ -111,6 +111,18 @@ class Session:
             return sorted([*events, *map(self._decision, hits)], key=lambda event: event.frame)
         return [self._decision(hit) for hit in hits] if hits else []  # nearly always none
 
+    @property
+    def level(self) -> float:
+        """Scores of keywords that are all below it would change nothing but the count of frames."""
+        return 0.0 if self._scores_every else self._decider.level
+
+    def pass_over(self, frames: int) -> None:
+        """The next frames handed out have scores below `level`."""
+        self._clock.frames_scored += frames
+        self._decider.pass_over(frames)
+        if self._tail:
+            self._tail.forget(self._clock.frames_scored * self._hop)
+
     def finish(self) -> list[Event]:
         """After a flush: in utterance mode the answer, if there was none yet; what settles open early detections."""
         events: list[Event] = [self._decision(hit) for hit in self._decider.finish()]

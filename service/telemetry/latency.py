@@ -41,8 +41,10 @@ class LatencyTracker:
         self._server_ms = array("f", bytes(4 * NEWEST))  # ring buffer of the newest decisions
         self._decisions = 0
 
-    def mark_received(self, frames: int, received_at: float) -> None:
-        """A message was received that makes it `frames` frames in all."""
+    def mark_received(self, frames: int, received_at: float, is_decided: bool = False) -> None:
+        """A message was received that makes it `frames` frames in all; whether all before it has been decided on."""
+        if is_decided:
+            self._received.clear()
         self._received.append((frames, received_at))
 
     def pop_receive_time(self, frame: int) -> float:

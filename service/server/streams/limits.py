@@ -96,6 +96,7 @@ class BacklogLimit:
             async with asyncio.timeout(self._max_s):
                 while self._slot.samples > samples:
                     self._progress.clear()
+                    self._slot.level = 0.0  # so that scores are handed over, whatever they are
                     await self._progress.wait()
         except TimeoutError:
             raise self._overloaded() from None

@@ -40,6 +40,7 @@ from service.telemetry.latency import LatencyTracker
 from service.telemetry.logs import log_event
 from service.telemetry.metrics import AudioCounter
 
+MAX_PASSED = 100  # frames whose scores were not handed over, before the stream counts them
 NO_RUN = InferenceTiming(0.0, 0.0, 0.0, 0)
 
 
@@ -144,6 +145,7 @@ class Stream:
     def _release(self, ending: Ending) -> None:
         """Give the engine's slot back and write the last line of the log."""
         self._detach()
+        self._catch_up()
         self._slot.close()
         self._queue.close()
         self._audio_counter.close()
@@ -224,7 +226,9 @@ class Stream:
             self._capture.reset()
 
     def _settle(self) -> None:
-        """Retract the early detections that are open."""
+        """Retract the early detections that are open, before something else than audio changes the stream."""
+        self._catch_up()
+        self._slot.level = 0.0
         for event in self._session.settle():
             self._send_event(event)
 
@@ -237,6 +241,7 @@ class Stream:
         if self._capture:
             self._capture.on_audio(hops, 0.0)
         await self._backlog.wait_until_empty()
+        self._catch_up()
         for event in self._session.finish():
             self._send_event(event)
         self._send_summary()
@@ -245,18 +250,29 @@ class Stream:
 
     def _score(self, hops: Pcm) -> None:
         if len(hops):
-            self._latency.mark_received(self._session.frames_sent, self._activity.received_at)
-            self._slot.push(hops)
+            slot = self._slot
+            if slot.passed >= MAX_PASSED:
+                self._catch_up()
+            self._latency.mark_received(self._session.frames_sent, self._activity.received_at, not slot.samples)
+            slot.push(hops)
 
     def _on_scores(self, scores: FrameScores, peak: float, run: InferenceTiming) -> None:
         self._run = run
+        self._catch_up()
         for event in self._session.scored(scores, peak):
             self._send_event(event)
         if self._capture:
             self._capture.on_scores(scores, self._session.config)
         took_s = self._latency.record_decision(self._session.frames_scored - 1, perf_counter())
+        self._slot.level = 0.0 if self._capture else self._session.level
         if error := self._backlog.mark_scored(took_s):
             self._fail(error)
+
+    def _catch_up(self) -> None:
+        """Count the frames whose scores were not handed over."""
+        if passed := self._slot.passed:
+            self._slot.passed = 0
+            self._session.pass_over(passed)
 
     def _on_fault(self, error: Exception) -> None:
         log_event("the model failed", logging.ERROR, error, session=self._id)

@@ -1,6 +1,7 @@
 """The engine on a real event loop, without sockets."""
 
 import asyncio
+import math
 from collections.abc import Callable
 from time import perf_counter
 from typing import Any
@@ -257,3 +258,32 @@ async def test_runs_have_their_times_and_size(counting: CountingModel) -> None:
     assert runs == one.runs
     assert [run.streams for run in runs] == [1] * -(-90 // MAX_FRAMES_PER_STREAM)
     assert all(run.began < run.ended for run in runs)
+
+
+async def test_scores_below_the_level_of_a_stream_are_counted_and_not_handed_over(
+    engine: Engine, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.spotting.engine.LATE_S", math.inf)
+    samples = hops("yes")
+    expected = solo(model, samples)
+    collector = ScoreCollector(engine)
+    collector.stream.level = level = 0.5
+    for start in range(0, len(samples), HOP):
+        collector.stream.push(samples[start : start + HOP])
+        while collector.stream.samples:
+            await asyncio.sleep(0.001)
+    high = expected[:, :2].max(axis=1) >= level
+    assert 0 < high.sum() < len(high)
+    np.testing.assert_allclose(collector.scores, expected[high], atol=1e-6)
+    assert collector.stream.passed == len(high) - high.sum()
+
+
+async def test_late_scores_are_handed_over_whatever_they_are(
+    engine: Engine, model: Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("service.spotting.engine.LATE_S", 0.0)
+    collector = ScoreCollector(engine)
+    collector.stream.level = 1.1
+    collector.stream.push(hops("yes"))
+    np.testing.assert_allclose(await collector.until(90), solo(model, hops("yes")), atol=1e-6)
+    assert collector.stream.passed == 0

@@ -144,3 +144,35 @@ def test_numbers_that_are_no_audio_are_refused() -> None:
         session.push(np.array([np.nan], "<f4").tobytes())
     with pytest.raises(AudioError, match="got 9"):
         session.push_samples(np.array([9], np.float32))
+
+
+class PassedOver(Scored):
+    """The same, but scores below the session's level are only counted."""
+
+    passed = 0
+
+    def score(self, hops: Any) -> list[Event]:
+        if not len(hops):
+            return []
+        scores, self.state = self.model.run(hops[np.newaxis], self.state)
+        if scores[0, :, :2].max() >= self.session.level:  # of the model's keywords
+            return self.session.scored(scores[0])
+        self.passed += len(scores[0])
+        self.session.pass_over(len(scores[0]))
+        return []
+
+
+@pytest.mark.parametrize(
+    "settings", [{}, {"early": True}, {"scores_every_ms": 50}, {"mode": "utterance"}], ids=lambda value: str(value)
+)
+def test_scores_below_the_level_change_nothing(model: Model, settings: dict[str, Any]) -> None:
+    data = pcm(synthesize("yes", "no", "_unknown_", "yes"))
+    all_scored, some_passed = Scored(model, **settings), PassedOver(model, **settings)
+    events: list[list[Event]] = []
+    for stream in (all_scored, some_passed):
+        pieces = [event for start in range(0, len(data), 640) for event in stream.push(data[start : start + 640])]
+        events.append(pieces + stream.flush())
+    assert events[0] == events[1]
+    assert any(event.frame for event in events[0] if not isinstance(event, Scores))
+    assert some_passed.session.frames_scored == all_scored.session.frames_scored
+    assert (some_passed.passed > 100) == (settings.keys() <= {"early"})

@@ -28,3 +28,10 @@ def test_percentiles_are_over_the_newest_decisions() -> None:
     assert tracker.percentiles() == LatencyPercentiles(128.0, 243.0, 253.0)
     tracker.reset()
     assert tracker.percentiles() == LatencyPercentiles(None, None, None)
+
+
+def test_what_has_been_decided_on_is_forgotten_with_the_next_message() -> None:
+    tracker = LatencyTracker(35.0)
+    tracker.mark_received(2, 1.0)
+    tracker.mark_received(5, 2.0, is_decided=True)
+    assert tracker.pop_receive_time(0) == tracker.pop_receive_time(4) == 2.0
