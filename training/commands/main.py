@@ -17,7 +17,6 @@ from training.commands import (
     export,
     int8,
     report,
-    review,
     sequence_spotting,
     silence,
     speak,
@@ -27,6 +26,7 @@ from training.commands import (
     two_sequence,
 )
 from training.errors import TrainingError
+from training.machine import keep_freed_memory
 
 USER_ERRORS = (TrainingError, AudioError, ModelError)  # all others are faults of this program and keep their traceback
 
@@ -46,7 +46,6 @@ class Command(Protocol):
 COMMANDS: dict[str, Command] = {
     "speech": speech,
     "speak": speak,
-    "review": review,
     "export": export,
     "silence": silence,
     "evaluate": evaluate,
@@ -73,6 +72,7 @@ class HelpFormatter(argparse.ArgumentDefaultsHelpFormatter):
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns the exit status: 0, or 1 with a message for bad data, models or downloads."""
     args = parser().parse_args(argv)
+    keep_freed_memory()
     args.command_line = shlex.join(["rc-train", *(sys.argv[1:] if argv is None else argv)])
     try:
         args.run(args)

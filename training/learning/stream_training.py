@@ -3,7 +3,6 @@
 States are carried from batch to batch, as in a stream. Knows nothing of where recordings come from.
 """
 
-import os
 import time
 from collections.abc import Iterable, Iterator
 from functools import partial
@@ -27,6 +26,7 @@ from training.learning.rank_coding import NO_KEYWORD
 from training.learning.run import EpochMetrics, TrainingRun, open_run, record_epoch, save_run
 from training.learning.settings import RunSettings
 from training.learning.validation import posteriors, validate
+from training.machine import processors
 from training.model.frontend import State
 
 GAIN_DB = (-22.0, 16.0)  # on words of LOUDNESS, so that they are 48 to 10 dB below full scale
@@ -63,11 +63,6 @@ def composed_ahead(batches: StreamBatches) -> Iterable[StreamBatch]:
     return DataLoader(
         batches, batch_size=None, num_workers=workers, multiprocessing_context="fork" if workers else None
     )
-
-
-def processors() -> int:
-    """How many processors this process may run on."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def train_on_streams(

@@ -17,10 +17,11 @@ from rich.progress import Progress
 from torch import Tensor, nn
 
 from training.learning.checkpoint import plain_settings, read_checkpoint, write_checkpoint
+from training.machine import keep_freed_memory, processors
 from training.paper.processes import exit_with_parent
 from training.records import Record
 
-MAX_RUNNING = 2  # processes at once
+MAX_RUNNING = 2  # processes at once; fewer where `taskset` leaves fewer processors
 
 Weights = Mapping[str, Tensor]
 OnProgress = Callable[[float], None]  # with the share that is done
@@ -74,7 +75,11 @@ def run_all(train: Train, measure: Measure, runs: Sequence[PoolSettings], folder
     context = get_context("spawn")
     manager = SyncManager(ctx=context)
     manager.start(exit_with_parent)
-    with Progress() as bars, manager, ProcessPoolExecutor(MAX_RUNNING, context, start_worker) as pool:
+    with (
+        Progress() as bars,
+        manager,
+        ProcessPoolExecutor(min(MAX_RUNNING, processors()), context, start_worker) as pool,
+    ):
         rows = {run.key: bars.add_task(run.key, total=1.0) for run in runs}
         progress = manager.Queue()
         tasks = [pool.submit(run_chain, train, measure, chain, folder, progress.put) for chain in chains(runs)]
@@ -83,6 +88,7 @@ def run_all(train: Train, measure: Measure, runs: Sequence[PoolSettings], folder
 
 
 def start_worker() -> None:
+    keep_freed_memory()
     torch.set_num_threads(1)
     exit_with_parent()
 
