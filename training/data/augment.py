@@ -45,9 +45,12 @@ class Masks(NamedTuple):
     warp: Tensor  # factor [batch]
     time: Tensor  # bool [batch, frames]
     band: Tensor  # bool [batch, bands]
+    change: bool  # False: by settings that leave features as they are
 
     def __call__(self, features: Tensor, rows: Tensor | slice, frames: slice) -> Tensor:
         """Normalised features of these rows and frames, stretched, then masked by zeros."""
+        if not self.change:
+            return features
         blank = self.time[rows, frames, None] | self.band[rows, None, :]
         return warp_bands(features, self.warp[rows]).masked_fill(blank, 0.0)
 
@@ -68,15 +71,21 @@ class Augmenter:
 
     def apply_acoustics(self, clips: Tensor) -> Tensor:
         """Clips [batch, samples] as if spoken in a room, through another microphone, in noise."""
-        s, rand, batch = self.settings, self.uniform, len(clips)
-        clips = self.room_and_colour(clips)
-        present = rand(batch) < s.noise
-        snr = between(s.snr_db, rand(batch))
+        s = self.settings
+        if s.room or s.colour_db:
+            clips = self.room_and_colour(clips)
+        if s.noise:
+            clips = self.with_noise(clips)
+        gain = 10 ** (between(s.gain_db, self.uniform(len(clips))) / 20)
+        return (clips * gain[:, None]).clamp(-1, 1)
+
+    def with_noise(self, clips: Tensor) -> Tensor:
+        """A share of the clips with noise, relative to their speech."""
+        present = self.uniform(len(clips)) < self.settings.noise
+        snr = between(self.settings.snr_db, self.uniform(len(clips)))
         noise = self.noise_like(clips)
         wanted = rms(clips, speech=True) * 10 ** (-snr / 20)
-        clips = clips + noise * (present * wanted / rms(noise).clamp_min(1e-5))[:, None]
-        gain = 10 ** (between(s.gain_db, rand(batch)) / 20)
-        return (clips * gain[:, None]).clamp(-1, 1)
+        return clips + noise * (present * wanted / rms(noise).clamp_min(1e-5))[:, None]
 
     def silence(self, count: int, length: int) -> Tensor:
         """Clips [count, length] without a word: noise at any level from digital silence up."""
@@ -88,7 +97,8 @@ class Augmenter:
         """A stretch of the mel axis, and one mask over bands and one over time, for every clip."""
         s = self.settings
         warp = 1 + s.warp * (2 * self.uniform(batch) - 1)
-        return Masks(warp, self.mask(batch, frames, s.time_mask), self.mask(batch, bands, s.band_mask))
+        change = s.warp > 0 or s.time_mask > 0 or s.band_mask > 0
+        return Masks(warp, self.mask(batch, frames, s.time_mask), self.mask(batch, bands, s.band_mask), change)
 
     def noise_like(self, clips: Tensor) -> Tensor:
         """Noise from a random place for every clip."""

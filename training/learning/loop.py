@@ -18,6 +18,7 @@ from training.data.batches import EpochSampler, LazyFeatures, batch_features, st
 from training.data.training_data import TrainingData
 from training.learning.answer_windows import Streams
 from training.learning.carried_state import starting_state, state_at_end
+from training.learning.looks import SpikeLooks
 from training.learning.losses import (
     certainty_loss,
     every_step_loss,
@@ -33,7 +34,6 @@ from training.learning.validation import posteriors, seconds_until, validate
 from training.model.frontend import State
 from training.model.network import Network
 
-CHUNK_FRAMES = 20  # feature frames run between two looks for spikes; fewer cost more in calls than they save
 MINED = 6  # utterances per batch that are scored to find hard negatives
 RAMP = 0.4  # share of the epochs over which augmentation grows to full strength: clean clips teach faster
 
@@ -56,6 +56,7 @@ def train(
             began, cpu_began = time.perf_counter(), time.process_time()
             means, rng = EpochMeans(), np.random.default_rng([settings.seed, run.epoch])
             carried: State | None = None
+            looks = looks_of(settings, data)
             if streams:
                 score = partial(posteriors, run.front_end, run.average.module)
                 streams.mine_hard_negatives(MINED * sampler.batches, score, rng)
@@ -63,7 +64,7 @@ def train(
             augmenter.settings = settings.augment.at(augmentation_strength(settings, run.epoch))
             for rows in sampler.epoch(run.generator):
                 features, targets = batch_features(data.train, rows, settings.labels.silence, augmenter, run.front_end)
-                loss, answers, carried = train_step(settings, run, features, targets, carried)
+                loss, answers, carried = train_step(settings, run, looks, features, targets, carried)
                 if streams:  # half as many as clips, and three times as long
                     batch = streams.batch(settings.batch // 2, rng)
                     carried = train_step_on_streams(settings, run, batch, augmenter, carried)
@@ -80,12 +81,13 @@ def train(
 
 
 def train_step(
-    settings: RunSettings, run: TrainingRun, features: LazyFeatures, targets: Tensor, carried: State | None
-) -> tuple[Tensor, Answers, State | None]:
+    settings: RunSettings, run: TrainingRun, looks: SpikeLooks, features: LazyFeatures, targets: Tensor,
+    carried: State | None,
+) -> tuple[Tensor, Answers, State | None]:  # fmt: skip
     """One step of the optimiser: forward to the answers, equation 7, backward from them; and states to begin with."""
     state = starting_state(run.network, carried, len(targets), settings.carry_share, run.generator)
     theta = draw_thresholds(settings, len(targets), run.generator)
-    answers, loss = answers_and_loss(settings, run.network, features, state, theta, targets)
+    answers, loss = answers_and_loss(settings, run.network, looks, features, state, theta, targets)
     optimiser_step(settings, run, loss)
     return loss, answers, state_at_end(run.network, features, state, run.generator) if settings.carry_share else None
 
@@ -126,6 +128,12 @@ def sampler_of(settings: RunSettings, data: TrainingData) -> EpochSampler:
     return EpochSampler(is_keyword, settings.batch, settings.min_batches)
 
 
+def looks_of(settings: RunSettings, data: TrainingData) -> SpikeLooks:
+    """Of an epoch: a resumed run begins with none of the spikes before, so no epoch does."""
+    stride = settings.network.stride
+    return SpikeLooks(data.train.samples.shape[1] // (settings.front_end.hop * stride), stride)
+
+
 def augmentation_strength(settings: RunSettings, epoch: int, ramp: float = RAMP) -> float:
     """More and more for a run from scratch; full from the start for a run from a checkpoint."""
     return 1.0 if settings.initial_checkpoint else min(1.0, 0.2 + epoch / (ramp * settings.epochs))
@@ -137,12 +145,13 @@ def should_continue(run: TrainingRun, settings: RunSettings) -> bool:
 
 
 def answers_and_loss(
-    settings: RunSettings, network: Network, features: LazyFeatures, state: State, theta: Tensor, targets: Tensor
-) -> tuple[Answers, Tensor]:
+    settings: RunSettings, network: Network, looks: SpikeLooks, features: LazyFeatures, state: State, theta: Tensor,
+    targets: Tensor,
+) -> tuple[Answers, Tensor]:  # fmt: skip
     """By the method of the run."""
     if settings.method is TrainingMethod.RC:
-        stride = settings.network.stride
-        answers = answer_at_first_spike(network, features, state, theta, CHUNK_FRAMES // stride, stride)
+        answers = answer_at_first_spike(network, features, state, theta, looks.after(), settings.network.stride)
+        looks.record(answers.step)
         return answers, rank_coding_loss(answers.logits, targets, settings.beta)
     logits, _ = network(features[:, :], state)
     answers = at_last_step(logits)

@@ -3,7 +3,7 @@
 Owns when a sequence answers. Knows nothing of losses, data, optimisers or audio.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple, Protocol
 
 import torch
@@ -55,42 +55,40 @@ def first_crossing(probabilities: Tensor, threshold: float | Tensor) -> tuple[Te
 
 
 def answer_at_first_spike(
-    network: Step, inputs: Sequences, state: State, theta: Tensor, chunk: int, stride: int = 1
+    network: Step, inputs: Sequences, state: State, theta: Tensor, looks: Iterable[int], stride: int = 1
 ) -> Answers:
     """Algorithm 1 for a batch: run some steps at a time, and take each sequence out once an output reached `theta`.
 
     Only the spike's logits are returned, so that a loss on them back-propagates from the spike alone, and neither pass
-    touches a sequence after the chunk of its spike.
+    touches a sequence after the look that follows its spike.
 
     Args:
         network: (inputs, state) → (logits [batch, steps, labels], next state), causal.
         inputs: [batch, stride * steps, ...].
         state: of the network before the first step, [batch, ...] each.
         theta: thresholds [batch], 0 to 1.
-        chunk: steps per run of the network; it changes the cost, not the answers.
+        looks: after how many steps to look for spikes, ascending; they change the cost, not the answers.
         stride: inputs per step of the network.
 
     Returns:
         The answers, in the order of the batch.
     """
     alive = torch.arange(len(theta), device=theta.device)
-    order, parts = [], []
-    for start in range(0, inputs.shape[1], chunk * stride):
-        piece = inputs[alive, start : start + chunk * stride]
-        logits, state = network(piece, state)
+    order, parts, start, steps = [], [], 0, inputs.shape[1] // stride
+    for stop in (*(look for look in looks if look < steps), steps):
+        logits, state = network(inputs[alive, start * stride : stop * stride], state)
         step, crossed = first_crossing(logits.detach().softmax(dim=2), theta[alive, None, None])
-        at_end = start + chunk * stride >= inputs.shape[1]
-        done = torch.ones_like(crossed) if at_end else crossed
+        done = crossed if stop < steps else torch.ones_like(crossed)
         rows = done.nonzero().squeeze(1)
-        spikes = logits[rows, step[rows]]
         order.append(alive[rows])
-        steps_run = torch.full_like(rows, start // stride + logits.shape[1])
-        parts.append(Answers(spikes, step[rows] + start // stride, crossed[rows], steps_run))
+        steps_run = torch.full_like(rows, stop)
+        parts.append(Answers(logits[rows, step[rows]], step[rows] + start, crossed[rows], steps_run))
         if len(rows) == len(alive):
             break
         if len(rows):
             rest = (~done).nonzero().squeeze(1)
             alive, state = alive[rest], {name: value[rest] for name, value in state.items()}
+        start = stop
     return in_order(parts, torch.cat(order))
 
 

@@ -173,7 +173,7 @@ def train_epoch(run: DigitRun, settings: DigitSettings, data: Digits, on_progres
 def answer(network: nn.Module, settings: DigitSettings, inputs: Tensor) -> Answers:
     if settings.method is TrainingMethod.EOS:
         return answer_at_end(network, inputs, {})
-    return answer_at_first_spike(network, inputs, {}, torch.full((len(inputs),), THETA), 1)
+    return answer_at_first_spike(network, inputs, {}, torch.full((len(inputs),), THETA), range(1, STEPS))
 
 
 @torch.no_grad()

@@ -23,7 +23,7 @@ from training.evaluation.calibration import exported_step
 from training.evaluation.operating_points import OperatingPoint, TimedAccuracy, accuracy_at
 from training.evaluation.waiting import features_of, first_stop, stops
 from training.learning.checkpoint import Checkpoint, read_checkpoint
-from training.learning.loop import CHUNK_FRAMES, sampler_of, train
+from training.learning.loop import sampler_of, train
 from training.learning.run import EpochMetrics
 from training.learning.settings import RunSettings, TrainingMethod
 from training.learning.validation import posteriors
@@ -44,6 +44,8 @@ QUICK: dict[str, Any] = {"epochs": 8, "batch": 8, "min_batches": 30, "learning_r
 QUICK_NETWORK = NetworkSettings(labels=0, channels=(8, 16), stride=2, inputs=48, hidden=32, dense=32)
 QUICK_CLIPS = 1000  # clips per split
 AUGMENT = replace(AugmentSettings().at(0.0), shift_s=0.1)  # clips a little earlier or later; the paper mentions none
+
+FLOP_FRAMES = 20  # run to count operations
 
 ONE, BLOCK, WAITING = "one threshold", "by block", "by the value of waiting"  # ways of stopping
 BEST = "rc, best β"
@@ -158,11 +160,11 @@ def flop_per_step(settings: RunSettings) -> float:
     In double precision, as torch's counter does not see into its LSTM in single precision.
     """
     network = Network(settings.network).double()
-    features = torch.zeros(1, CHUNK_FRAMES, settings.network.bands).double()
+    features = torch.zeros(1, FLOP_FRAMES, settings.network.bands).double()
     state = {name: value.double() for name, value in network.initial_state(1).items()}
     with FlopCounterMode(display=False) as counter:
         network(features, state)[0].sum().backward()
-    return counter.get_total_flops() * settings.network.stride / CHUNK_FRAMES
+    return counter.get_total_flops() * settings.network.stride / FLOP_FRAMES
 
 
 def measure(folder: Path, validation: ClipSet, test: ClipSet) -> StudyFigures:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.optim.lr_scheduler import LambdaLR
 
-from training.learning.losses import every_step_loss, rank_coding_loss
+from training.learning.losses import certainty_loss, every_step_loss, rank_coding_loss
 from training.learning.rank_coding import answer_at_end, answer_at_first_spike, first_crossing
 from training.learning.settings import TrainingMethod
 from training.model.frontend import State
@@ -23,7 +23,8 @@ from training.paper.run_pool import OnProgress, TrainedRun, Weights
 from training.paper.sequences import Floats, Integers
 from training.records import Record
 
-BATCH, VALIDATION, VALIDATE_EVERY, CHUNK = 128, 2000, 50, 5
+BATCH, VALIDATION, VALIDATE_EVERY = 128, 2000, 50
+CHUNK = 5  # steps between two looks for spikes
 THETA = 0.95  # a positive spike is an output of at least this, a negative one of at most 1 - this
 
 Draw = Callable[[int, np.random.Generator], tuple[Floats, Integers]]
@@ -53,16 +54,17 @@ class ToySettings:
     row: ClassVar[type[Record]] = ToyRow
 
     name: str  # of the run in the report
-    method: TrainingMethod  # RC, EOS or ALL_STEPS
+    method: TrainingMethod  # RC, EOS, ALL_STEPS or CERTAINTY
     examples: int
     seed: int
     beta: float = 0.0
     theta: float = THETA
     theta_low: float = THETA  # each sequence draws its training threshold between these two
     retain: bool = False  # the checkpoint with the most accurate spikes on validation, rather than the last
-    initial_run: "ToySettings | None" = None  # begin with its last weights; the learning rate then falls to zero
+    initial_run: "ToySettings | None" = None  # begin with its last weights
     hidden: int = 125
     learning_rate: float = 3e-4
+    falling_rate: bool = False  # the learning rate falls to zero in a straight line
     clip_norm: float = math.inf  # of gradients; the paper does not clip
     forget_bias: float = 0.0  # more of it in the forget gates at the start: 1 keeps what came many steps before
 
@@ -113,7 +115,7 @@ def train(settings: ToySettings, initial: Weights | None, on_progress: OnProgres
         network.load_state_dict(initial)
     batches = math.ceil(settings.examples / BATCH)
     optimiser = torch.optim.Adam(network.parameters(), settings.learning_rate)
-    schedule = LambdaLR(optimiser, lambda batch: 1 - (batch + 1) / batches if initial is not None else 1.0)
+    schedule = LambdaLR(optimiser, lambda batch: 1 - (batch + 1) / batches if settings.falling_rate else 1.0)
     validation = draw(VALIDATION, np.random.default_rng(10_000 + settings.seed))
     best, retained, history = -1.0, copy_of(network), []
     for batch in range(1, batches + 1):
@@ -139,11 +141,13 @@ def copy_of(network: SequenceNetwork) -> Weights:
 
 
 def loss_of(network: SequenceNetwork, sequences: Tensor, labels: Tensor, settings: ToySettings) -> Tensor:
-    """Equation 7 of the answers, or of all steps alike."""
-    if settings.method is TrainingMethod.ALL_STEPS:
-        logits, _ = network(sequences, network.initial_state(len(sequences)))
-        return every_step_loss(logits, labels, settings.beta)
-    return rank_coding_loss(answered_logits(network, sequences, settings), labels, settings.beta)
+    """Equation 7 of the answers or of all steps alike, or cross-entropy of all steps by certainty."""
+    if settings.method in (TrainingMethod.RC, TrainingMethod.EOS):
+        return rank_coding_loss(answered_logits(network, sequences, settings), labels, settings.beta)
+    logits, _ = network(sequences, network.initial_state(len(sequences)))
+    if settings.method is TrainingMethod.CERTAINTY:
+        return certainty_loss(logits, labels)
+    return every_step_loss(logits, labels, settings.beta)
 
 
 def answered_logits(network: SequenceNetwork, sequences: Tensor, settings: ToySettings) -> Tensor:
@@ -152,7 +156,8 @@ def answered_logits(network: SequenceNetwork, sequences: Tensor, settings: ToySe
     if settings.method is TrainingMethod.EOS:
         return answer_at_end(network, sequences, state).logits
     theta = settings.theta_low + (settings.theta - settings.theta_low) * torch.rand(len(sequences))
-    return answer_at_first_spike(network, sequences, state, theta, CHUNK).logits
+    looks = range(CHUNK, sequences.shape[1], CHUNK)
+    return answer_at_first_spike(network, sequences, state, theta, looks).logits
 
 
 @torch.no_grad()

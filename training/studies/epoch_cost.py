@@ -9,7 +9,7 @@ import torch
 from training.data.augment import Augmenter
 from training.data.batches import batch_features
 from training.data.training_data import TrainingData
-from training.learning.loop import sampler_of, train_step
+from training.learning.loop import looks_of, sampler_of, train_step
 from training.learning.run import resume_run, start_run
 from training.learning.settings import RunSettings, TrainingMethod
 from training.learning.validation import seconds_until
@@ -39,13 +39,14 @@ def measure_cost(settings: RunSettings, checkpoint: Path, data: TrainingData, ba
     augmenter = Augmenter(settings.augment, data.noise, data.rooms, run.generator)
     seconds, steps = dict.fromkeys(METHODS, 0.0), []
     carried: dict[TrainingMethod, State | None] = dict.fromkeys(METHODS)
+    looks = looks_of(settings, data)
     epoch = sampler.epoch(run.generator)[:batches]
     for rows in epoch:
         for method in METHODS:
             began = time.process_time()
             features, targets = batch_features(data.train, rows, settings.labels.silence, augmenter, run.front_end)
             _, answers, carried[method] = train_step(
-                replace(settings, method=method), run, features, targets, carried[method]
+                replace(settings, method=method), run, looks, features, targets, carried[method]
             )
             seconds[method] += time.process_time() - began
             steps += [answers.step] if method is TrainingMethod.RC else []

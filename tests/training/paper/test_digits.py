@@ -99,13 +99,15 @@ def test_what_is_measured_is_what_algorithm_1_answers(data: Path) -> None:
     with torch.no_grad():
         network.output.weight *= 200  # certain enough to spike now and then
     figures = digits.measure(network, data, 20)
-    answers = answer_at_first_spike(network, mnist.spikes(test.images), {}, torch.full((20,), 0.95), 1)
+    answers = answer_at_first_spike(network, mnist.spikes(test.images), {}, torch.full((20,), 0.95), range(1, 10))
     assert 1 < figures.mean_step < 10
     assert figures.mean_step == pytest.approx(answers.step.double().mean().item() + 1)
     assert figures.accuracy == (answers.logits.argmax(dim=1) == test.labels).double().mean().item()
     assert sum(figures.answers_at_step) == 20
     assert figures.cut[-1] == figures.end_accuracy
-    early = answer_at_first_spike(network, mnist.spikes(test.images), {}, torch.full((20,), figures.early.theta), 1)
+    early = answer_at_first_spike(
+        network, mnist.spikes(test.images), {}, torch.full((20,), figures.early.theta), range(1, 10)
+    )
     assert figures.early.mean_step == pytest.approx(early.step.double().mean().item() + 1)
     assert figures.early.accuracy == (early.logits.argmax(dim=1) == test.labels).double().mean().item()
     answered = digits.answer_test_images(network, TINY, test)

@@ -32,7 +32,9 @@ def test_what_is_measured_is_what_training_saw() -> None:
     sequences, _ = two_sequence(200, np.random.default_rng(0))
     whole = toy.answers(toy.probabilities(network, sequences), 0.8)
     theta = torch.full((200,), 0.8)
-    parts = answer_at_first_spike(network, torch.from_numpy(sequences).float(), network.initial_state(200), theta, 5)
+    parts = answer_at_first_spike(
+        network, torch.from_numpy(sequences).float(), network.initial_state(200), theta, range(5, 25, 5)
+    )
     assert 0 < whole.crossed.sum() < 200
     assert (parts.step.numpy() == whole.step).all()
     assert (parts.logits.argmax(dim=1).numpy() == whole.label).all()
