@@ -6,17 +6,19 @@ from typing import Any
 
 import numpy as np
 
-from training.paper.sequence_spotting import MORE_THETA, THETAS, SequenceSpottingResult, SpottingFigures
+from training.paper.sequence_spotting import DEPARTURES, MORE_THETA, THETAS, SequenceSpottingResult, SpottingFigures
 from training.paper.sequences import RUN, Floats, Integers, earliest, spotting_posterior
 from training.paper.toy import THETA, answers
 from training.reports.markdown import markdown_table, mean_and_spread, mean_percent
 
 READ_AT = 0.98  # threshold at which the run that continues is read
+READ_DEPARTURES = ("0.95", "0.98")
 BLUE, RED, GREY = "#1f5fbf", "#c8321e", "#b0b0b0"  # positive, negative, no spike
 NAMES = {
     "rc": "RC",
     "rc more": f"RC, then threshold {MORE_THETA}, read at {READ_AT}",
     "all steps more": f"all steps, read at {READ_AT}",
+    "certainty more": f"all steps by certainty, read at {READ_AT}",
     "eos": "EOS",
 }
 
@@ -58,7 +60,7 @@ def paper_table(result: SequenceSpottingResult) -> list[str]:
         ("rc", "positives answered at the earliest step", "almost all", early),
         ("rc", "negatives answered before the end", "yes", lambda f: f.first_spike.negatives_before_end),
         ("rc", "no spike", "a few, negatives", lambda f: f.first_spike.no_spike),
-        *((name, *row) for name in ("rc more", "all steps more") for row in read_at),
+        *((name, *row) for name in ("rc more", "all steps more", "certainty more") for row in read_at),
         ("eos", "accuracy at the end", "", lambda f: f.end_accuracy),
         ("eos", "first spike is negative", "always", lambda f: f.first_spike.first_is_negative),
         ("eos", "accuracy of the first spike", "", lambda f: f.first_spike.accuracy),
@@ -67,7 +69,7 @@ def paper_table(result: SequenceSpottingResult) -> list[str]:
         ("eos", "positive only: one step late", "typical", lambda f: f.positive_only.positives_one_late),
         ("eos", "positive only: later", "", lambda f: f.positive_only.positives_later),
     ]
-    return markdown_table(
+    table = markdown_table(
         ("", "paper", "ours", "limit"),
         (
             (
@@ -80,6 +82,22 @@ def paper_table(result: SequenceSpottingResult) -> list[str]:
             for name, what, paper, figure in rows
         ),
     )
+    return [*table, *departures_table(result)]
+
+
+def departures_table(result: SequenceSpottingResult) -> list[str]:
+    """The paper's run of rank coding with one setting changed; a quick result has none."""
+    names = [name for name in result.runs if name in DEPARTURES]
+
+    def rows() -> Iterator[Sequence[str]]:
+        for name in ("rc", *names):
+            figures = [run.figures.at_theta for run in result.runs[name]]
+            read = [[at_theta[theta] for at_theta in figures] for theta in READ_DEPARTURES]
+            shares = [[(spikes.accuracy, spikes.positives_at_earliest) for spikes in group] for group in read]
+            yield name, *(mean_percent(column) for group in shares for column in zip(*group, strict=True))
+
+    columns = [f"{what}, read at {theta}" for theta in READ_DEPARTURES for what in ("accuracy", "at the earliest step")]
+    return ["", "One setting changed:", "", *markdown_table(("run", *columns), rows())] if names else []
 
 
 def theta_table(result: SequenceSpottingResult) -> list[str]:

@@ -1,8 +1,9 @@
 """Section 3.2 of the paper, figure 2: which of two means a noisy sequence has, rank coding against the last step.
 
-Beside the paper's runs, one that learns at all steps, and shorter ones that continue with a falling learning rate: from
-all steps, and from the rank-coded network with an entropy term and with a training threshold drawn for each sequence.
-All are compared with the optimal sequential test, by one threshold and by thresholds that fall.
+Beside the paper's runs, two that learn at all steps, alike or by certainty, and shorter ones that continue with a
+falling learning rate: from these, and from the rank-coded network with an entropy term and with a training threshold
+drawn for each sequence. All are compared with the optimal sequential test, by one threshold and by thresholds that
+fall.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -108,15 +109,18 @@ def runs_of(seed: int, quick: bool) -> list[ToySettings]:
     theta_low = QUICK_THETA_LOW if quick else THETA
     rc = ToySettings("rc", TrainingMethod.RC, theta_low=theta_low, retain=True, **size)
     all_steps = ToySettings("all steps", TrainingMethod.ALL_STEPS, **size)
-    more = {**size, "examples": QUICK_MORE if quick else MORE}
+    certainty = ToySettings("certainty", TrainingMethod.CERTAINTY, **size)
+    more = {**size, "examples": QUICK_MORE if quick else MORE, "falling_rate": True}
     from_rc = {**more, "initial_run": rc, "method": rc.method}
     return [
         rc,
         ToySettings("eos", TrainingMethod.EOS, retain=True, **size),
         all_steps,
+        certainty,
         *(ToySettings(f"rc beta {beta}", beta=beta, **from_rc) for beta in BETAS),
         ToySettings("rc drawn thresholds", theta_low=0.6, theta=0.999, **from_rc),
         ToySettings("all steps more", TrainingMethod.ALL_STEPS, initial_run=all_steps, **more),
+        ToySettings("certainty more", TrainingMethod.CERTAINTY, initial_run=certainty, **more),
     ]
 
 

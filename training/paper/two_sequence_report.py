@@ -48,8 +48,8 @@ def head(result: TwoSequenceResult) -> list[str]:
 
 def paper_table(result: TwoSequenceResult) -> list[str]:
     """The figures of the paper, ours, and what the optimal test does at the same threshold or step."""
-    names = ("rc", "rc beta 0.0", "eos", "all steps more")
-    rc, more, eos, all_steps = ([run.figures for run in result.runs[name]] for name in names)
+    names = ("rc", "rc beta 0.0", "eos", "all steps more", "certainty more")
+    rc, more, eos, all_steps, certainty = ([run.figures for run in result.runs[name]] for name in names)
     limit: list[TwoSequenceFigures] = [result.limit]
 
     def accuracy(group: Sequence[TwoSequenceFigures]) -> str:
@@ -75,6 +75,8 @@ def paper_table(result: TwoSequenceResult) -> list[str]:
         ("EOS, first spike: mean step", "23", step(eos), step(limit)),
         ("all steps, first spike: accuracy", "", accuracy(all_steps), accuracy(limit)),
         ("all steps, first spike: mean step", "", step(all_steps), step(limit)),
+        ("all steps by certainty, first spike: accuracy", "", accuracy(certainty), accuracy(limit)),
+        ("all steps by certainty, first spike: mean step", "", step(certainty), step(limit)),
     ]
     return [*markdown_table(("at threshold 0.95", "paper", "ours", "limit"), rows), "", below_the_limit(result)]
 
@@ -85,7 +87,7 @@ def below_the_limit(result: TwoSequenceResult) -> str:
 
     return (
         f"The largest gap in accuracy to the optimal test at the same mean step, {STEPS[0]} to {STEPS[-1]}, in points: "
-        f"best of β {points(BEST)}; all steps {points('all steps more')}."
+        f"best of β {points(BEST)}; all steps {points('all steps more')}; by certainty {points('certainty more')}."
     )
 
 

@@ -1,5 +1,6 @@
 """`rc-train sequence-spotting --quick`: positives are answered at the earliest step; measures on known sequences."""
 
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -8,12 +9,15 @@ import pytest
 
 from training.commands.main import main
 from training.paper.sequence_spotting import (
+    DEPARTURES,
     PositiveSpikes,
     SequenceSpottingResult,
     first_spikes,
     measure,
     positive_only,
+    runs_of,
 )
+from training.paper.sequence_spotting_report import paper_table
 from training.paper.sequences import earliest
 from training.paper.toy import SequenceNetwork
 
@@ -70,6 +74,28 @@ def test_the_report_shows_the_paper_beside_ours(out: Path, result: SequenceSpott
     rc = 100 * result.runs["rc"][0].figures.first_spike.accuracy
     assert f"| RC: accuracy | 100 % | {rc:.2f} % | 100.00 % |" in page
     assert (out / "figure.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_departures_change_one_setting_and_see_as_many_examples() -> None:
+    runs = {settings.name: settings for settings in runs_of(0, quick=False)}
+    rc = runs["rc"]
+    for name in DEPARTURES:
+        examples = sum(settings.examples for settings in (runs[name], runs[name].initial_run) if settings)
+        assert examples == rc.examples * (2 if "twice" in name else 1), name
+        changed = [field.name for field in fields(rc) if getattr(runs[name], field.name) != getattr(rc, field.name)]
+        assert set(changed) - {"name", "examples", "theta_low"} == {
+            "rc rate 0.001": {"learning_rate"},
+            "rc falling rate": {"falling_rate"},
+            "rc clipped": {"clip_norm"},
+            "rc threshold 0.97": {"theta"},
+        }.get(name, {"initial_run"}), name
+
+
+def test_the_page_has_the_departures(result: SequenceSpottingResult) -> None:
+    runs = result.runs | dict.fromkeys(DEPARTURES, result.runs["eos"])
+    eos = result.runs["eos"][0].figures.at_theta["0.95"]
+    row = f"| rc clipped | {100 * eos.accuracy:.2f} % | {100 * eos.positives_at_earliest:.2f} % |"
+    assert any(line.startswith(row) for line in paper_table(replace(result, runs=runs)))
 
 
 SEQUENCES = np.array([[1.0] * 5 + [0, 1] * 10, [0, 1] * 12 + [0]])  # a run that ends at step 4, and none

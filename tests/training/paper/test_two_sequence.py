@@ -89,7 +89,7 @@ def test_the_report_shows_the_paper_beside_ours(out: Path, result: TwoSequenceRe
 def test_what_was_trained_is_not_trained_again(out: Path) -> None:
     written = {path: path.stat().st_mtime_ns for path in (out / "runs").glob("*.pt")}
     before = (out / "data.json").read_text()
-    assert len(written) == 8
+    assert len(written) == 10
     assert main([*RUN, str(out)]) == 0
     assert {path: path.stat().st_mtime_ns for path in (out / "runs").glob("*.pt")} == written
     assert (out / "data.json").read_text() == before

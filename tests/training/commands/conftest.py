@@ -1,4 +1,4 @@
-"""What tests of training share."""
+"""What the tests of rc-train's commands share."""
 
 from pathlib import Path
 
