@@ -17,6 +17,7 @@ from training.commands import (
     export,
     int8,
     report,
+    review,
     sequence_spotting,
     silence,
     speak,
@@ -46,6 +47,7 @@ class Command(Protocol):
 COMMANDS: dict[str, Command] = {
     "speech": speech,
     "speak": speak,
+    "review": review,
     "export": export,
     "silence": silence,
     "evaluate": evaluate,

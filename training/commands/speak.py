@@ -3,6 +3,7 @@
 import argparse
 import os
 from pathlib import Path
+from typing import Any, Protocol
 
 from rich.progress import Progress
 
@@ -13,6 +14,12 @@ from training.speak.plan import SpeakRequest, plan
 from training.speak.write import speak_plan
 
 HELP = "recordings of words by synthetic voices, to train on"
+
+
+class Options(Protocol):
+    """A command's parser, or one of its groups of options."""
+
+    def add_argument(self, *names: str, **settings: Any) -> object: ...
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -33,7 +40,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, help="folder for --data-dir; rerun the command to continue")
 
 
-def add_voice_options(command: argparse.ArgumentParser) -> None:
+def add_voice_options(command: Options) -> None:
     """The options that `engine_of` reads."""
     command.add_argument("--engine", choices=ENGINES, default="kokoro", help="what speaks")
     command.add_argument(

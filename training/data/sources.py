@@ -4,6 +4,8 @@ import argparse
 from dataclasses import dataclass
 from pathlib import Path
 
+SYNTHETIC_VOICES = "synthetic voices"  # in the description of recordings that a program has spoken
+
 
 @dataclass(frozen=True)
 class DataSources:
@@ -13,16 +15,19 @@ class DataSources:
     noise: tuple[Path, ...] = ()
     rooms: tuple[Path, ...] = ()
     speech: tuple[Path, ...] = ()
+    about: str = ""  # what the recordings are, where their folder's name does not say it
 
     @staticmethod
-    def add_recordings_argument(command: argparse.ArgumentParser) -> None:
+    def add_recordings_argument(command: argparse.ArgumentParser, required: bool = True) -> None:
         """The option of a command that needs recordings of words alone."""
-        command.add_argument("--data-dir", type=Path, required=True, help="folder with a folder of recordings per word")
+        command.add_argument(
+            "--data-dir", type=Path, required=required, help="folder with a folder of recordings per word"
+        )
 
     @staticmethod
-    def add_arguments(command: argparse.ArgumentParser) -> None:
+    def add_arguments(command: argparse.ArgumentParser, required: bool = True) -> None:
         """The options that `from_args` reads."""
-        DataSources.add_recordings_argument(command)
+        DataSources.add_recordings_argument(command, required)
         for option, content in (
             ("--noise", "background recordings"),
             ("--rooms", "room impulse responses"),
@@ -39,4 +44,4 @@ class DataSources:
         noise, rooms, speech = (
             tuple(path.absolute() for path in paths) for paths in (self.noise, self.rooms, self.speech)
         )
-        return DataSources(self.recordings.absolute(), noise, rooms, speech)
+        return DataSources(self.recordings.absolute(), noise, rooms, speech, self.about)

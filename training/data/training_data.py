@@ -76,7 +76,7 @@ def build_training_data(
     speech = list(read_all_speech(sources, labels, "train"))
     corpus = corpus_of(words, labels, speech, noise, rooms)
     about = (
-        f"{sources.recordings.name}: {train.describe('train')}, {validation.describe('validation')}, "
+        f"{sources.about or sources.recordings.name}: {train.describe('train')}, {validation.describe('validation')}, "
         f"{len(backgrounds)} background recordings, {len(responses)} room responses, "
         f"{corpus.speech_s / 60:.0f} minutes of running speech"
     )

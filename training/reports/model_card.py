@@ -4,12 +4,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from service.spotting.metadata import Metadata
+from training.data.sources import SYNTHETIC_VOICES
 from training.evaluation.operating_points import OperatingPoint
 from training.reports import stream_section
 from training.reports.markdown import markdown_table, milliseconds, percent
 from training.reports.model_report import ModelReport
 
 Curve = Sequence[OperatingPoint]
+SYNTHETIC_LIMITS = [
+    "- Trained on synthetic voices. Figures of the keywords are of other synthetic voices as far as there are no real "
+    "recordings of them: people are more varied, so expect more misses. Figures of real speech and noise hold. "
+    "Measure with recordings of your own before you rely on it, and train with them: `--recordings`, `--captures`.",
+]
 
 
 def write_model_files(meta: Metadata, report: ModelReport, folder: Path) -> None:
@@ -24,7 +30,7 @@ def write_model_files(meta: Metadata, report: ModelReport, folder: Path) -> None
 
 def model_card(meta: Metadata, report: ModelReport) -> str:
     """What the model is, on what data it was trained and measured, and how well it does."""
-    return "\n".join([*card_head(meta, report), *card_figures(report), *card_limits(report)]) + "\n"
+    return "\n".join([*card_head(meta, report), *card_figures(report), *card_limits(meta, report)]) + "\n"
 
 
 def card_head(meta: Metadata, report: ModelReport) -> list[str]:
@@ -97,7 +103,7 @@ def speed_rows(report: ModelReport) -> Iterator[Sequence[object]]:
         )
 
 
-def card_limits(report: ModelReport) -> list[str]:
+def card_limits(meta: Metadata, report: ModelReport) -> list[str]:
     lines = ["", "## Measured separately", ""]
     for name, table in report.separate.items():
         for target, answers in table.items():
@@ -109,6 +115,7 @@ def card_limits(report: ModelReport) -> list[str]:
         "",
         "## Limits",
         "",
+        *(SYNTHETIC_LIMITS if SYNTHETIC_VOICES in meta.data else []),
         *([] if report.streams else ["- Measured on single words of one second, not in continuous speech."]),
         "- An early answer is uncertain for a word that is short or the beginning of others (go, no, up).",
     ]

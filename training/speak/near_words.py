@@ -16,10 +16,10 @@ MIN_SHARED = 2  # phonemes of a beginning or ending
 
 
 def near_words(keyword: str, count: int, forbidden_texts: Sequence[str]) -> list[str]:
-    """At most `count` near words, of each kind in turn; none is or contains the sound of a forbidden text."""
+    """At most `count` near words: parts of a phrase, then each kind in turn; none has the sound of a forbidden text."""
     forbidden = [pronounce(text) for text in forbidden_texts]
-    kinds = [iter(kind) for kind in (phrase_parts(keyword), *kinds_of_near_words(keyword))]
-    chosen: dict[str, None] = {}
+    chosen = {part: None for part in phrase_parts(keyword) if is_apart(part, forbidden)}
+    kinds = kinds_of_near_words(keyword)
     while kinds and len(chosen) < count:
         for kind in list(kinds):
             word = next(kind, None)

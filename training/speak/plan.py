@@ -23,6 +23,7 @@ SENTENCES = tuple(Path(__file__).with_name("sentences.txt").read_text().splitlin
 MARKS = ("", ".", "!", "?", ",")  # after a word, for its melody
 RATES = (0.75, 1.3)
 SPLIT_OF_TENTH = ("train",) * 8 + ("validation", "test")  # of each ten syntheses of a text
+SPLIT_OF_FIFTH = ("train",) * 3 + ("validation", "test")  # of each five of near and common words
 DELIVERIES = 2  # recordings per synthesis
 NEAR_IN_SPEECH = 0.4  # share of the sentences in which a near word is spoken
 WORDS_PER_MINUTE = 140  # of running speech
@@ -75,9 +76,9 @@ def plan(request: SpeakRequest, engine: Engine) -> list[Synthesis]:
     near = {word: near_words(word, request.near, request.keyword_texts) for word in request.words}
     others = dict.fromkeys(other for words in near.values() for other in words)
     others |= dict.fromkeys(common_words(request))
-    wanted = [(word, request.texts(word), request.per_word) for word in request.words]
-    wanted += [(other, (other,), request.per_other) for other in others]
-    planned = [list(syntheses_of_word(word, texts, size, request.seed, engine)) for word, texts, size in wanted]
+    wanted = [(word, request.texts(word), request.per_word, True) for word in request.words]
+    wanted += [(other, (other,), request.per_other, False) for other in others]
+    planned = [list(syntheses_of_word(*of_word, request.seed, engine)) for of_word in wanted]
     in_turn = [
         synthesis
         for turn in range(max(map(len, planned)))
@@ -87,11 +88,13 @@ def plan(request: SpeakRequest, engine: Engine) -> list[Synthesis]:
     return in_turn + list(running_speech(request, [word for words in near.values() for word in words], engine))
 
 
-def syntheses_of_word(word: str, texts: Sequence[str], size: int, seed: int, engine: Engine) -> Iterator[Synthesis]:
+def syntheses_of_word(
+    word: str, texts: Sequence[str], size: int, is_keyword: bool, seed: int, engine: Engine
+) -> Iterator[Synthesis]:
     """`size` recordings of a word, in turn by its spellings; more are asked for later without changing the first."""
     for index in range(-(-size // DELIVERIES)):
         rng = np.random.default_rng([seed, zlib.crc32(f"{engine.name} {word}".encode()), index])
-        split = SPLIT_OF_TENTH[index % len(SPLIT_OF_TENTH)] if size >= 10 else SPLIT_OF_TENTH[int(rng.integers(10))]
+        split = SPLIT_OF_TENTH[index % len(SPLIT_OF_TENTH)] if is_keyword else str(rng.choice(SPLIT_OF_FIFTH))
         voice = draw_voice(engine.voices, engine.can_mix, split, rng)
         text = texts[index % len(texts)] + str(rng.choice(MARKS))
         if " " in word and rng.random() < 1 / 4:  # with a pause in a phrase

@@ -15,6 +15,7 @@ from pydantic import AliasChoices, Field
 
 from service.spotting.model import Model
 from training.data.labels import Labels
+from training.data.links import link
 from training.data.recordings import BACKGROUND, TEST, VALIDATION, WordClip, find_clips, percent_of, read_split
 from training.data.sources import DataSources
 from training.evaluation.clips import decide, measure, score_clips
@@ -124,12 +125,6 @@ def select_clips(clips: Sequence[WordClip], words: Sequence[str], count: int | N
     own = {word: of_word[:count] for word, of_word in by_word.items() if word in words}
     per_other = math.ceil(sum(map(len, own.values())) / max(1, len(by_word) - len(own)))
     return [clip for word, of_word in by_word.items() for clip in own.get(word, of_word[:per_other])]
-
-
-def link(path: Path, link: Path) -> None:
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if not link.is_symlink():
-        link.symlink_to(path.resolve())
 
 
 def write(study: KeywordStudy, out: Path) -> None:

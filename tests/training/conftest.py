@@ -1,4 +1,4 @@
-"""What the tests of rc-train's commands share."""
+"""What tests of training share."""
 
 from pathlib import Path
 
