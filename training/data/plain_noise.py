@@ -1,4 +1,4 @@
-"""Background noise where there are no recordings of any: hiss of three colours, in a file for each split."""
+"""Background noise where there are no recordings of any: hiss, in some files for each split."""
 
 from itertools import count
 from pathlib import Path
@@ -6,23 +6,20 @@ from pathlib import Path
 import numpy as np
 import soundfile
 
+from training.data.background_talk import at_loudness, hiss
 from training.data.recordings import split_of_recording
 from training.model.frontend import SAMPLE_RATE
 
-SECONDS = 20
-SLOPES = {"white": 0.0, "pink": 0.5, "brown": 1.0}  # amplitude falls with the frequency to this power
-RMS = 0.05
+FILES, SECONDS = 3, 20  # for each split, and of each file
 
 
 def write_plain_noise(folder: Path, split: str) -> None:
-    """A file of each colour whose name is of `split`."""
+    """Files of hiss, each of another colour, whose names are of `split`."""
     folder.mkdir(parents=True, exist_ok=True)
-    for colour, slope in SLOPES.items():
-        name = next(name for i in count() if split_of_recording(name := f"{colour}{letters(i)}.wav") == split)
-        rng = np.random.default_rng([len(colour), len(split)])
-        spectrum = np.fft.rfft(rng.standard_normal(SECONDS * SAMPLE_RATE))
-        noise = np.fft.irfft(spectrum * np.arange(1, len(spectrum) + 1) ** -slope)
-        soundfile.write(folder / name, RMS * noise / np.sqrt(np.square(noise).mean()), SAMPLE_RATE)
+    names = (name for i in count() if split_of_recording(name := f"hiss{letters(i)}.wav") == split)
+    for _, name in zip(range(FILES), names, strict=False):
+        rng = np.random.default_rng(list(name.encode()))
+        soundfile.write(folder / name, at_loudness(hiss(SECONDS * SAMPLE_RATE, rng)), SAMPLE_RATE)
 
 
 def letters(number: int) -> str:

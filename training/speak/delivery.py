@@ -10,6 +10,7 @@ import numpy as np
 import soxr
 
 from service.spotting.audio import Samples
+from training.data.background_talk import hiss
 from training.model.frontend import SAMPLE_RATE
 
 EDGE = 0.01  # of the peak; quieter samples before and after the speech are cut off
@@ -17,7 +18,7 @@ EDGE_S = 0.04  # kept before the first and after the last louder one: breath and
 SEMITONES = (-2.5, 2.5)  # of pitch and formants together, as of a larger or smaller speaker
 TEMPO = (0.88, 1.14)
 PEAK_DB = (-14.0, -1.0)  # below full scale
-HISS_DB = (-75.0, -50.0)  # below the peak: no microphone is digitally silent
+HISS_DB = (-70.0, -20.0)  # below the peak: as in recordings by people, or the noise alone would give away who speaks
 LEAD_S = (0.03, 0.2)  # before and after a word
 WORD_S = 0.94  # length that words are brought to which are up to MAX_HURRY as long: a clip has one second
 MAX_HURRY = 1.25
@@ -52,8 +53,9 @@ def deliver(speech: Samples, delivery: Delivery, is_word: bool, rng: np.random.G
         before = min(before, room)
         after = min(after, room - before)
     samples = np.pad(speech * (amplitude(delivery.peak_db) / max(1e-6, np.abs(speech).max())), (before, after))
-    hiss = rng.standard_normal(len(samples)) * amplitude(delivery.peak_db + delivery.hiss_db)
-    return np.asarray((samples + hiss).clip(-1, 1), np.float32)
+    noise = hiss(len(samples), rng)
+    noise *= amplitude(delivery.peak_db + delivery.hiss_db) / np.sqrt(np.square(noise).mean())
+    return np.asarray((samples + noise).clip(-1, 1), np.float32)
 
 
 def trimmed(speech: Samples) -> Samples:

@@ -1,10 +1,12 @@
 """How many recordings a new keyword needs: models from different numbers, with and without the weights of another.
 
-Each is trained as `rc-train speech` does, from a folder with links to the clips that it may use. Training and
-validation clips are counted together; every test clip of the words is measured on.
+Each is trained as `rc-train speech` does, from a folder with links to the clips that it may use; with recordings by
+synthetic voices as `rc-train speech --say` does. Training and validation clips are counted together; every test clip
+of the words is measured on, and every clip of words that have too few to train on.
 """
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,19 +18,37 @@ from pydantic import AliasChoices, Field
 from service.spotting.model import Model
 from training.data.labels import Labels
 from training.data.links import link
-from training.data.recordings import BACKGROUND, TEST, VALIDATION, WordClip, find_clips, percent_of, read_split
-from training.data.sources import DataSources
+from training.data.recordings import (
+    BACKGROUND,
+    SPEAKER_ENDS,
+    TEST,
+    VALIDATION,
+    WordClip,
+    all_clips,
+    find_clips,
+    percent_of,
+    read_split,
+    split_of,
+)
+from training.data.sources import SYNTHETIC_VOICES, DataSources
 from training.evaluation.clips import decide, measure, score_clips
 from training.learning.checkpoint import read_checkpoint
 from training.learning.run import history_of
+from training.learning.settings import TrainingMethod
 from training.recipe import Recipe, train_and_export
 from training.records import Record
 from training.reports.markdown import markdown_table, milliseconds, percent
 from training.reports.provenance import Provenance
+from training.speak.plan import SPEECH
+from training.speak.voices import speaker_name
 
 INITIAL_CHECKPOINT = "models/speech-commands-rc/weights.pt"
 TARGET_ACCURACY = 0.95
 WITH_WEIGHTS, FROM_SCRATCH = "with --from", "from scratch"
+WITH_VOICES = "with --from and synthetic voices"
+SCARCE = 50  # clips of a word; of fewer all are tested on
+OTHERS_BESIDE_VOICES = 25  # real clips of each other word beside synthetic ones of the keywords
+DRAWS = 2000  # resamples of the test speakers, for an interval
 
 
 @dataclass(frozen=True)
@@ -44,6 +64,8 @@ class StudyPoint(Record):
     recall: Annotated[float, Field(validation_alias=AliasChoices("recall", "words_heard"))]  # share of the words
     false_accepts: Annotated[float, Field(validation_alias=AliasChoices("false_accepts", "others_taken"))]
     cpu_minutes: float  # CPU time of training
+    recall_interval: tuple[float, float] | None = None  # 95 % of the shares that as many test speakers would give
+    recall_by_word: dict[str, float] | None = None
 
 
 @dataclass(frozen=True)
@@ -56,9 +78,13 @@ class KeywordStudy(Record):
 
 
 def study_keywords(
-    folder: Path, words: Sequence[str], sizes: Sequence[int], initial_checkpoint: str, out: Path, measured: Provenance
-) -> KeywordStudy:
-    """A model for each number of clips, with weights and from scratch; those measured before are not repeated."""
+    folder: Path, words: Sequence[str], sizes: Sequence[int], initial_checkpoint: str, out: Path, measured: Provenance,
+    synthetic: Path | None = None, beside: Sequence[int] = (),
+) -> KeywordStudy:  # fmt: skip
+    """A model for each number of clips, with weights and from scratch; those measured before are not repeated.
+
+    With a folder of `rc-train speak` one for each number of real clips `beside` the synthetic ones, too.
+    """
     points = []
     runs = out / "runs" / "-".join(words)
     for size in sizes:
@@ -68,17 +94,38 @@ def study_keywords(
             (FROM_SCRATCH, "", f"{size}-scratch"),
         ):
             points.append(
-                study_point(size, weights, data, Recipe(tuple(words), initial_checkpoint=checkpoint), runs / name)
+                study_point(
+                    size, weights, DataSources(data), Recipe(tuple(words), initial_checkpoint=checkpoint), runs / name
+                )
             )
+    if synthetic:
+        points += study_voices(folder, synthetic, words, beside, initial_checkpoint, out)
     return KeywordStudy(list(words), folder.name, initial_checkpoint, points, measured)
 
 
-def study_point(size: int, weights: str, data: Path, recipe: Recipe, run: Path) -> StudyPoint:
+def study_voices(
+    folder: Path, synthetic: Path, words: Sequence[str], sizes: Sequence[int], initial_checkpoint: str, out: Path
+) -> list[StudyPoint]:
+    """Models from recordings by synthetic voices, and `size` real ones per word beside them."""
+    points = []
+    runs = out / "runs" / "-".join(words)
+    for size in sizes:
+        data = link_clips(folder, words, size, runs / f"{size}-clips-voices", OTHERS_BESIDE_VOICES)
+        for clip in all_clips(synthetic):
+            if split_of(clip.path.name) != "test":
+                link(clip.path, data / clip.word / clip.path.name)
+        recipe = Recipe(tuple(words), method=TrainingMethod.STREAMS, initial_checkpoint=initial_checkpoint)
+        sources = DataSources(data, speech=(synthetic / SPEECH,), about=f"{SYNTHETIC_VOICES} and {folder.name}")
+        points.append(study_point(size, WITH_VOICES, sources, recipe, runs / f"{size}-voices"))
+    return points
+
+
+def study_point(size: int, weights: str, sources: DataSources, recipe: Recipe, run: Path) -> StudyPoint:
     """Train, or resume, and measure; or what was measured before."""
     file = run / "measured.json"
     if not file.is_file():
-        train_and_export(DataSources(data), recipe, "auto", (run / "last.pt").is_file(), run)
-        measure_run(size, weights, data, run).write(file)
+        train_and_export(sources, recipe, "auto", (run / "last.pt").is_file(), run)
+        measure_run(size, weights, sources.recordings, run).write(file)
     return StudyPoint.read(file)
 
 
@@ -90,6 +137,15 @@ def measure_run(size: int, weights: str, data: Path, run: Path) -> StudyPoint:
     answers = decide(model, scored, model.metadata.speeds["balanced"]["utterance"])
     pairs = [(clip.target, answer.label) for clip, answer in zip(scored, answers, strict=True)]
     metrics = measure(scored, answers)
+    recognised: dict[str, list[bool]] = {}  # by test speaker
+    for clip, (target, label) in zip(clips.clips, pairs, strict=True):
+        if target in labels.keywords:
+            recognised.setdefault(clip.speaker, []).append(label == target)
+    by_word = {
+        word: share([label == target for target, label in pairs if target == word])
+        for word in labels.keywords
+        if word in clips.words
+    }
     return StudyPoint(
         clips=size,
         weights=weights,
@@ -100,6 +156,8 @@ def measure_run(size: int, weights: str, data: Path, run: Path) -> StudyPoint:
         recall=share([label == target for target, label in pairs if target in labels.keywords]),
         false_accepts=share([label in labels.keywords for target, label in pairs if target not in labels.keywords]),
         cpu_minutes=round(sum(row.cpu_s for row in history_of(read_checkpoint(run / "last.pt"))) / 60, 1),
+        recall_interval=speaker_interval(list(recognised.values())),
+        recall_by_word=by_word,
     )
 
 
@@ -107,23 +165,45 @@ def share(true: Sequence[bool]) -> float:
     return round(float(np.mean(true)), 4)
 
 
-def link_clips(folder: Path, words: Sequence[str], size: int, out: Path) -> Path:
-    """A folder of links: `size` clips of each word, about as many of other words, background, and all test clips."""
-    validation = max(1, round(size * VALIDATION / (100 - TEST)))
+def speaker_interval(by_speaker: Sequence[Sequence[bool]]) -> tuple[float, float]:
+    """95 % of the shares of true values that as many speakers drawn from these would give."""
+    right, total = (np.array([count(values) for values in by_speaker]) for count in (sum, len))
+    drawn = np.random.default_rng(0).integers(len(by_speaker), size=(DRAWS, len(by_speaker)))
+    shares = right[drawn].sum(axis=1) / total[drawn].sum(axis=1)
+    low, high = (round(float(value), 4) for value in np.percentile(shares, (2.5, 97.5)))
+    return low, high
+
+
+def link_clips(folder: Path, words: Sequence[str], size: int, out: Path, others: int | None = None) -> Path:
+    """A folder of links: `size` clips of each word, about as many of other words, background, and all test clips.
+
+    `others` is the number of clips of each other word in place of that; words with fewer than SCARCE clips then have
+    all of them among the test clips.
+    """
+    counts = Counter(clip.word for clip in all_clips(folder))
+    scarce = {word for word in words if others and counts[word] < SCARCE}
+    validation = max(1, round(size * VALIDATION / (100 - TEST))) if size else 0
     for split, count in (("train", size - validation), ("validation", validation), ("test", None)):
-        for clip in select_clips(find_clips(folder, split), words, count):
+        of_split = [clip for clip in find_clips(folder, split) if split == "test" or clip.word not in scarce]
+        for clip in select_clips(of_split, words, count, None if split == "test" else others):
             link(clip.path, out / clip.word / clip.path.name)
+    for clip in all_clips(folder):
+        if clip.word in scarce and split_of(clip.path.name) != "test":
+            _, _, take = clip.path.name.partition(SPEAKER_ENDS)
+            link(clip.path, out / clip.word / f"{speaker_name(clip.speaker, 'test')}{SPEAKER_ENDS}{take}")
     for path in (folder / BACKGROUND).glob("*"):
         link(path, out / BACKGROUND / path.name)
     return out
 
 
-def select_clips(clips: Sequence[WordClip], words: Sequence[str], count: int | None) -> list[WordClip]:
-    """The same `count` clips of each word every time (None: all); the other words share as many among them."""
+def select_clips(
+    clips: Sequence[WordClip], words: Sequence[str], count: int | None, others: int | None = None
+) -> list[WordClip]:
+    """The same `count` clips of each word every time (None: all); the other words share as many, or have `others`."""
     ordered = sorted(clips, key=lambda clip: percent_of(clip.path.name))
     by_word = {word: [clip for clip in ordered if clip.word == word] for word in {clip.word for clip in clips}}
     own = {word: of_word[:count] for word, of_word in by_word.items() if word in words}
-    per_other = math.ceil(sum(map(len, own.values())) / max(1, len(by_word) - len(own)))
+    per_other = others or math.ceil(sum(map(len, own.values())) / max(1, len(by_word) - len(own)))
     return [clip for word, of_word in by_word.items() for clip in own.get(word, of_word[:per_other])]
 
 
@@ -136,10 +216,10 @@ def write(study: KeywordStudy, out: Path) -> None:
 
 def page(study: KeywordStudy) -> str:
     table = markdown_table(
-        ("clips per word", "weights", "accuracy", "recall", "false accepts", "mean decision time", "CPU"),
+        ("clips per word", "weights", "accuracy", "recall", "95 %", "false accepts", "mean decision time", "CPU"),
         (
             (
-                *(point.clips, point.weights, percent(point.accuracy), percent(point.recall)),
+                *(point.clips, point.weights, percent(point.accuracy), percent(point.recall), interval(point)),
                 *(percent(point.false_accepts), milliseconds(point.decision_time_s), f"{point.cpu_minutes} min"),
             )
             for point in study.points
@@ -161,6 +241,10 @@ def page(study: KeywordStudy) -> str:
             "",
         ]
     )
+
+
+def interval(point: StudyPoint) -> str:
+    return " to ".join(percent(share) for share in point.recall_interval) if point.recall_interval else "-"
 
 
 def plot(points: Sequence[StudyPoint], path: Path) -> None:
