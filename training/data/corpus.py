@@ -159,13 +159,19 @@ def read_speech(folder: Path, keywords: Sequence[str], split: str | None = None)
     files = [
         file
         for file, text in sorted(texts.items())
-        if split in (None, split_of_speech(file)) and not (set(keywords) - timed) & set(text)
+        if split in (None, split_of_speech(file)) and not any(says(text, word) for word in set(keywords) - timed)
     ]
     with ThreadPoolExecutor() as pool:
         for file, samples in zip(files, pool.map(lambda file: read_audio(folder / file), files), strict=True):
             embedded = sorted((w for w in times.get(file, ()) if w.word in keywords), key=lambda word: word.start_s)
             whole = WordSpan(file, 0.0, len(samples) / SAMPLE_RATE, "speech")
             yield Utterance(faded(as_int16(samples * gain_to_loudness(samples))), (whole, *embedded), texts[file])
+
+
+def says(text: Sequence[str], keyword: str) -> bool:
+    """Whether a keyword, or all words of a phrase one after another, are in a text."""
+    phrase = tuple(keyword.split())
+    return any(tuple(text[i : i + len(phrase)]) == phrase for i in range(len(text) - len(phrase) + 1))
 
 
 def words_of(text: str) -> list[str]:

@@ -5,8 +5,6 @@ synthetic voices as `rc-train speech --say` does. Training and validation clips 
 of the words is measured on, and every clip of words that have too few to train on.
 """
 
-import math
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,18 +16,7 @@ from pydantic import AliasChoices, Field
 from service.spotting.model import Model
 from training.data.labels import Labels
 from training.data.links import link
-from training.data.recordings import (
-    BACKGROUND,
-    SPEAKER_ENDS,
-    TEST,
-    VALIDATION,
-    WordClip,
-    all_clips,
-    find_clips,
-    percent_of,
-    read_split,
-    split_of,
-)
+from training.data.recordings import all_clips, read_split, split_of
 from training.data.sources import SYNTHETIC_VOICES, DataSources
 from training.evaluation.clips import decide, measure, score_clips
 from training.learning.checkpoint import read_checkpoint
@@ -40,13 +27,12 @@ from training.records import Record
 from training.reports.markdown import markdown_table, milliseconds, percent
 from training.reports.provenance import Provenance
 from training.speak.plan import SPEECH
-from training.speak.voices import speaker_name
+from training.studies.clip_links import link_clips
 
 INITIAL_CHECKPOINT = "models/speech-commands-rc/weights.pt"
 TARGET_ACCURACY = 0.95
 WITH_WEIGHTS, FROM_SCRATCH = "with --from", "from scratch"
 WITH_VOICES = "with --from and synthetic voices"
-SCARCE = 50  # clips of a word; of fewer all are tested on
 OTHERS_BESIDE_VOICES = 25  # real clips of each other word beside synthetic ones of the keywords
 DRAWS = 2000  # resamples of the test speakers, for an interval
 
@@ -172,39 +158,6 @@ def speaker_interval(by_speaker: Sequence[Sequence[bool]]) -> tuple[float, float
     shares = right[drawn].sum(axis=1) / total[drawn].sum(axis=1)
     low, high = (round(float(value), 4) for value in np.percentile(shares, (2.5, 97.5)))
     return low, high
-
-
-def link_clips(folder: Path, words: Sequence[str], size: int, out: Path, others: int | None = None) -> Path:
-    """A folder of links: `size` clips of each word, about as many of other words, background, and all test clips.
-
-    `others` is the number of clips of each other word in place of that; words with fewer than SCARCE clips then have
-    all of them among the test clips.
-    """
-    counts = Counter(clip.word for clip in all_clips(folder))
-    scarce = {word for word in words if others and counts[word] < SCARCE}
-    validation = max(1, round(size * VALIDATION / (100 - TEST))) if size else 0
-    for split, count in (("train", size - validation), ("validation", validation), ("test", None)):
-        of_split = [clip for clip in find_clips(folder, split) if split == "test" or clip.word not in scarce]
-        for clip in select_clips(of_split, words, count, None if split == "test" else others):
-            link(clip.path, out / clip.word / clip.path.name)
-    for clip in all_clips(folder):
-        if clip.word in scarce and split_of(clip.path.name) != "test":
-            _, _, take = clip.path.name.partition(SPEAKER_ENDS)
-            link(clip.path, out / clip.word / f"{speaker_name(clip.speaker, 'test')}{SPEAKER_ENDS}{take}")
-    for path in (folder / BACKGROUND).glob("*"):
-        link(path, out / BACKGROUND / path.name)
-    return out
-
-
-def select_clips(
-    clips: Sequence[WordClip], words: Sequence[str], count: int | None, others: int | None = None
-) -> list[WordClip]:
-    """The same `count` clips of each word every time (None: all); the other words share as many, or have `others`."""
-    ordered = sorted(clips, key=lambda clip: percent_of(clip.path.name))
-    by_word = {word: [clip for clip in ordered if clip.word == word] for word in {clip.word for clip in clips}}
-    own = {word: of_word[:count] for word, of_word in by_word.items() if word in words}
-    per_other = others or math.ceil(sum(map(len, own.values())) / max(1, len(by_word) - len(own)))
-    return [clip for word, of_word in by_word.items() for clip in own.get(word, of_word[:per_other])]
 
 
 def write(study: KeywordStudy, out: Path) -> None:

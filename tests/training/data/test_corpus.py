@@ -54,6 +54,16 @@ def test_punctuation_does_not_hide_a_keyword(text: str, tmp_path: Path) -> None:
     assert len(list(read_speech(folder, ["up"]))) == 1
 
 
+@pytest.mark.parametrize(
+    ("phrase", "left"), [("climb up", 0), ("up now", 0), ("climb now", 5), ("climb", 0), ("climb up now then", 5)]
+)
+def test_speech_with_a_phrase_is_left_out_where_its_words_follow_each_other(
+    phrase: str, left: int, tmp_path: Path
+) -> None:
+    folder = write_speech(tmp_path / "speech")
+    assert len(list(read_speech(folder, [phrase]))) == left
+
+
 def test_takes_of_one_recording_are_of_one_split() -> None:
     for takes in (
         ("4-149294-A.opus", "4-149294-B.opus"),

@@ -22,7 +22,8 @@ from training.presets import PRESETS
 from training.speak.plan import SpeakRequest, plan
 from training.speak.write import speak_plan
 from training.studies import custom_keywords
-from training.studies.custom_keywords import KeywordStudy, link_clips, speaker_interval
+from training.studies.clip_links import SCARCE, link_clips
+from training.studies.custom_keywords import KeywordStudy, speaker_interval
 
 
 def test_a_folder_of_links_has_the_clips_asked_for_and_all_to_test_on(tmp_path: Path) -> None:
@@ -73,7 +74,7 @@ def test_words_with_few_clips_are_tested_on_all_of_them(tmp_path: Path) -> None:
             if clip.word == "cat" and int(clip.path.name[:8], 16) % 3:
                 clip.path.unlink()
     left = len(list((folder / "cat").iterdir()))
-    assert left < custom_keywords.SCARCE
+    assert left < SCARCE
     for size in (0, 9):
         data = link_clips(folder, ["cat"], size, tmp_path / f"{size}", others=4)
         words = {split: Counter(clip.word for clip in find_clips(data, split)) for split in ("train", "test")}
