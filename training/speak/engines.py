@@ -13,6 +13,7 @@ from training.errors import TrainingError
 from training.model.frontend import SAMPLE_RATE
 from training.speak.voices import Voice
 
+DOWNLOAD = "; `rc-train download voices` fetches Kokoro's into ./voices"
 ENGINES = ("kokoro", "piper", "espeak-ng", "flite")
 
 
@@ -41,7 +42,7 @@ def open_engine(name: str, model: Path | None, voices: Path | None) -> Engine:
     from training.speak import kokoro, piper, programs  # each imports this module
 
     if name == "kokoro":
-        return kokoro.Kokoro(needed(model, "--voice-model"), needed(voices, "--voices"))
+        return kokoro.Kokoro(needed(model, "--voice-model", DOWNLOAD), needed(voices, "--voices", DOWNLOAD))
     if name == "piper":
         return piper.Piper(needed(voices, "--voices"))
     if name == "espeak-ng":
@@ -51,13 +52,10 @@ def open_engine(name: str, model: Path | None, voices: Path | None) -> Engine:
     raise ValueError(f"engine: expected one of {', '.join(ENGINES)}, got {name!r}")
 
 
-def needed(path: Path | None, option: str) -> Path:
-    if path is None:
-        raise SpeechError(
-            f"{option}: expected a file or folder for this engine; `rc-train download voices DIR` has one"
-        )
-    if not path.exists():
-        raise SpeechError(f"{option}: expected a file or folder, found none: {path}")
+def needed(path: Path | None, option: str, hint: str = "") -> Path:
+    """The path of an option. Raises SpeechError where there is none."""
+    if path is None or not path.exists():
+        raise SpeechError(f"{option}: expected a file or folder, found none: {path}{hint}")
     return path
 
 

@@ -31,7 +31,10 @@ def test_speak_writes_recordings_and_says_where(tmp_path: Path, capsys: pytest.C
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["stop"], r"--voice-model: expected a file or folder, found none: voices/kokoro-v1\.0\.int8\.onnx"),
+        (
+            ["stop"],
+            r"--voice-model: .* found none: voices/kokoro-v1\.0\.int8\.onnx; `rc-train download voices`",
+        ),
         (["stop", "--engine", "piper", "--voices", "nowhere"], "--voices: expected a file or folder, found none"),
         (["../stop"], "expected words of letters, got '../stop'"),
         (["_stop"], "expected words of letters, got '_stop'"),
