@@ -186,7 +186,7 @@ class _FileStream:
 
     def __init__(self, model: Model, name: str, samples: Samples, config: StreamConfig, trace: bool) -> None:
         self._name, self._duration_s = name, len(samples) / model.metadata.sample_rate
-        self._session = Session(model.metadata, config, model.verifier)
+        self._session = Session(model.metadata, config, model.new_judge())
         self.hops = np.concatenate([self._session.push_samples(samples), self._session.flush()])
         self.frames = len(self.hops) // model.metadata.hop
         if not self.frames:

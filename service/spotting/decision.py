@@ -24,7 +24,7 @@ class DecisionSettings:
     early_thresholds: NDArray[np.float32] | None = None  # continuous: of early detections; None where there are none
     decide_within: int = 1  # continuous: frames in which an early detection is settled, at least 1
     verify_thresholds: NDArray[np.float32] | None = None  # continuous: of the verifier; None where it judges nothing
-    verify_every: int = 1  # continuous: frames between two looks of the verifier at a candidate
+    verify_after: int = 0  # continuous: frames from a candidate to the verifier's look at it
 
     @cached_property
     def reachable(self) -> NDArray[np.float32]:
@@ -138,6 +138,7 @@ class ContinuousDecider:
         self.frames = 0  # decided on since the last reset
         self.quiet_until = 0  # the first frame after the refractory time
         self.latched: set[int] = set()  # labels whose scores have not fallen far enough since their detection
+        self.refused: set[int] = set()  # those of them that a verifier has refused
         self._since: dict[int, int] = {}  # label -> first frame of those in which it has been at its threshold or above
 
     def push(self, scores: FrameScores, peak: float = 1.0) -> list[Hit]:

@@ -25,7 +25,7 @@ def decision_settings(model: Metadata, config: ResolvedConfig, verified: bool) -
         early_thresholds=_by_label(model, model.speeds[EARLY_SPEED]["continuous"]) if config.early else None,
         decide_within=int(model.decide_within_ms // model.frame_ms),
         verify_thresholds=_by_label(model, dict.fromkeys(model.labels, 1.0) | verify) if verify else None,
-        verify_every=int(model.verifier["every_ms"] // model.frame_ms) if verify else 1,
+        verify_after=int(model.verifier["after_ms"] // model.frame_ms) if verify else 0,
     )
 
 

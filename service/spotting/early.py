@@ -66,7 +66,9 @@ class EarlyDecider:
         """Retract what is open, as no more frames are waited for."""
         return [self._retract(label, self._final.frames - 1, "timeout") for label in list(self._open)]
 
-    finish = settle  # after a flush
+    def finish(self) -> list[Hit]:
+        """After a flush: confirm what is detected then, and retract the rest."""
+        return [event for hit in self._final.finish() for event in self._confirm(hit)] + self.settle()
 
     def _step(self, scores: list[float]) -> list[Hit]:
         frame = self._final.frames
@@ -92,7 +94,7 @@ class EarlyDecider:
         """Why an early detection of `frames` frames ago is retracted now, if it is."""
         if self._has_fallen(label):
             return "fell"
-        if label in self._final.latched:  # not detected: refused
+        if label in self._final.refused:
             return "verifier"
         return "timeout" if frames >= self.settings.decide_within else None
 

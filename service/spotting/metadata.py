@@ -15,7 +15,7 @@ DEFAULT_SPEED = "balanced"  # the operating point of a stream that names none
 MAX_DECIDE_WITHIN_MS = 5000
 MAX_WINDOW_S = 5.0  # longest audio that a verifier judges
 EARLY_SPEED = "fast"  # the operating point of early detections
-VERIFIER_KEYS = ("sha256", "window_s", "every_ms", "thresholds")  # thresholds: speed -> keyword -> probability
+VERIFIER_KEYS = ("sha256", "window_s", "after_ms", "thresholds")  # thresholds: speed -> keyword -> probability
 UNKNOWN = "_unknown_"  # the label of all other words; in utterance mode, of the keywords that were not asked for
 SILENCE = "_silence_"  # the label of silent frames
 SILENCE_KEYS = ("level", "after_s")  # largest sample, full scale 1; audio without a larger one before it is silence
@@ -91,10 +91,10 @@ class Metadata:
             return
         if set(self.verifier) != set(VERIFIER_KEYS):
             raise ModelError(f"verifier: expected the keys {list(VERIFIER_KEYS)}, got {sorted(self.verifier)}")
-        window_s, every_ms = self.verifier["window_s"], self.verifier["every_ms"]
-        if not (0 < window_s <= MAX_WINDOW_S and self.frame_ms <= every_ms <= self.decide_within_ms):
-            expected = f"window_s above 0, at most {MAX_WINDOW_S}, every_ms from {self.frame_ms:g} to decide_within_ms"
-            raise ModelError(f"verifier: expected {expected}, got {window_s} and {every_ms}")
+        window_s, after_ms = self.verifier["window_s"], self.verifier["after_ms"]
+        if not (0 < window_s <= MAX_WINDOW_S and 0 <= after_ms <= self.decide_within_ms):
+            expected = f"window_s above 0, at most {MAX_WINDOW_S}, after_ms from 0 to decide_within_ms"
+            raise ModelError(f"verifier: expected {expected}, got {window_s} and {after_ms}")
         for speed, thresholds in self.verifier["thresholds"].items():
             if speed not in self.speeds or set(thresholds) != set(self.keywords):
                 expected = f"for some of {sorted(self.speeds)} a threshold for each of {list(self.keywords)}"

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from service.spotting.audio import Pcm, Samples, to_float
 from service.spotting.metadata import SILENCE, FrameScores, Metadata, ModelError
-from service.spotting.verifier import Verifier
+from service.spotting.verifier import StreamJudge, Verifier
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # read on import: onnxruntime would report to its maker
 import onnxruntime as ort
@@ -58,6 +58,10 @@ class Model:
         self._shapes = _state_shapes(self._session)
         self._outputs = ["scores", *(f"next_{name}" for name in self._shapes)]
         self._probe()
+
+    def new_judge(self) -> StreamJudge | None:
+        """What a session of one stream asks about candidates; None without a verifier."""
+        return StreamJudge(self.verifier, self.metadata.hop) if self.verifier else None
 
     def initial_state(self, batch: int) -> State:
         """The state before any audio, for `batch` streams: all zeros."""

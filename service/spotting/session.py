@@ -27,7 +27,7 @@ from service.spotting.events import (
 )
 from service.spotting.metadata import EARLY_SPEED, FrameScores, Metadata
 from service.spotting.pcm import PcmDecoder
-from service.spotting.verifier import AudioTail, Probabilities, VerifiedDecider, Verifier
+from service.spotting.verifier import Judge, VerifiedDecider
 
 DIGITS = 6  # decimal places of a score in an event
 NO_SAMPLES = np.zeros(0, np.float32)
@@ -49,10 +49,10 @@ class StreamClock:
 class Session:
     """Decoder, resampler, decision and audio clock of one stream. Raises ProtocolError for a wrong configuration."""
 
-    def __init__(self, model: Metadata, config: StreamConfig, verifier: Verifier | None = None) -> None:
-        """`verifier`: that of the model, where it has one; without it the speeds decide by scores alone."""
-        self._model, self._verifier, self._hop = model, verifier, model.hop
-        self._tail = AudioTail(verifier.window) if verifier and config.mode == "continuous" else None
+    def __init__(self, model: Metadata, config: StreamConfig, judge: Judge | None = None) -> None:
+        """`judge`: of the model's verifier, where it has one; without it the speeds decide by scores alone."""
+        self._model, self._hop = model, model.hop
+        self._judge = judge if config.mode == "continuous" else None
         self._configure(config)
         self._decoder = PcmDecoder(config.encoding, config.channels)
         self._resampler = Resampler(config.sample_rate, model.sample_rate)
@@ -65,8 +65,8 @@ class Session:
         self._open_ids: dict[int, int] = {}  # label -> id of its early detection, until that is settled
         self._partial_hop: Pcm = NO_SAMPLES
         self._clock = StreamClock()
-        if self._tail:
-            self._tail.reset()
+        if self._judge:
+            self._judge.reset()
 
     def push(self, data: bytes) -> Pcm:
         """PCM bytes in, whole hops for the model out, [samples]. Raises AudioError for bytes that are not audio."""
@@ -102,8 +102,8 @@ class Session:
         first = clock.frames_scored
         clock.frames_scored += len(scores)
         hits = self._decider.push(scores, peak)
-        if self._tail:
-            self._tail.forget(clock.frames_scored * self._model.hop)
+        if self._judge:
+            self._judge.forget(clock.frames_scored)
         if self._scores_every and not already_answered:
             stop = hits[0].frame + 1 if self._decider.answered else clock.frames_scored
             frames = range(first + -(first + 1) % self._scores_every, stop, self._scores_every)
@@ -181,20 +181,14 @@ class Session:
         self._requested = config
         every = self.config.scores_every_ms / self._model.frame_ms
         self._scores_every = max(1, round(every)) if every else 0  # frames
-        self._decision_settings = decision_settings(self._model, self.config, self._verifier is not None)
+        self._decision_settings = decision_settings(self._model, self.config, self._judge is not None)
 
     def _new_decider(self) -> Decider:
         settings = self._decision_settings
         if self.config.mode == "utterance":
             return UtteranceDecider(settings)
-        final = VerifiedDecider(settings, self._judge) if self._verifier else ContinuousDecider(settings)
+        final = VerifiedDecider(settings, self._judge) if self._judge else ContinuousDecider(settings)
         return EarlyDecider(final) if self.config.early else final
-
-    def _judge(self, frame: int) -> Probabilities:
-        """What the verifier says of the audio up to `frame`."""
-        if not (self._verifier and self._tail):
-            raise RuntimeError("expected a model with a verifier, got none")
-        return self._verifier.judge(self._tail.until((frame + 1) * self._model.hop))
 
     def _accept(self, samples: Pcm) -> Pcm:
         self._clock.received += len(samples)
@@ -212,8 +206,8 @@ class Session:
         self._clock.frames_sent += frames
         if partial:
             samples, self._partial_hop = samples[:-partial], samples[-partial:].copy()
-        if self._tail:
-            self._tail.push(samples)
+        if self._judge:
+            self._judge.push(samples)
         return samples
 
     def _audio_time(self, frame: int) -> float:

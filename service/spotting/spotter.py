@@ -36,7 +36,7 @@ class Spotter:
         config, unknown = parse_config(settings)
         if unknown:
             raise TypeError(f"expected settings among {', '.join(StreamConfig.model_fields)}, got {unknown[0].key}")
-        self._session = Session(self._model.metadata, config, self._model.verifier)
+        self._session = Session(self._model.metadata, config, self._model.new_judge())
         self._state = self._model.initial_state(1)
 
     def push(self, samples: Samples) -> list[Event]:

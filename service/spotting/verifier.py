@@ -1,10 +1,11 @@
-"""The verifier of a model: a second judge that looks at the latest audio of a candidate, and a decider that asks it.
+"""The verifier of a model: it judges candidates by the latest audio of their stream, and a decider asks it.
 
 It runs on candidates only, some tens an hour, one at a time: the same audio gives the same answer, whatever else runs.
 """
 
 from collections import deque
 from collections.abc import Callable
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +44,22 @@ class Verifier:
             raise ModelError(f"verifier: expected {expected}, got {probabilities.shape}: {probabilities[0].tolist()}")
 
 
+class Judge(Protocol):
+    """What a session asks about its candidates."""
+
+    def __call__(self, frame: int) -> Probabilities:
+        """The probability of each label for the audio of the stream up to the end of a frame."""
+
+    def push(self, hops: Pcm) -> None:
+        """The next samples of the stream."""
+
+    def forget(self, frames: int) -> None:
+        """No frame before that number will be asked about."""
+
+    def reset(self) -> None:
+        """The next sample is the first of the stream."""
+
+
 class AudioTail:
     """The latest audio of a stream, as far back as a window that ends at the first frame without scores."""
 
@@ -71,12 +88,29 @@ class AudioTail:
         return samples[start : start + self._window]
 
 
-class VerifiedDecider(ContinuousDecider):
-    """A label is a candidate from its threshold on, and detected when the verifier agrees.
+class StreamJudge:
+    """Asks a verifier about the audio of one stream, kept as far back as it may be asked about."""
 
-    The verifier looks at it every `verify_every` frames, for `decide_within` frames at most. It is no candidate any
-    more when its score falls below REARM times its threshold; what was refused is none again before that.
-    Without `verify_thresholds` this is a ContinuousDecider.
+    def __init__(self, verifier: Verifier, hop: int) -> None:
+        """`hop`: samples of a frame."""
+        self._verifier, self._hop = verifier, hop
+        self._tail = AudioTail(verifier.window)
+        self.push, self.reset = self._tail.push, self._tail.reset
+
+    def __call__(self, frame: int) -> Probabilities:
+        """The probability of each label for the audio up to the end of a frame."""
+        return self._verifier.judge(self._tail.until((frame + 1) * self._hop))
+
+    def forget(self, frames: int) -> None:
+        """No frame before that number will be asked about."""
+        self._tail.forget(frames * self._hop)
+
+
+class VerifiedDecider(ContinuousDecider):
+    """What a ContinuousDecider would detect is a candidate, and detected if the verifier agrees `verify_after` later.
+
+    A candidate takes the refractory time with it, whatever becomes of it, so which frames the verifier looks at depends
+    on the scores alone. Without `verify_thresholds` this is a ContinuousDecider.
     """
 
     def __init__(self, settings: DecisionSettings, judge: Callable[[int], Probabilities]) -> None:
@@ -86,7 +120,13 @@ class VerifiedDecider(ContinuousDecider):
 
     def reset(self) -> None:
         super().reset()
-        self._candidates: dict[int, int] = {}  # label -> frame in which it became one
+        self._candidates: deque[Hit] = deque()
+
+    def finish(self) -> list[Hit]:
+        """After a flush: the verifier looks at the candidates that it would have looked at later."""
+        hits = [self._verified(candidate, self.frames - 1) for candidate in self._candidates]
+        self._candidates.clear()
+        return [hit for hit in hits if hit]
 
     @property
     def is_idle(self) -> bool:
@@ -95,40 +135,21 @@ class VerifiedDecider(ContinuousDecider):
 
     def step(self, scores: list[float]) -> Hit | None:
         """Decide on the scores of one frame."""
+        frame, hit = self.frames, super().step(scores)
         if self.settings.verify_thresholds is None:  # of this speed
             self._candidates.clear()
-            return super().step(scores)
-        frame = self.frames
-        self.frames += 1
-        self._since.clear()
-        self._update_candidates(frame, scores)
-        due = [label for label, since in self._candidates.items() if self._is_due(frame - since)]
-        return self._verify(frame, scores, due) if due else None
+            return hit
+        self.refused &= self.latched
+        if hit:
+            self._candidates.append(hit)
+        if not self._candidates or frame < self._candidates[0].frame + self.settings.verify_after:
+            return None
+        return self._verified(self._candidates.popleft(), frame)
 
-    def _update_candidates(self, frame: int, scores: list[float]) -> None:
-        levels = self.settings.rearm_levels
-        self.latched = {label for label in self.latched if scores[label] >= levels[label]}
-        self._candidates = {label: since for label, since in self._candidates.items() if scores[label] >= levels[label]}
-        if frame >= self.quiet_until:
-            for label, threshold in self.settings.active_thresholds:
-                if scores[label] >= threshold and label not in self.latched:
-                    self._candidates.setdefault(label, frame)
-
-    def _is_due(self, frames: int) -> bool:
-        return frames > 0 and frames % self.settings.verify_every == 0
-
-    def _verify(self, frame: int, scores: list[float], due: list[int]) -> Hit | None:
-        """The hit among the candidates that the verifier looks at; what it refuses for the last time is latched."""
-        probabilities, thresholds = self._judge(frame), self.settings.verify_thresholds
-        agreed = [label for label in due if thresholds is not None and probabilities[label] >= thresholds[label]]
-        if agreed:
-            label = max(agreed, key=scores.__getitem__)
-            self._candidates.clear()
-            self.latched.add(label)
-            self.quiet_until = frame + 1 + self.settings.refractory
-            return Hit(frame, label, scores[label], True)
-        for label in due:
-            if frame - self._candidates[label] + self.settings.verify_every > self.settings.decide_within:
-                del self._candidates[label]
-                self.latched.add(label)
-        return None
+    def _verified(self, candidate: Hit, frame: int) -> Hit | None:
+        """The hit, if the verifier agrees at `frame`."""
+        thresholds = self.settings.verify_thresholds
+        if thresholds is not None and self._judge(frame)[candidate.label] < thresholds[candidate.label]:
+            self.refused.add(candidate.label)
+            return None
+        return Hit(frame, candidate.label, candidate.score, True)

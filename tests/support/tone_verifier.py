@@ -14,11 +14,11 @@ from tests.support.early import EARLY_METADATA
 from tests.support.tone_model import TONES, build_model, tone_energy, write_model
 
 WINDOW_S = 1.5
-CERTAIN_S = 0.2  # a tone at the loudness of `synthesize` for that long has probability 1
+CERTAIN_S = 0.3  # a tone at the loudness of `synthesize` for that long has probability 1
 LOUDNESS = 0.3**2  # energy of such a tone in a hop
 RULE: dict[str, Any] = {
     "window_s": WINDOW_S,
-    "every_ms": 40,
+    "after_ms": 40,
     "thresholds": {speed: {"yes": 0.5, "no": 0.5} for speed in ("balanced", "accurate")},
 }
 

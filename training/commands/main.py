@@ -25,6 +25,7 @@ from training.commands import (
     sweep,
     temporal_mnist,
     two_sequence,
+    verifier,
 )
 from training.errors import TrainingError
 from training.machine import keep_freed_memory
@@ -49,6 +50,7 @@ COMMANDS: dict[str, Command] = {
     "speak": speak,
     "review": review,
     "export": export,
+    "verifier": verifier,
     "silence": silence,
     "evaluate": evaluate,
     "compare": compare,

@@ -7,14 +7,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from service.spotting.config import parse_config
 from service.spotting.events import Confirmed, EarlyDetection, Retracted
 from service.spotting.metadata import EARLY_SPEED
 from service.spotting.model import Model
-from service.spotting.session import Session
 from training.evaluation.matching import DetectionMatch, match_detections
 from training.evaluation.stream_metrics import Percentiles, percentiles, share, stream_metrics
-from training.evaluation.stream_scores import CHUNK, DetectedWord, ScoredStream
+from training.evaluation.stream_scores import CHUNK, DetectedWord, ScoredStream, Verdicts, scored_session
 from training.records import Record
 
 
@@ -54,9 +52,8 @@ def measure_early(model: Model, streams: Mapping[str, ScoredStream]) -> dict[str
 
 def early_metrics(model: Model, stream: ScoredStream, **settings: Any) -> EarlyMetrics:
     """The figures of one stream at some settings of a session: `speed` or `threshold`."""
-    scores, words = stream
-    seconds = len(scores) * model.metadata.hop / model.metadata.sample_rate
-    settled = detect_early(model, scores, **settings)
+    words, seconds = stream.words, len(stream.scores) * model.metadata.hop / model.metadata.sample_rate
+    settled = detect_early(model, stream.scores, stream.verdicts, **settings)
     matches = match_detections(words, [detection.early for detection in settled])
     is_word = [match.kind != "false" for match in matches]
     confirmed = sorted((detection for detection in settled if detection.confirmed), key=lambda one: one.settled_s)
@@ -74,9 +71,11 @@ def early_metrics(model: Model, stream: ScoredStream, **settings: Any) -> EarlyM
     )
 
 
-def detect_early(model: Model, scores: NDArray[np.float32], **settings: Any) -> list[SettledDetection]:
+def detect_early(
+    model: Model, scores: NDArray[np.float32], verdicts: Verdicts | None = None, **settings: Any
+) -> list[SettledDetection]:
     """What a session of the service with early detections makes of these scores, in order of the early ones."""
-    session = Session(model.metadata, parse_config({**settings, "early": True})[0])
+    session = scored_session(model, verdicts, **settings, early=True)
     early: dict[int, DetectedWord] = {}
     settled: dict[int, SettledDetection] = {}
     events = [event for i in range(0, len(scores), CHUNK) for event in session.scored(scores[i : i + CHUNK])]

@@ -142,8 +142,8 @@ def first_hours(stream: Iterator[Scene], hours: float) -> Iterator[Scene]:
 def measure(model: Model, streams: Mapping[str, ScoredStream], **settings: Any) -> StreamMeasurement:
     """All figures of each stream at some settings of a session: `speed` or `threshold`."""
     measured, prefixes, over_time = {}, None, None
-    for name, (scores, words) in streams.items():
-        matches = match_detections(words, detect(model, scores, **settings))
+    for name, (scores, words, verdicts) in streams.items():
+        matches = match_detections(words, detect(model, scores, verdicts, **settings))
         seconds = len(scores) * model.metadata.hop / model.metadata.sample_rate
         metrics = stream_metrics(words, matches, seconds, model.metadata.keywords)
         if name == SPEECH:

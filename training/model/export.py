@@ -95,8 +95,12 @@ def describe(path: Path, metadata: Metadata) -> None:
 
 
 def change_silence(folder: Path, silence: dict[str, float]) -> None:
-    """Give the model of a folder another rule of silence; its graph and its scores elsewhere stay."""
-    metadata = replace(Model(folder).metadata, silence=silence)
+    """Give the model of a folder another rule of silence; its scores elsewhere stay."""
+    change_metadata(folder, replace(Model(folder).metadata, silence=silence))
+
+
+def change_metadata(folder: Path, metadata: Metadata) -> None:
+    """Give the model of a folder other metadata; its graph stays."""
     with tempfile.TemporaryDirectory() as draft:
         file = Path(draft) / "model.onnx"
         file.write_bytes((folder / "model.onnx").read_bytes())

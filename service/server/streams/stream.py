@@ -84,7 +84,7 @@ class Stream:
         self._queue = SendQueue(settings.max_outgoing, self._fail)
         served = server.models.get(config.model)
         model, sha256 = served.model.metadata, served.model.sha256
-        self._session = Session(model, config, served.model.verifier)
+        self._session = Session(model, config, served.model.new_judge())
         self._latency = LatencyTracker(model.algorithmic_ms)
         self._model, self._frame_s = describe_model(model, sha256), model.frame_ms / 1000
         self._seconds_per_byte = 1 / (WIDTHS[config.encoding] * config.channels * config.sample_rate)

@@ -1,4 +1,4 @@
-"""The verifier hook with a tiny verifier that the test makes: a word is real when its tone lasts for 100 ms."""
+"""The verifier hook with a tiny verifier that the test makes: a word is real when its tone lasts for 150 ms."""
 
 import json
 from dataclasses import replace
@@ -18,7 +18,7 @@ from tests.support.early import EARLY_METADATA, check_settled, decisions, words_
 from tests.support.speech import synthesize
 from tests.support.tone_verifier import RULE, WINDOW_S, tone_verifier, write_verified_model
 
-LONG, SHORT = synthesize("yes"), synthesize("yes", word_s=0.08)
+LONG, SHORT = synthesize("yes"), synthesize("yes", word_s=0.12)
 
 
 @pytest.fixture(scope="module")
@@ -36,14 +36,14 @@ def facts(events: list[dict[str, Any]]) -> list[tuple[Any, ...]]:
 
 
 def test_a_candidate_is_detected_when_the_verifier_agrees(verified: Model) -> None:
-    """It crosses 0.9 at frame 27, when 80 ms of the tone have been received, and is looked at 40 ms later."""
-    assert facts(spotted(verified, LONG)) == [("detection", "yes", 31, None)]
+    """It crosses 0.9 at frame 27, is a candidate after the 80 ms of its speed, and is looked at 40 ms later."""
+    assert facts(spotted(verified, LONG)) == [("detection", "yes", 39, None)]
     assert spotted(verified, SHORT) == []
 
 
 def test_early_detections_are_confirmed_or_refused_by_the_verifier(verified: Model) -> None:
     early = ("detection", "yes", 25, None)
-    assert facts(spotted(verified, LONG, early=True)) == [early, ("confirmed", "yes", 31, None)]
+    assert facts(spotted(verified, LONG, early=True)) == [early, ("confirmed", "yes", 39, None)]
     assert facts(spotted(verified, SHORT, early=True)) == [early, ("retracted", "yes", 39, "verifier")]
 
 
@@ -61,6 +61,14 @@ def test_without_its_verifier_a_model_confirms_by_time(verified: Model, tmp_path
     plain.verifier = None
     assert facts(spotted(plain, SHORT)) == [("detection", "yes", 27, None)]
     assert facts(spotted(verified, LONG)) != facts(spotted(plain, LONG))
+
+
+def test_a_flush_asks_the_verifier_at_once(verified: Model) -> None:
+    """The stream ends between the candidate, in frame 35, and the frame in which it would be looked at."""
+    for settings, expected in (({}, ["detection"]), ({"early": True}, ["detection", "confirmed"])):
+        spotter = Spotter(verified, **settings)
+        events = decisions(spotter.push(LONG[: 37 * 160]))
+        assert [event["type"] for event in events + decisions(spotter.flush())] == expected
 
 
 @pytest.mark.parametrize("settings", [{}, {"early": True}, {"early": True, "speed": "accurate"}])
@@ -119,8 +127,8 @@ def test_the_tail_of_audio_is_what_was_pushed_before_a_sample() -> None:
 @pytest.mark.parametrize(
     ("rule", "message"),
     [
-        ({"window_s": 0}, "verifier: expected window_s above 0, at most 5.0, every_ms from 10 to decide_within_ms"),
-        ({"every_ms": 151}, "verifier: expected window_s above 0"),
+        ({"window_s": 0}, "verifier: expected window_s above 0, at most 5.0, after_ms from 0 to decide_within_ms"),
+        ({"after_ms": 601}, "verifier: expected window_s above 0"),
         ({"thresholds": {"slow": {"yes": 0.5, "no": 0.5}}}, "verifier.thresholds: expected for some of"),
         ({"thresholds": {"balanced": {"yes": 0.5}}}, r"a threshold for each of \['yes', 'no'\], got balanced"),
         ({"more": 1}, "verifier: expected the keys"),
