@@ -120,8 +120,8 @@ class Session:
         """The next frames handed out have scores below `level`."""
         self._clock.frames_scored += frames
         self._decider.pass_over(frames)
-        if self._tail:
-            self._tail.forget(self._clock.frames_scored * self._hop)
+        if self._judge:
+            self._judge.forget(self._clock.frames_scored)
 
     def finish(self) -> list[Event]:
         """After a flush: in utterance mode the answer, if there was none yet; what settles open early detections."""
