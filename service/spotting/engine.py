@@ -15,12 +15,12 @@ from service.spotting.audio import Pcm, join
 from service.spotting.metadata import FrameScores
 from service.spotting.model import Model
 
-MAX_FRAMES_PER_RUN = 128  # all streams together: more are no cheaper, and the loop waits for each run
+MAX_FRAMES_PER_RUN = 192  # all streams together: more are no cheaper, and the loop waits for each run
 MAX_FRAMES_PER_STREAM = 16  # in one run: the long chunks of one stream delay the others
 FIRST_ROWS = 16  # of the state; doubled whenever all are taken
-MIN_PACE_S, MAX_PACE_S = 0.004, 0.010  # between two batches: small runs make every frame more expensive
+MIN_PACE_S, MAX_PACE_S = 0.004, 0.014  # between two batches: small runs make every frame more expensive
 LATE_S = 0.05  # after which a stream gets all its scores, as it may have waited too long for them
-PACE_PER_STREAM_S = 25e-6  # the same, by the number of streams: the more of them, the scarcer is CPU time
+MAX_PACE_STREAMS = 400  # streams from which on the pace is the longest: CPU time is scarce
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,8 +132,8 @@ class Engine:
 
     def _pace_s(self) -> float:
         """From the beginning of a batch to that of the next."""
-        streams = self._rows - len(self._free)
-        return max(MIN_PACE_S, min(MAX_PACE_S, PACE_PER_STREAM_S * streams))
+        load = (self._rows - len(self._free)) / MAX_PACE_STREAMS
+        return max(MIN_PACE_S, MAX_PACE_S * min(1.0, load**2))
 
     def _run_next(self) -> None:
         """Score some streams of the batch; the loop does all else that is due before the others."""
