@@ -17,7 +17,7 @@ class SpikeLooks:
 
     def __init__(self, steps: int, stride: int = 1) -> None:
         """`steps` per sequence; `stride`: feature frames per step. Until a batch is recorded no spike is expected."""
-        self.steps, self.cost = steps, LOOK_FRAMES / stride
+        self.cost = LOOK_FRAMES / stride
         self.block = max(1, BLOCK_FRAMES // stride)
         self.spikes = torch.zeros(-(-steps // self.block))  # sequences per batch that spiked in each block
 
