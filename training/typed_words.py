@@ -99,7 +99,7 @@ def lay_out(asked: TypedWords, out: Path) -> int:
 
 
 def real_clips(folder: Path, words: Sequence[str]) -> list[WordClip]:
-    """The recordings of a user. Raises DatasetError where there are none of a keyword.
+    """The recordings of a user. Raises DatasetError where there are none of any keyword.
 
     A folder may be named with underscores for spaces.
     """

@@ -4,12 +4,12 @@ import shutil
 from pathlib import Path
 
 
-def link(path: Path, link: Path) -> None:
-    """A symbolic link to a file, or a copy where links cannot be made; one that is there stays."""
-    link.parent.mkdir(parents=True, exist_ok=True)
-    if link.is_symlink() or link.exists():
+def link(path: Path, place: Path) -> None:
+    """A symbolic link at `place` to a file, or a copy where links cannot be made; one that is there stays."""
+    place.parent.mkdir(parents=True, exist_ok=True)
+    if place.is_symlink() or place.exists():
         return
     try:
-        link.symlink_to(path.resolve())
+        place.symlink_to(path.resolve())
     except OSError:  # Windows, without the right to
-        shutil.copyfile(path, link)
+        shutil.copyfile(path, place)

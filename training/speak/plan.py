@@ -31,14 +31,14 @@ WORDS_PER_MINUTE = 140  # of running speech
 
 @dataclass(frozen=True)
 class SpeakRequest:
-    """What `rc-train speak` is asked for; each number is of recordings."""
+    """What `rc-train speak` is asked for."""
 
     words: tuple[str, ...]
     spellings: dict[str, tuple[str, ...]] = field(default_factory=dict)  # of a word, beside the word itself
-    per_word: int = 300
-    near: int = 40  # near words of each word
-    common: int = 60  # common words
-    per_other: int = 6  # of each near and each common word
+    per_word: int = 300  # recordings
+    near: int = 40  # number of near words of each word
+    common: int = 60  # number of common words
+    per_other: int = 6  # recordings of each near and each common word
     speech_minutes: float = 6.0
     seed: int = 0
 

@@ -168,11 +168,17 @@ def write(study: KeywordStudy, out: Path) -> None:
 
 
 def page(study: KeywordStudy) -> str:
+    """README.md; with intervals where any point has one."""
+    intervals = any(point.recall_interval for point in study.points)
     table = markdown_table(
-        ("clips per word", "weights", "accuracy", "recall", "95 %", "false accepts", "mean decision time", "CPU"),
+        (
+            *("clips per word", "weights", "accuracy", "recall", *(["95 % by speaker"] if intervals else [])),
+            *("false accepts", "mean decision time", "CPU"),
+        ),
         (
             (
-                *(point.clips, point.weights, percent(point.accuracy), percent(point.recall), interval(point)),
+                *(point.clips, point.weights, percent(point.accuracy), percent(point.recall)),
+                *([interval(point)] if intervals else []),
                 *(percent(point.false_accepts), milliseconds(point.decision_time_s), f"{point.cpu_minutes} min"),
             )
             for point in study.points
@@ -190,10 +196,22 @@ def page(study: KeywordStudy) -> str:
             "",
             *table,
             "",
+            *word_lines(study.points),
             str(study.measured),
             "",
         ]
     )
+
+
+def word_lines(points: Sequence[StudyPoint]) -> list[str]:
+    """Recall of each word beside synthetic voices, where it was measured."""
+    lines = [
+        f"- {point.clips} clips, {point.weights}: "
+        + ", ".join(f"{word} {percent(recall)}" for word, recall in point.recall_by_word.items())
+        for point in points
+        if point.recall_by_word and point.weights == WITH_VOICES
+    ]
+    return ["Recall by word:", "", *lines, ""] if lines else []
 
 
 def interval(point: StudyPoint) -> str:
