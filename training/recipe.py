@@ -24,6 +24,7 @@ STREAM_BATCHES = 1000  # number of batches in an epoch of labelled streams
 STREAM_BATCH, STREAM_CLIP_NORM = 16, 1.0
 STREAM_RATE, CONTINUED_RATE = 2e-3, 6e-4  # the second for runs from a checkpoint
 EPOCHS, FEW_EPOCHS = 60, 20  # the second for runs from a checkpoint, and for too few clips to fill MIN_BATCHES
+FEW_STREAM_EPOCHS = 4  # of STREAM_BATCHES, for too few clips to fill MIN_BATCHES
 
 
 @dataclass(frozen=True)
@@ -61,11 +62,11 @@ class Recipe:
             initial_checkpoint=self.initial_checkpoint,
         )  # fmt: skip
         few = sampler_of(settings, data).batches < MIN_BATCHES
-        epochs = self.epochs or (FEW_EPOCHS if few or self.initial_checkpoint else EPOCHS)
+        epochs = FEW_EPOCHS if few or self.initial_checkpoint else EPOCHS
         if self.method is TrainingMethod.STREAMS:
-            batches = MIN_BATCHES if few else STREAM_BATCHES
-            return on_streams(replace(settings, epochs=epochs, min_batches=batches, batch=self.stream_batch))
-        return replace(settings, epochs=epochs, min_batches=MIN_BATCHES if few else 1)
+            epochs = self.epochs or (FEW_STREAM_EPOCHS if few else epochs)
+            return on_streams(replace(settings, epochs=epochs, min_batches=STREAM_BATCHES, batch=self.stream_batch))
+        return replace(settings, epochs=self.epochs or epochs, min_batches=MIN_BATCHES if few else 1)
 
 
 def on_streams(settings: RunSettings) -> RunSettings:

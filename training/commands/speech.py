@@ -11,7 +11,7 @@ from training.data.speech_commands import KEYWORDS
 from training.learning.settings import TrainingMethod
 from training.paper import speech_study, speech_study_report
 from training.presets import PRESETS
-from training.recipe import EPOCHS, FEW_EPOCHS, MIN_BATCHES, STREAM_BATCH, Recipe, train_and_export
+from training.recipe import EPOCHS, FEW_EPOCHS, FEW_STREAM_EPOCHS, MIN_BATCHES, STREAM_BATCH, Recipe, train_and_export
 from training.reports.provenance import provenance
 from training.speak.plan import SpeakRequest
 from training.typed_words import TypedWords, train_typed_words
@@ -49,7 +49,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=int,
         default=0,
         help=f"maximum number of epochs, of {MIN_BATCHES} batches or more; a run stops early when validation no "
-        f"longer improves (default: {EPOCHS}, with --from or few clips {FEW_EPOCHS})",
+        f"longer improves (default: {EPOCHS}, with --from or few clips {FEW_EPOCHS}; "
+        f"of streams with few clips {FEW_STREAM_EPOCHS})",
     )
     command.add_argument(
         "--batch", type=count, default=STREAM_BATCH, help="streams per step of --method streams; more for a GPU"

@@ -14,7 +14,7 @@ from training.records import Record
 THRESHOLDS = tuple(round(float(x), 3) for x in [*np.arange(0.2, 0.7, 0.05), *np.arange(0.7, 0.995, 0.01), 0.995, 0.999])
 SPEED_FALSE_SHARES = {"fast": 0.02, "balanced": 0.008, "accurate": 0.003}  # shares of other clips that may fire a label
 SPEED_LIMITS_S = {"fast": 0.55, "balanced": 0.66, "accurate": 1.0}  # largest mean decision times, on validation
-OTHER_THRESHOLDS = (0.8, 0.9, 0.95, 0.98)  # for labels that are not keywords, beside each of THRESHOLDS
+OTHER_THRESHOLDS = (0.8, 0.9, 0.95, 0.98, 0.99, 0.995)  # for labels that are not keywords, beside each of THRESHOLDS
 MIN_CLIPS, MIN_OTHERS = 20, 100  # minimum clips per keyword, and of all else; with fewer nothing is chosen
 FIXED_THRESHOLDS = {"fast": 0.8, "balanced": 0.9, "accurate": 0.97}  # thresholds of speeds that are not chosen
 
