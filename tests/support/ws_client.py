@@ -38,8 +38,8 @@ class Client:
     async def closed(self) -> tuple[int | None, dict[str, Any]]:
         """Receive to the end: the close code and the last message."""
         with suppress(ConnectionClosed):
-            while True:
-                self.received.append(json.loads(await asyncio.wait_for(self.socket.recv(), 10)))
+            while True:  # the library itself waits up to 10 s for the end of the connection
+                self.received.append(json.loads(await asyncio.wait_for(self.socket.recv(), 20)))
         return self.socket.close_code, self.received[-1] if self.received else {}
 
     @property
