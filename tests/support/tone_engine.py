@@ -12,7 +12,7 @@ VOICES = tuple(f"voice{i}" for i in range(20))
 
 
 class ToneEngine:
-    """Remembers what it has spoken; `fails_after` so many texts it breaks."""
+    """Remembers what it has spoken; after `fails_after` texts it breaks."""
 
     name, can_mix, voices = "tones", True, VOICES
 

@@ -8,7 +8,8 @@ import pytest
 
 from service.spotting.model import Model
 from tests.support.tone_model import TONES
-from training.data.corpus import LOUDNESS, Corpus, Kind, Utterance, WordSpan, speaker_of_speech
+from tests.support.tone_utterances import tone_utterance
+from training.data.corpus import LOUDNESS, Corpus, Utterance, WordSpan, speaker_of_speech
 from training.evaluation import streams as stream_evaluation
 from training.evaluation.stream_report import SweepPoint, SweptStream
 from training.evaluation.stream_scores import score_streams
@@ -25,19 +26,12 @@ from training.model.frontend import SAMPLE_RATE
 NO_ROOMS = np.zeros((0, 1), np.float32)
 
 
-def clip(word: str, kind: Kind, tone: float) -> Utterance:
-    """A second with a loud tone from 0.3 to 0.7 s: the tone model scores loudness."""
-    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
-    sound = np.sin(2 * np.pi * tone * time) * (abs(time - 0.5) < 0.2)
-    return Utterance((20_000 * sound).astype(np.int16), (WordSpan(word, 0.3, 0.7, kind),))
-
-
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     noise = (LOUDNESS * np.random.default_rng(0).standard_normal(SAMPLE_RATE)).astype(np.float32)
-    keywords = {word: [clip(word, "keyword", TONES[word])] for word in ("yes", "no")}
-    speech = Utterance(clip("", "speech", TONES["_unknown_"]).samples, (WordSpan("", 0.0, 1.0, "speech"),))
-    return Corpus(keywords, {"cat": [clip("cat", "other", TONES["_unknown_"])]}, [speech], noise, NO_ROOMS)
+    keywords = {word: [tone_utterance(word, "keyword", TONES[word])] for word in ("yes", "no")}
+    speech = Utterance(tone_utterance("", "speech", TONES["_unknown_"]).samples, (WordSpan("", 0.0, 1.0, "speech"),))
+    return Corpus(keywords, {"cat": [tone_utterance("cat", "other", TONES["_unknown_"])]}, [speech], noise, NO_ROOMS)
 
 
 def test_streams_are_as_long_as_asked_and_have_the_same_words(corpus: Corpus) -> None:

@@ -5,7 +5,8 @@ import pytest
 
 from service.spotting.model import Model
 from tests.support.tone_model import TONES
-from training.data.corpus import LOUDNESS, Corpus, Kind, Utterance, WordSpan
+from tests.support.tone_utterances import tone_utterance
+from training.data.corpus import LOUDNESS, Corpus, Utterance, WordSpan
 from training.evaluation.matching import DetectionMatch
 from training.evaluation.stream_scores import DetectedWord
 from training.model.frontend import SAMPLE_RATE
@@ -14,19 +15,12 @@ from training.verification.examples import EXAMPLE, LATEST_S, example_at, mine_e
 KEYWORDS = ("yes", "no")
 
 
-def clip(word: str, kind: Kind, tone: float) -> Utterance:
-    """A second with a loud tone from 0.3 to 0.7 s."""
-    time = np.arange(SAMPLE_RATE) / SAMPLE_RATE
-    sound = np.sin(2 * np.pi * tone * time) * (abs(time - 0.5) < 0.2)
-    return Utterance((20_000 * sound).astype(np.int16), (WordSpan(word, 0.3, 0.7, kind),))
-
-
 @pytest.fixture(scope="module")
 def corpus() -> Corpus:
     """Keywords, and running speech in which a piece sounds like "yes"."""
     noise = (LOUDNESS * np.random.default_rng(0).standard_normal(SAMPLE_RATE)).astype(np.float32)
-    keywords = {word: [clip(word, "keyword", TONES[word])] for word in KEYWORDS}
-    speech = Utterance(clip("", "speech", TONES["yes"]).samples, (WordSpan("train/1/a", 0.0, 1.0, "speech"),))
+    keywords = {word: [tone_utterance(word, "keyword", TONES[word])] for word in KEYWORDS}
+    speech = Utterance(tone_utterance("", "speech", TONES["yes"]).samples, (WordSpan("train/1/a", 0.0, 1.0, "speech"),))
     return Corpus(keywords, {}, [speech] * 5, noise, np.zeros((0, 1), np.float32))
 
 
