@@ -24,11 +24,7 @@ class Options(Protocol):
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("words", nargs="+", metavar="WORD", help="a word or a phrase; quote phrases")
-    command.add_argument(
-        "--say", dest="spellings", action="append", default=[], metavar="[WORD=]SPELLING",
-        help="another spelling that voices read as well, where they misread the word; repeat for more",
-    )  # fmt: skip
-    add_voice_options(command)
+    add_voice_options(command, "--say", "--spelling")
     command.add_argument("--count", type=count, default=SpeakRequest.per_word, help="recordings of each word")
     command.add_argument("--near", type=count, default=SpeakRequest.near, help="near words of each word")
     command.add_argument("--common", type=count, default=SpeakRequest.common, help="common words")
@@ -40,8 +36,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--out", type=Path, required=True, help="folder for --data-dir; rerun the command to continue")
 
 
-def add_voice_options(command: Options) -> None:
-    """The options that `engine_of` reads."""
+def add_voice_options(command: Options, *spelling: str) -> None:
+    """The options that `engine_of` reads, and by its names that of other spellings."""
+    command.add_argument(
+        *spelling, dest="spellings", action="append", default=[], metavar="[WORD=]SPELLING",
+        help="another spelling that voices read as well, where they misread the word; repeat for more",
+    )  # fmt: skip
     command.add_argument("--engine", choices=ENGINES, default="kokoro", help="what speaks")
     command.add_argument(
         "--voice-model", type=Path, metavar="FILE", default=Path("voices", VOICE_MODEL), help="of kokoro: its ONNX file"

@@ -82,11 +82,7 @@ def add_typed_words(command: argparse.ArgumentParser) -> None:
         "--device and --out count. Rerun the command to continue.",
     )
     typed.add_argument("--say", nargs="+", metavar="WORD", help="words or phrases to spot, from nothing but these")
-    typed.add_argument(
-        "--spelling", dest="spellings", action="append", default=[], metavar="[WORD=]SPELLING",
-        help="another spelling that voices read as well, where they misread the word; repeat for more",
-    )  # fmt: skip
-    add_voice_options(typed)
+    add_voice_options(typed, "--spelling")
     typed.add_argument(
         "--recordings", type=Path, metavar="DIR", help="real recordings of the words, in a folder each, to mix in"
     )

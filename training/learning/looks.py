@@ -7,7 +7,7 @@ networks, losses or data.
 import torch
 from torch import Tensor
 
-LOOK_FRAMES = 100  # a look costs as much as so many feature frames of one sequence
+LOOK_FRAMES = 100  # a look costs as much as this number of feature frames of one sequence
 BLOCK_FRAMES = 5  # looks are placed at multiples of it
 MEMORY = 0.95  # share of what was recorded that is left after another batch
 
