@@ -90,7 +90,7 @@ class AudioCounter:
         self._uncounted_s = 0.0
 
     def add(self, received_s: float) -> None:
-        """So much audio came in."""
+        """Audio of this length came in."""
         self._uncounted_s += received_s
         if self._uncounted_s >= COUNT_EVERY_S:
             self.close()

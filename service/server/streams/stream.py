@@ -188,7 +188,7 @@ class Stream:
         """An AudioCallback."""
         if not self._is_waiting or len(data) > self._max_message_bytes or self._backlog.is_full():
             return False
-        self._activity.received_at = perf_counter()
+        self._activity.mark_received()
         try:
             self._process_audio(data)
         except Exception as error:  # as from the receive loop, whatever it is
